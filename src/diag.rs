@@ -1,0 +1,105 @@
+//! Diagnostics: the one type for everything that is said about a configuration.
+
+/// A file that was read, by its place in [`crate::load::Sources`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(pub u32);
+
+/// A half-open range of bytes in one file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// The file the bytes stand in.
+    pub file: FileId,
+    /// Offset of the first byte.
+    pub start: u32,
+    /// Offset behind the last byte.
+    pub end: u32,
+}
+
+/// How grave a diagnostic is. nginx's words for the first two are `emerg` and `warn`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The configuration cannot be used.
+    Error,
+    /// The configuration can be used, and probably should not be.
+    Warning,
+    /// Something worth knowing.
+    Note,
+}
+
+/// One thing said about a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How grave it is.
+    pub severity: Severity,
+    /// Stable kebab-case name of the rule, such as `unknown-directive`.
+    pub code: &'static str,
+    /// nginx's own sentence, without the `in FILE:LINE` behind it.
+    pub message: String,
+    /// The word at fault.
+    pub at: Option<Span>,
+    /// Where nginx would say the fault is: the `;`, `{` or `}` that it had just read.
+    pub nginx_at: Option<Span>,
+    /// A few words for the label under the fault.
+    pub label: Option<String>,
+    /// A way out that can be pasted.
+    pub help: Option<String>,
+    /// Other places that matter, each with its label.
+    pub related: Vec<(Span, String)>,
+}
+
+impl Diagnostic {
+    /// An error with nginx's sentence.
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, code, message.into())
+    }
+
+    /// A warning with nginx's sentence.
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, code, message.into())
+    }
+
+    /// A note.
+    pub fn note(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Note, code, message.into())
+    }
+
+    fn new(severity: Severity, code: &'static str, message: String) -> Self {
+        Self { severity, code, message, at: None, nginx_at: None, label: None, help: None, related: Vec::new() }
+    }
+
+    /// Puts the fault at a word; nginx's line is the same one unless [`Self::nginx_at`] says otherwise.
+    #[must_use]
+    pub fn at(mut self, span: Span) -> Self {
+        self.at = Some(span);
+        self.nginx_at.get_or_insert(span);
+        self
+    }
+
+    /// Says which byte nginx had just read when it would have complained.
+    #[must_use]
+    pub fn nginx_at(mut self, span: Span) -> Self {
+        self.nginx_at = Some(span);
+        self
+    }
+
+    /// Adds the words under the fault.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Adds a way out.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Adds another place that matters.
+    #[must_use]
+    pub fn related(mut self, span: Span, label: impl Into<String>) -> Self {
+        self.related.push((span, label.into()));
+        self
+    }
+}
