@@ -1,0 +1,17 @@
+//! nginx's error log: levels, lines to the byte, files that can be opened again under a running program.
+
+mod clock;
+pub mod console;
+mod errno;
+mod error_log;
+mod file;
+mod level;
+mod line;
+pub mod trace;
+
+pub use clock::refresh_zone;
+pub use errno::describe;
+pub use error_log::{ErrorLog, Sink, Target};
+pub use file::LogFile;
+pub use level::{DebugMask, Level, Verbosity};
+pub use line::{Line, MAX_LINE};
