@@ -1,0 +1,1 @@
+"""The sample products' pictures, drawn here: no photo is copied from anywhere."""
