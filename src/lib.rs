@@ -4,4 +4,5 @@
 
 pub mod diag;
 pub mod log;
+pub mod paths;
 pub mod syntax;
