@@ -39,6 +39,8 @@ pub struct Diagnostic {
     pub at: Option<Span>,
     /// Where nginx would say the fault is: the `;`, `{` or `}` that it had just read.
     pub nginx_at: Option<Span>,
+    /// How far nginx would have read when it complains, where that is not [`Self::nginx_at`]: this orders diagnostics.
+    pub met_at: Option<Span>,
     /// A few words for the label under the fault.
     pub label: Option<String>,
     /// A way out that can be pasted.
@@ -64,7 +66,17 @@ impl Diagnostic {
     }
 
     fn new(severity: Severity, code: &'static str, message: String) -> Self {
-        Self { severity, code, message, at: None, nginx_at: None, label: None, help: None, related: Vec::new() }
+        Self {
+            severity,
+            code,
+            message,
+            at: None,
+            nginx_at: None,
+            met_at: None,
+            label: None,
+            help: None,
+            related: Vec::new(),
+        }
     }
 
     /// Puts the fault at a word; nginx's line is the same one unless [`Self::nginx_at`] says otherwise.
@@ -79,6 +91,21 @@ impl Diagnostic {
     #[must_use]
     pub fn nginx_at(mut self, span: Span) -> Self {
         self.nginx_at = Some(span);
+        self
+    }
+
+    /// Says how far nginx would have read when it complains, where it then names another line.
+    #[must_use]
+    pub fn met_at(mut self, span: Span) -> Self {
+        self.met_at = Some(span);
+        self
+    }
+
+    /// For what nginx finds only after the whole configuration is read, and says without a file and a line.
+    #[must_use]
+    pub fn after_reading(mut self) -> Self {
+        self.nginx_at = None;
+        self.met_at = None;
         self
     }
 

@@ -1,5 +1,10 @@
 //! Text to tree, pure and total: a broken file still gives a tree and all its errors.
 
+mod fault;
+mod lexer;
+mod parser;
+mod reader;
 mod tree;
 
+pub use parser::{parse, parse_parameter};
 pub use tree::{Block, Directive, Word};

@@ -51,6 +51,8 @@ impl Directive {
 /// What stands between `{` and `}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Block {
+    /// The `{`. It is [`Directive::end`] too, unless a stray `;` had ended the statement before it.
+    pub open: Span,
     /// The statements in the order they were written.
     pub directives: Vec<Directive>,
     /// The `}`, or the end of the file where it is missing.

@@ -1,0 +1,102 @@
+//! What the parser complains about: one small function for each of nginx's sentences.
+
+use super::reader::Origin;
+use crate::diag::{Diagnostic, Span};
+
+/// nginx reads a file through a buffer of this many bytes, and a word must fit into it.
+pub(super) const BUFFER: usize = 4096;
+
+/// A byte that cannot stand here. nginx prints the one byte, even of a longer character.
+pub(super) fn unexpected(byte: u8, at: Span) -> Diagnostic {
+    let message = format!("unexpected \"{}\"", String::from_utf8_lossy(&[byte]));
+    Diagnostic::error("unexpected-token", message).at(at)
+}
+
+/// A second `;` or a `;` with nothing before it.
+pub(super) fn lonely_semicolon(at: Span) -> Diagnostic {
+    unexpected(b';', at).label("there is no directive that this could end").help("remove this `;`")
+}
+
+/// A `{` with no directive before it.
+pub(super) fn lonely_brace(at: Span, before: Option<Span>) -> Diagnostic {
+    let fault = unexpected(b'{', at).label("this block has no directive before it");
+    match before {
+        Some(end) => fault.related(end, "the `;` here ended the directive").help("remove the `;` before the `{`"),
+        None => fault,
+    }
+}
+
+/// A `}` that no block of this file is waiting for.
+pub(super) fn lonely_close(at: Span) -> Diagnostic {
+    unexpected(b'}', at).label("no block is open here").help("remove this `}`, or look for a `}` too many above it")
+}
+
+/// A `}` while a statement still waits for its `;`.
+pub(super) fn missing_semicolon(close: Span, last: Span) -> Diagnostic {
+    unexpected(b'}', last).nginx_at(close).label("a `;` is missing behind this").related(close, "nginx notices it here")
+}
+
+/// Something glued to a closing quote.
+pub(super) fn glued(byte: u8, at: Span, quoted: Span) -> Diagnostic {
+    unexpected(byte, at)
+        .label("this is glued to the closing quote")
+        .related(quoted, "the quoted word")
+        .help("put a space or a `;` behind the closing quote, or the whole word into quotes")
+}
+
+/// nginx's sentence for a text that ends too early.
+fn end_of(origin: Origin) -> &'static str {
+    match origin {
+        Origin::File => "unexpected end of file, expecting \";\" or \"}\"",
+        Origin::Parameter => "unexpected end of parameter, expecting \";\"",
+    }
+}
+
+/// The text ends inside a statement. `at` is the last word, `end` the end of the text.
+pub(super) fn unfinished(origin: Origin, at: Span, end: Span) -> Diagnostic {
+    Diagnostic::error("unexpected-end", end_of(origin)).at(at).nginx_at(end).label("a `;` is missing behind this")
+}
+
+/// The text ends inside a quoted word. `at` is the line where it opens.
+pub(super) fn unclosed_quote(origin: Origin, at: Span, end: Span) -> Diagnostic {
+    Diagnostic::error("unclosed-quote", end_of(origin))
+        .at(at)
+        .nginx_at(end)
+        .met_at(at)
+        .label("this quote is never closed")
+}
+
+/// The file ends inside a block.
+pub(super) fn unclosed_block(at: Span, end: Span) -> Diagnostic {
+    Diagnostic::error("unclosed-block", "unexpected end of file, expecting \"}\"")
+        .at(at)
+        .nginx_at(end)
+        .label("this block is never closed")
+}
+
+/// A block in the `-g` option.
+pub(super) fn block_in_parameter(at: Span) -> Diagnostic {
+    Diagnostic::error("block-in-parameter", "block directives are not supported in -g option").at(at)
+}
+
+/// A word or a comment that does not fit into nginx's buffer; `start` is its first ten bytes.
+pub(super) fn too_long(at: Span, start: &[u8]) -> Diagnostic {
+    let start = String::from_utf8_lossy(start);
+    Diagnostic::error("too-long", format!("too long parameter \"{start}...\" started"))
+        .at(at)
+        .label(format!("longer than the {BUFFER} bytes that nginx reads at a time"))
+}
+
+/// A quoted word that does not fit into nginx's buffer.
+pub(super) fn too_long_quoted(at: Span, quote: u8) -> Diagnostic {
+    let quote = quote as char;
+    let message = format!("too long parameter, probably missing terminating \"{quote}\" character");
+    Diagnostic::error("too-long", message)
+        .at(at)
+        .label(format!("longer than the {BUFFER} bytes that nginx reads at a time"))
+}
+
+/// Blocks inside blocks without end: ours, to keep the stack of whoever walks the tree small.
+pub(super) fn too_deep(at: Span, depth: usize) -> Diagnostic {
+    Diagnostic::error("too-deep", format!("blocks are nested deeper than {depth} levels")).at(at)
+}

@@ -1,0 +1,310 @@
+//! Lexemes to a tree. A fault ends nothing: reading goes on at the next `;`, `{` or `}`.
+
+use super::{
+    fault,
+    reader::{Lexeme, Origin, Reader},
+};
+use crate::{
+    diag::{Diagnostic, FileId, Span},
+    syntax::{Block, Directive, Word},
+};
+
+/// Blocks inside blocks deeper than this are refused. No nginx block that nests has a use for more than a handful.
+const MAX_DEPTH: usize = 100;
+
+/// `configuration = { statement }`: reads a file. Always gives a tree, and with it everything that is wrong with its syntax,
+/// in nginx's sentences. Every file must balance on its own.
+pub fn parse(file: FileId, text: &[u8]) -> (Vec<Directive>, Vec<Diagnostic>) {
+    Parser::new(Reader::new(file, Origin::File, text)).configuration()
+}
+
+/// Reads the value of the `-g` option: statements as in a file, without blocks.
+pub fn parse_parameter(file: FileId, text: &[u8]) -> (Vec<Directive>, Vec<Diagnostic>) {
+    Parser::new(Reader::new(file, Origin::Parameter, text)).configuration()
+}
+
+/// A block that is still open.
+struct Open {
+    /// The directive whose block it is; none for a block without one, whose content is dropped.
+    directive: Option<Directive>,
+    /// What stood before it in the block around it.
+    before: Vec<Directive>,
+    /// The `{`.
+    brace: Span,
+}
+
+struct Parser<'a> {
+    reader: Reader<'a>,
+    /// The words of the statement that is being read.
+    words: Vec<Word>,
+    /// The directives of the block that is being read.
+    directives: Vec<Directive>,
+    /// The blocks around it, the outermost first.
+    open: Vec<Open>,
+    /// Blocks that were skipped for being too deep and wait for their `}`.
+    skipped: usize,
+    /// The first block that was closed by a `}` which, by its indentation, was meant for a block around it.
+    suspect: Option<(Span, Span)>,
+}
+
+impl<'a> Parser<'a> {
+    fn new(reader: Reader<'a>) -> Self {
+        Self { reader, words: Vec::new(), directives: Vec::new(), open: Vec::new(), skipped: 0, suspect: None }
+    }
+
+    fn configuration(mut self) -> (Vec<Directive>, Vec<Diagnostic>) {
+        loop {
+            match self.reader.lexeme() {
+                Lexeme::Word(word) => self.words.push(word),
+                Lexeme::End(at) => self.simple(at),
+                Lexeme::Open(at) => self.block(at),
+                Lexeme::Close(at) => self.close(at),
+                Lexeme::Eof(at) => {
+                    self.finish(at);
+                    return (self.directives, self.reader.faults);
+                }
+            }
+        }
+    }
+
+    /// `statement = word { word } ( ";" | block )`: the first kind.
+    fn simple(&mut self, end: Span) {
+        match self.statement(end) {
+            Some(directive) => self.directives.push(directive),
+            None => self.fault(fault::lonely_semicolon(end)),
+        }
+    }
+
+    /// `block = "{" { statement } "}"`: the opening.
+    fn block(&mut self, brace: Span) {
+        if self.skipped > 0 || self.open.len() == MAX_DEPTH {
+            self.skip_block(brace);
+            return;
+        }
+        if self.reader.origin == Origin::Parameter {
+            self.fault(fault::block_in_parameter(brace));
+        }
+        let directive = match self.statement(brace) {
+            Some(directive) => Some(directive),
+            None => self.adopt(brace),
+        };
+        let before = std::mem::take(&mut self.directives);
+        self.open.push(Open { directive, before, brace });
+    }
+
+    /// A `{` with no word before it most likely belongs to the statement that a `;` ended too early.
+    fn adopt(&mut self, brace: Span) -> Option<Directive> {
+        let owner = self.directives.pop_if(|last| last.block.is_none());
+        self.fault(fault::lonely_brace(brace, owner.as_ref().map(|directive| directive.end)));
+        owner
+    }
+
+    fn skip_block(&mut self, brace: Span) {
+        if self.skipped == 0 {
+            self.fault(fault::too_deep(brace, MAX_DEPTH));
+        }
+        self.words.clear();
+        self.skipped += 1;
+    }
+
+    /// `}`
+    fn close(&mut self, at: Span) {
+        if let Some(last) = self.words.last() {
+            let fault = fault::missing_semicolon(at, last.span);
+            self.fault(fault);
+            self.simple(Span { end: at.start, ..at });
+        } else if self.open.is_empty() {
+            self.fault(fault::lonely_close(at));
+        }
+        if self.skipped > 0 {
+            self.skipped -= 1;
+        } else {
+            self.close_block(at);
+        }
+    }
+
+    fn close_block(&mut self, close: Span) {
+        let Some(Open { directive, before, brace: open }) = self.open.pop() else { return };
+        let directives = std::mem::replace(&mut self.directives, before);
+        if let Some(mut directive) = directive {
+            self.compare_indents(directive.span(), close);
+            directive.block = Some(Block { open, directives, close });
+            self.directives.push(directive);
+        }
+    }
+
+    fn compare_indents(&mut self, opening: Span, close: Span) {
+        let (Some(inner), Some(outer)) = (self.reader.indent(opening), self.reader.indent(close)) else { return };
+        if outer < inner {
+            self.suspect.get_or_insert((opening, close));
+        }
+    }
+
+    /// The block that was most likely left open.
+    fn unclosed(&self, end: Span) -> Option<Diagnostic> {
+        let innermost = self.open.last()?;
+        if let Some((opening, close)) = self.suspect {
+            let label = "this closes it, and seems to be meant for a block around it";
+            return Some(fault::unclosed_block(opening, end).related(close, label));
+        }
+        let opening = innermost.directive.as_ref().map_or(innermost.brace, Directive::span);
+        Some(fault::unclosed_block(opening, end))
+    }
+
+    /// The end of the text: what is still open ends here.
+    fn finish(&mut self, end: Span) {
+        let last = self.words.last().map(|word| word.span);
+        if let Some(last) = last {
+            if !self.reader.faults.iter().any(|fault| fault.at == Some(last)) {
+                self.fault(fault::unfinished(self.reader.origin, last, end));
+            }
+            self.simple(end);
+        } else if let Some(fault) = self.unclosed(end) {
+            self.fault(fault);
+        }
+        while !self.open.is_empty() {
+            self.close_block(end);
+        }
+    }
+
+    /// The words read so far as a directive.
+    fn statement(&mut self, end: Span) -> Option<Directive> {
+        let mut words = std::mem::take(&mut self.words).into_iter();
+        let name = words.next()?;
+        Some(Directive { name, args: words.collect(), block: None, end })
+    }
+
+    fn fault(&mut self, fault: Diagnostic) {
+        self.reader.faults.push(fault);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tree as one line: `name(arg,arg){…}`.
+    fn show(directives: &[Directive]) -> String {
+        let show_one = |directive: &Directive| {
+            let args: Vec<_> = directive.args.iter().map(|word| word.text()).collect();
+            let block = directive.block.as_ref().map(|block| format!("{{{}}}", show(&block.directives)));
+            format!("{}({}){}", directive.name.text(), args.join(","), block.unwrap_or_default())
+        };
+        directives.iter().map(show_one).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The tree, and each fault as `MESSAGE:LINE`, nginx's line.
+    fn read(text: &str) -> (String, Vec<String>) {
+        let (tree, faults) = parse(FileId(0), text.as_bytes());
+        let line =
+            |span: Span| 1 + text.as_bytes()[..span.start as usize].iter().filter(|&&byte| byte == b'\n').count();
+        let faults = faults.iter().map(|fault| format!("{}:{}", fault.message, line(fault.nginx_at.expect("a place"))));
+        (show(&tree), faults.collect())
+    }
+
+    fn tree(text: &str) -> String {
+        let (tree, faults) = read(text);
+        assert_eq!(faults, Vec::<String>::new());
+        tree
+    }
+
+    #[test]
+    fn statements_and_blocks_make_a_tree() {
+        let text = "a 1 'b c';\nhttp { # note; {\n  server { listen 80; }\n} b;# end";
+        assert_eq!(tree(text), "a(1,b c) http(){server(){listen(80)}} b()");
+        assert_eq!(tree(""), "");
+        assert_eq!(tree("if ($a = \"b\") { x; }"), "if(($a,=,b,)){x()}");
+        assert_eq!(tree("a \"\"{ \"b\" ${c}; }"), "a(){b(${c})}");
+    }
+
+    #[test]
+    fn spans_hold_quotes_and_ends() {
+        let (tree, _) = parse(FileId(3), b"ab 'c';\nd {\n}");
+        let at = |start, end| Span { file: FileId(3), start, end };
+        assert_eq!((tree[0].name.span, tree[0].args[0].span, tree[0].end), (at(0, 2), at(3, 6), at(6, 7)));
+        let block = tree[1].block.as_ref().expect("a block");
+        assert_eq!((tree[1].end, block.open, block.close), (at(10, 11), at(10, 11), at(12, 13)));
+        assert_eq!(tree[0].span(), at(0, 6));
+    }
+
+    #[test]
+    fn a_missing_semicolon_ends_the_statement_at_the_brace() {
+        let (tree, faults) = read("server {\n root /a\n}\nb;");
+        assert_eq!(tree, "server(){root(/a)} b()");
+        assert_eq!(faults, ["unexpected \"}\":3"]);
+    }
+
+    #[test]
+    fn every_fault_is_found_in_one_run() {
+        let (tree, faults) = read(";\na \"b\"c;\n}\nserver {\n x y\n}\nlast");
+        assert_eq!(tree, "a(bc) server(){x(y)} last()");
+        let end = "unexpected end of file, expecting \";\" or \"}\":7";
+        assert_eq!(
+            faults,
+            ["unexpected \";\":1", "unexpected \"c\":2", "unexpected \"}\":3", "unexpected \"}\":6", end]
+        );
+    }
+
+    #[test]
+    fn a_semicolon_before_the_brace_keeps_its_block() {
+        let (tree, faults) = read("location /a; {\n root /b;\n}");
+        assert_eq!(tree, "location(/a){root(/b)}");
+        assert_eq!(faults, ["unexpected \"{\":1"]);
+    }
+
+    #[test]
+    fn a_block_of_nothing_is_dropped() {
+        let (tree, faults) = read("a {} { b; }\nc;");
+        assert_eq!(tree, "a(){} c()");
+        assert_eq!(faults, ["unexpected \"{\":1"]);
+    }
+
+    #[test]
+    fn an_unclosed_quote_costs_one_line() {
+        let (tree, faults) = read("a {\n log \"%h;\n b;\n}\nc;");
+        assert_eq!(tree, "a(){log(%h) b()} c()");
+        assert_eq!(faults, ["unexpected end of file, expecting \";\" or \"}\":5"]);
+        assert_eq!(read("a \"").0, "a()");
+        assert_eq!(read("a ';").0, "a()");
+    }
+
+    #[test]
+    fn an_unclosed_block_is_the_one_whose_close_stands_too_far_left() {
+        let text = "server {\n  location /a {\n    x;\n  location /b {\n    y;\n  }\n}\n";
+        let (_, faults) = parse(FileId(0), text.as_bytes());
+        assert_eq!(faults.len(), 1);
+        let at = faults[0].at.expect("a place");
+        assert_eq!(&text[at.start as usize..at.end as usize], "location /a");
+        assert_eq!(faults[0].message, "unexpected end of file, expecting \"}\"");
+    }
+
+    #[test]
+    fn words_longer_than_the_buffer_are_refused() {
+        let long = "y".repeat(4096);
+        assert_eq!(read(&format!("{long};")).1, ["too long parameter \"yyyyyyyyyy...\" started:1"]);
+        assert_eq!(read(&format!("\n#{long}\n")).1, ["too long parameter \"#yyyyyyyyy...\" started:2"]);
+        let quoted = read(&format!("a '{long}';")).1;
+        assert_eq!(quoted, ["too long parameter, probably missing terminating \"'\" character:1"]);
+        assert_eq!(read(&format!("{};", &long[1..])).1, Vec::<String>::new());
+    }
+
+    #[test]
+    fn endless_blocks_are_refused_without_harm() {
+        let (_, faults) = read(&"a {".repeat(100_000));
+        assert_eq!(faults[0], "blocks are nested deeper than 100 levels:1");
+        let (tree, faults) = read(&format!("{}{} b;", "a {".repeat(200), "}".repeat(200)));
+        assert!(tree.ends_with(" b()"));
+        assert_eq!(faults.len(), 1);
+    }
+
+    #[test]
+    fn the_command_line_has_no_blocks_and_its_own_end() {
+        let messages = |text: &[u8]| {
+            let (_, faults) = parse_parameter(FileId(0), text);
+            faults.into_iter().map(|fault| fault.message).collect::<Vec<_>>()
+        };
+        assert_eq!(messages(b"daemon off; pid /a;"), Vec::<String>::new());
+        assert_eq!(messages(b"daemon off"), ["unexpected end of parameter, expecting \";\""]);
+        assert_eq!(messages(b"http { }"), ["block directives are not supported in -g option"]);
+    }
+}

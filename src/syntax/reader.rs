@@ -1,0 +1,190 @@
+//! Text to lexemes with their places: what ends a word, and which words nginx would not take.
+
+use nom::{Parser, branch::alt, combinator::recognize};
+
+use super::{
+    fault::{self, BUFFER},
+    lexer::{self, Rest},
+};
+use crate::{
+    diag::{Diagnostic, FileId, Span},
+    syntax::Word,
+};
+
+/// What a configuration is made of.
+pub(super) enum Lexeme {
+    Word(Word),
+    /// `;`
+    End(Span),
+    /// `{`
+    Open(Span),
+    /// `}`
+    Close(Span),
+    /// The end of the text.
+    Eof(Span),
+}
+
+/// Where the text came from: they differ in a few rules.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    File,
+    /// The `-g` option.
+    Parameter,
+}
+
+/// Reads a text from its start to its end.
+pub(super) struct Reader<'a> {
+    file: FileId,
+    pub(super) origin: Origin,
+    text: &'a [u8],
+    rest: Rest<'a>,
+    pub(super) faults: Vec<Diagnostic>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(file: FileId, origin: Origin, text: &'a [u8]) -> Self {
+        Self { file, origin, text, rest: text, faults: Vec::new() }
+    }
+
+    /// `lexeme = word | ";" | "{" | "}" | end of file`, with spaces and comments before it.
+    pub(super) fn lexeme(&mut self) -> Lexeme {
+        self.blank();
+        let start = self.offset();
+        match self.rest.first() {
+            None => Lexeme::Eof(self.span(start)),
+            Some(b';') => Lexeme::End(self.skip_byte()),
+            Some(b'{') => Lexeme::Open(self.skip_byte()),
+            Some(b'}') => Lexeme::Close(self.skip_byte()),
+            Some(b'"' | b'\'') => Lexeme::Word(self.quoted()),
+            Some(_) => Lexeme::Word(self.bare()),
+        }
+    }
+
+    /// `blank = { space | comment }`
+    fn blank(&mut self) {
+        while let Ok((rest, blank)) = alt((lexer::space, recognize(lexer::comment))).parse(self.rest) {
+            let start = self.offset();
+            self.rest = rest;
+            if blank[0] == b'#' && blank.len() >= BUFFER {
+                self.refuse_long(start, start);
+            }
+        }
+    }
+
+    fn bare(&mut self) -> Word {
+        let start = self.offset();
+        let (rest, raw) = lexer::bare_word(self.rest).unwrap_or_else(|_| self.rest.split_at(0));
+        self.rest = rest;
+        if raw.len() + usize::from(self.before_space()) >= BUFFER {
+            self.refuse_long(start, start);
+        }
+        self.word(start, raw, false)
+    }
+
+    fn quoted(&mut self) -> Word {
+        let start = self.offset();
+        let quote = self.rest[0];
+        let Ok((rest, quoted)) = lexer::quoted_word(self.rest) else { return self.bare() };
+        if !quoted.closed {
+            return self.unclosed(start, quote);
+        }
+        self.rest = rest;
+        let length = quoted.content.len();
+        if length >= BUFFER {
+            self.refuse_long_quoted(start, quote);
+        } else if length + 1 + usize::from(self.before_space()) >= BUFFER {
+            self.refuse_long(start + 1, start);
+        }
+        let word = self.word(start, quoted.content, true);
+        self.glued(word)
+    }
+
+    /// What may follow a closing quote: space, `;`, `{`, `)` or the end. Other bytes are a fault, and taken into the word.
+    fn glued(&mut self, mut word: Word) -> Word {
+        match self.rest.first() {
+            None | Some(b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' | b')' | b'}') => word,
+            Some(&byte) => {
+                let start = self.offset();
+                let at = Span { end: start as u32 + 1, ..self.span(start) };
+                self.faults.push(fault::glued(byte, at, word.span));
+                let more = if matches!(byte, b'"' | b'\'') { self.quoted() } else { self.bare() };
+                word.value = [&*word.value, &*more.value].concat().into();
+                word.span.end = more.span.end;
+                word
+            }
+        }
+    }
+
+    /// A quote that is never closed: the word ends with its line, so that the lines behind it are still read.
+    fn unclosed(&mut self, start: usize, quote: u8) -> Word {
+        let line = self.rest.split(|&byte| byte == b'\n').next().unwrap_or(self.rest).trim_ascii_end();
+        let raw = line.strip_suffix(b";").unwrap_or(line);
+        self.rest = &self.rest[raw.len()..];
+        let word = self.word(start, &raw[1..], true);
+        if !self.refuse_long_quoted(start, quote) {
+            self.faults.push(fault::unclosed_quote(self.origin, word.span, self.end()));
+        }
+        word
+    }
+
+    /// nginx refuses what fills its buffer while there is more of the file to read. `from` is the buffer's first byte.
+    fn refuse_long(&mut self, from: usize, start: usize) {
+        if self.fills_buffer(from) {
+            let fault = fault::too_long(self.first_byte(start), &self.text[from..from + 10]);
+            self.faults.push(fault);
+        }
+    }
+
+    /// Whether nginx stops here; else the quoted word, however long, is the end of the file.
+    fn refuse_long_quoted(&mut self, start: usize, quote: u8) -> bool {
+        let refused = self.fills_buffer(start + 1);
+        if refused {
+            let fault = fault::too_long_quoted(self.first_byte(start), quote);
+            self.faults.push(fault);
+        }
+        refused
+    }
+
+    fn fills_buffer(&self, from: usize) -> bool {
+        self.origin == Origin::File && self.text.len() > from + BUFFER
+    }
+
+    /// The end of the text: nginx's line there is that of the last line break.
+    pub(super) fn end(&self) -> Span {
+        let end = self.text.len() as u32;
+        Span { file: self.file, start: end, end }
+    }
+
+    /// How far a line is indented, in bytes; none where `span` is not the first thing on its line.
+    pub(super) fn indent(&self, span: Span) -> Option<usize> {
+        let line = self.text[..span.start as usize].rsplit(|&byte| byte == b'\n').next()?;
+        line.iter().all(|&byte| lexer::is_space(byte)).then_some(line.len())
+    }
+
+    fn before_space(&self) -> bool {
+        self.rest.first().is_some_and(|&byte| lexer::is_space(byte))
+    }
+
+    fn word(&self, start: usize, raw: &[u8], quoted: bool) -> Word {
+        Word { value: lexer::resolve_escapes(raw).into(), span: self.span(start), quoted }
+    }
+
+    fn skip_byte(&mut self) -> Span {
+        let start = self.offset();
+        self.rest = &self.rest[1..];
+        self.span(start)
+    }
+
+    fn first_byte(&self, start: usize) -> Span {
+        Span { file: self.file, start: start as u32, end: start as u32 + 1 }
+    }
+
+    fn offset(&self) -> usize {
+        self.text.len() - self.rest.len()
+    }
+
+    /// From `start` to where the reader stands.
+    fn span(&self, start: usize) -> Span {
+        Span { file: self.file, start: start as u32, end: self.offset() as u32 }
+    }
+}
