@@ -1,0 +1,73 @@
+//! Plays the steps of a connection and writes down what came.
+
+use super::render::{self, Kind};
+use super::script::Step;
+use super::text;
+use super::wire::{Stop, Wire};
+
+/// Plays `steps` in order and returns the transcript. A read that finds the connection closed or silent ends the play.
+pub fn play(wire: &mut Wire, steps: &[Step]) -> String {
+    let mut out = String::new();
+    loop {
+        for step in steps {
+            if *step == Step::Repeat {
+                break;
+            }
+            if let Some(stop) = play_one(wire, step, &mut out) {
+                out.push_str(render::stop_text(stop));
+                return out;
+            }
+        }
+        if steps.last() != Some(&Step::Repeat) {
+            return out;
+        }
+    }
+}
+
+fn play_one(wire: &mut Wire, step: &Step, out: &mut String) -> Option<Stop> {
+    match step {
+        Step::Send(bytes) => wire.send(bytes),
+        Step::Pause(time) => std::thread::sleep(*time),
+        Step::HalfClose => wire.half_close(),
+        Step::Reset => wire.reset(),
+        Step::Echo => wire.echo(),
+        Step::Repeat => {}
+        Step::Response => return note(out, render::message(wire, Kind::Response)),
+        Step::Head => return note(out, render::message(wire, Kind::Head)),
+        Step::Request => return note(out, render::message(wire, Kind::Request)),
+        Step::RequestHead => return note(out, render::message(wire, Kind::Head)),
+        Step::Bytes(n) => return note(out, raw(wire.take(*n))),
+        Step::Until(mark) => return note(out, raw(wire.take_until(mark))),
+        Step::Close => return Some(until_close(wire, out)),
+    }
+    None
+}
+
+fn note(out: &mut String, (text, stop): (String, Option<Stop>)) -> Option<Stop> {
+    out.push_str(&text);
+    stop
+}
+
+fn raw((bytes, stop): (Vec<u8>, Option<Stop>)) -> (String, Option<Stop>) {
+    (text::body(&bytes), stop)
+}
+
+/// Whole responses as long as they come, then whatever is left.
+fn until_close(wire: &mut Wire, out: &mut String) -> Stop {
+    loop {
+        while wire.buffer.len() < 5 {
+            if let Err(stop) = wire.fill() {
+                out.push_str(&text::body(&wire.buffer));
+                return stop;
+            }
+        }
+        if !wire.buffer.starts_with(b"HTTP/") {
+            let (bytes, stop) = wire.take_rest();
+            out.push_str(&text::body(&bytes));
+            return stop;
+        }
+        if let Some(stop) = note(out, render::message(wire, Kind::Response)) {
+            return stop;
+        }
+    }
+}

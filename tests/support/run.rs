@@ -1,0 +1,295 @@
+//! Runs one case against a binary and gives the text of its snapshot.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use rustix::process::Signal;
+
+use super::backend::Backend;
+use super::case::{self, Exchange, Script, Section};
+use super::normal::normalise;
+use super::place::Place;
+use super::play::play;
+use super::ports;
+use super::server::{self, Options, Server};
+use super::text;
+use super::wire::{Wire, poll};
+
+/// What came of a case.
+pub enum Outcome {
+    Text(String),
+    /// The machine lacks what the case requires.
+    Passed(String),
+}
+
+/// Runs the case of `conf` and `http`, both as written. Without `http` the configuration is only tested (`-t`).
+///
+/// # Errors
+/// A sentence, when the case itself is wrong or the machine does not play along.
+pub fn run(binary: &Path, conf: &str, http: Option<&str>) -> Result<Outcome, String> {
+    let place = Place::new(&[conf, http.unwrap_or_default()]).map_err(|e| e.to_string())?;
+    let conf = place.apply(conf);
+    let script = case::parse(&place.apply(http.unwrap_or("=== run -t")))?;
+    if let Some(lacking) = script.requires.iter().find(|what| !available(what)) {
+        return Ok(Outcome::Passed(format!("needs {lacking}")));
+    }
+    let write = |path: &str, text: &str| place.write(path, text.as_bytes(), None, None);
+    write("nginx.conf", &conf).map_err(|e| e.to_string())?;
+    let mut run = Run {
+        binary,
+        place: &place,
+        conf,
+        options: script.options.clone(),
+        server: None,
+        backends: Vec::new(),
+        open: HashMap::new(),
+        ended: false,
+        out: String::new(),
+    };
+    run.all(&script);
+    let out = normalise(&place.undo(&run.out));
+    Ok(Outcome::Text(out))
+}
+
+/// A number in a finished snapshot that a port could be mistaken for.
+pub fn ambiguous(snapshot: &str) -> Option<String> {
+    ports::ambiguous(snapshot)
+}
+
+fn available(what: &str) -> bool {
+    match what {
+        "root" => rustix::process::geteuid().is_root(),
+        "ipv6" => std::net::TcpListener::bind("[::1]:0").is_ok(),
+        _ => false,
+    }
+}
+
+struct Run<'a> {
+    binary: &'a Path,
+    place: &'a Place,
+    conf: String,
+    options: Options,
+    server: Option<Server>,
+    backends: Vec<(String, Backend)>,
+    /// Connections that have a name.
+    open: HashMap<String, Wire>,
+    /// The case waited for the server's end.
+    ended: bool,
+    out: String,
+}
+
+impl Run<'_> {
+    fn all(&mut self, script: &Script) {
+        for section in &script.sections {
+            if let Err(error) = self.section(section) {
+                self.out.push_str(&error);
+                break;
+            }
+        }
+        self.finish();
+        for section in &script.sections {
+            if let Section::Log(path) = section {
+                self.log(path);
+            }
+        }
+    }
+
+    fn section(&mut self, section: &Section) -> Result<(), String> {
+        let place = self.place;
+        match section {
+            Section::File {
+                path,
+                content,
+                mtime,
+                mode,
+            } => place
+                .write(path, content, *mtime, *mode)
+                .map_err(|e| format!("~ {path}: {e}\n")),
+            Section::Dir(path) => said(fs::create_dir_all(place.join(path))),
+            Section::Symlink { link, target } => {
+                said(std::os::unix::fs::symlink(target, place.join(link)))
+            }
+            Section::Rename { from, to } => said(fs::rename(place.join(from), place.join(to))),
+            Section::Remove(path) => said(fs::remove_file(place.join(path))),
+            Section::Backend { at, manner } => {
+                let backend =
+                    Backend::start(at, manner.clone()).map_err(|e| format!("~ {at}: {e}\n"))?;
+                self.backends.push((at.clone(), backend));
+                Ok(())
+            }
+            Section::Start => self.start(),
+            Section::Exchange(exchange) => self.start().map(|()| self.exchange(exchange)),
+            Section::Refused(at) => self.start().map(|()| self.refused(at)),
+            Section::Signal(name) => self.start().and_then(|()| self.signal(name)),
+            Section::Wait { path, text } => self.start().map(|()| self.wait(path, text)),
+            Section::Exit => self.start().map(|()| self.exit()),
+            Section::Run(arguments) => self.run_once(arguments),
+            Section::Log(_) => Ok(()),
+        }
+    }
+
+    fn start(&mut self) -> Result<(), String> {
+        if self.server.is_some() || self.ended {
+            return Ok(());
+        }
+        let server = Server::start(self.binary, self.place, &self.conf, &self.options);
+        self.server = Some(server.map_err(|e| format!("=== start\n{e}"))?);
+        Ok(())
+    }
+
+    fn exchange(&mut self, exchange: &Exchange) {
+        self.out.push_str(&format!("=== {}\n", exchange.title));
+        let text = match &exchange.until {
+            None => self.play(exchange),
+            Some(wanted) => poll(|| Some(self.play(exchange)).filter(|t| t.contains(wanted)))
+                .unwrap_or_else(|| format!("~ \"{wanted}\" never came\n")),
+        };
+        self.out.push_str(&text);
+    }
+
+    fn play(&mut self, exchange: &Exchange) -> String {
+        let kept = exchange
+            .name
+            .as_ref()
+            .and_then(|name| self.open.remove(name));
+        let default = || {
+            format!(
+                "127.0.0.1:{}",
+                self.place.ports.actual(8080).unwrap_or(8080)
+            )
+        };
+        let wire = match kept {
+            Some(wire) => Ok(wire),
+            None => Wire::connect(&exchange.at.clone().unwrap_or_else(default)),
+        };
+        let mut wire = match wire {
+            Ok(wire) => wire,
+            Err(error) => return format!("~ cannot connect: {error}\n"),
+        };
+        let text = play(&mut wire, &exchange.steps);
+        if let Some(name) = &exchange.name {
+            self.open.insert(name.clone(), wire);
+        }
+        text
+    }
+
+    fn refused(&mut self, at: &str) {
+        let refused = poll(|| match Wire::connect(at) {
+            Err(e)
+                if e.kind() == ErrorKind::ConnectionRefused || e.kind() == ErrorKind::NotFound =>
+            {
+                Some(())
+            }
+            _ => None,
+        });
+        let word = refused.map_or("~ still accepted", |()| "~ refused");
+        self.out.push_str(&format!("=== refused {at}\n{word}\n"));
+    }
+
+    fn signal(&mut self, name: &str) -> Result<(), String> {
+        let signal = match name {
+            "HUP" => Signal::HUP,
+            "USR1" => Signal::USR1,
+            "USR2" => Signal::USR2,
+            "WINCH" => Signal::WINCH,
+            "QUIT" => Signal::QUIT,
+            "TERM" => Signal::TERM,
+            "INT" => Signal::INT,
+            _ => return Err(format!("~ no signal {name}\n")),
+        };
+        let server = self.server.as_ref().ok_or("~ no server\n")?;
+        server
+            .signal(signal)
+            .map_err(|e| format!("~ {name}: {e}\n"))
+    }
+
+    fn wait(&mut self, path: &str, text: &str) {
+        let file = self.place.join(path);
+        let holds =
+            || fs::read(&file).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(text));
+        if poll(|| holds().then_some(())).is_none() {
+            self.out
+                .push_str(&format!("=== wait {path}\n~ \"{text}\" never came\n"));
+        }
+    }
+
+    fn exit(&mut self) {
+        let code = self.server.as_mut().and_then(Server::wait);
+        self.ended = code.is_some();
+        let code = code.map_or("~ still runs".to_owned(), |code| format!("~ exit {code}"));
+        self.out.push_str(&format!("=== exit\n{code}\n"));
+    }
+
+    fn run_once(&mut self, arguments: &[String]) -> Result<(), String> {
+        let output = server::run(self.binary, self.place, arguments, &self.options)
+            .map_err(|e| format!("~ run: {e}\n"))?;
+        self.out
+            .push_str(&format!("=== run {}\n", arguments.join(" ")));
+        if !output.stdout.is_empty() {
+            self.out
+                .push_str(&format!("~ stdout\n{}", lines(&output.stdout)));
+        }
+        if !output.stderr.is_empty() {
+            self.out
+                .push_str(&format!("~ stderr\n{}", lines(&output.stderr)));
+        }
+        let code = output
+            .status
+            .code()
+            .map_or_else(|| output.status.to_string(), |c| c.to_string());
+        self.out.push_str(&format!("~ exit {code}\n"));
+        Ok(())
+    }
+
+    /// Stops everything, and writes what the server printed and what the backends received.
+    fn finish(&mut self) {
+        self.open.clear();
+        if let Some(mut server) = self.server.take() {
+            if !self.ended && server.pid().is_none() {
+                self.out.push_str("~ the server had ended\n");
+            }
+            if !server.stop() {
+                self.out.push_str("~ the server did not end on TERM\n");
+            }
+            let printed = server.printed();
+            if !printed.is_empty() {
+                self.out
+                    .push_str(&format!("=== stderr\n{}", lines(printed.as_bytes())));
+            }
+        }
+        for (at, backend) in self.backends.drain(..) {
+            for (n, text) in backend
+                .finish()
+                .into_iter()
+                .enumerate()
+                .filter(|(_, t)| !t.is_empty())
+            {
+                self.out
+                    .push_str(&format!("=== backend {at}, connection {}\n{text}", n + 1));
+            }
+        }
+    }
+
+    fn log(&mut self, path: &str) {
+        let text = match fs::read(self.place.join(path)) {
+            Ok(bytes) => lines(&bytes),
+            Err(_) => "~ no such file\n".to_owned(),
+        };
+        self.out.push_str(&format!("=== log {path}\n{text}"));
+    }
+}
+
+fn said(result: std::io::Result<()>) -> Result<(), String> {
+    result.map_err(|e| format!("~ {e}\n"))
+}
+
+/// Text that a program wrote for people, escaped but never cut short.
+fn lines(bytes: &[u8]) -> String {
+    let line = |l: &[u8]| text::escape_line(l) + "\n";
+    bytes
+        .split_inclusive(|b| *b == b'\n')
+        .map(|l| line(l.strip_suffix(b"\n").unwrap_or(l)))
+        .collect()
+}
