@@ -48,15 +48,8 @@ fn cases_answer_as_nginx_does() {
     }
     let _ = std::panic::take_hook();
     let (count, bad) = (cases.len(), failed.len());
-    println!(
-        "{count} cases against {}, {passed_over} passed over",
-        binary.display()
-    );
-    assert!(
-        failed.is_empty(),
-        "{bad} of {count} cases differ:\n  {}",
-        failed.join("\n  ")
-    );
+    println!("{count} cases against {}, {passed_over} passed over", binary.display());
+    assert!(failed.is_empty(), "{bad} of {count} cases differ:\n  {}", failed.join("\n  "));
 }
 
 /// Each snapshot belongs to a configuration.
@@ -86,15 +79,9 @@ fn recording(binary: &Path) -> bool {
     if !["always", "force"].contains(&update.as_str()) {
         return false;
     }
-    let output = Command::new(binary)
-        .arg("-v")
-        .output()
-        .expect("the program runs");
+    let output = Command::new(binary).arg("-v").output().expect("the program runs");
     let version = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        version == ORACLE,
-        "snapshots are recorded from nginx 1.28.3 only, not from: {version}"
-    );
+    assert!(version == ORACLE, "snapshots are recorded from nginx 1.28.3 only, not from: {version}");
     true
 }
 
@@ -103,10 +90,7 @@ fn root() -> PathBuf {
 }
 
 fn folders() -> Vec<PathBuf> {
-    files(&root())
-        .into_iter()
-        .filter(|path| path.is_dir())
-        .collect()
+    files(&root()).into_iter().filter(|path| path.is_dir()).collect()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -124,11 +108,7 @@ fn cases() -> Vec<Case> {
         let name = stem.strip_prefix(root()).ok()?.display().to_string();
         (conf.extension()? == "conf" && wanted(&name)).then_some(Case { name, stem })
     };
-    let all: Vec<Case> = folders()
-        .iter()
-        .flat_map(|f| files(f))
-        .filter_map(|f| case(&f))
-        .collect();
+    let all: Vec<Case> = folders().iter().flat_map(|f| files(f)).filter_map(|f| case(&f)).collect();
     assert!(!all.is_empty(), "no case is named like CASE={filter}");
     all
 }
@@ -141,10 +121,7 @@ fn run_all(binary: &Path, cases: &[Case]) -> Vec<Result<Outcome, String>> {
     let work = || {
         while let Some((index, case)) = take(&next, cases) {
             let outcome = run_one(binary, case);
-            outcomes
-                .lock()
-                .expect("no thread panicked")
-                .push((index, outcome));
+            outcomes.lock().expect("no thread panicked").push((index, outcome));
         }
     };
     std::thread::scope(|scope| {
@@ -172,21 +149,14 @@ fn run_one(binary: &Path, case: &Case) -> Result<Outcome, String> {
 /// Compares with the snapshot; the difference is printed. While recording, writes it.
 fn agrees(case: &Case, text: &str, recording: bool) -> bool {
     if recording && let Some(number) = run::ambiguous(text) {
-        println!(
-            "{}: {number} looks like a port of the pool; choose another size",
-            case.name
-        );
+        println!("{}: {number} looks like a port of the pool; choose another size", case.name);
         return false;
     }
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(case.stem.parent().expect("a case lies in a folder"));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
-    let file = case
-        .stem
-        .file_name()
-        .expect("a case has a name")
-        .to_string_lossy();
+    let file = case.stem.file_name().expect("a case has a name").to_string_lossy();
     let same = catch_unwind(AssertUnwindSafe(|| {
         settings.bind(|| insta::assert_snapshot!(&*file, text));
     }));

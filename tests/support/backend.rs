@@ -84,12 +84,7 @@ fn wait_for(stop: &AtomicBool) {
     }
 }
 
-fn serve(
-    listener: &Socket,
-    manner: &Manner,
-    stop: &AtomicBool,
-    transcripts: &Arc<Mutex<Vec<String>>>,
-) {
+fn serve(listener: &Socket, manner: &Manner, stop: &AtomicBool, transcripts: &Arc<Mutex<Vec<String>>>) {
     let mut connections = Vec::new();
     while let Ok((socket, _)) = listener.accept() {
         if stop.load(Ordering::Acquire) {
@@ -98,15 +93,8 @@ fn serve(
         let Ok(wire) = Wire::new(socket) else {
             continue;
         };
-        let (steps, slot, transcripts) = (
-            steps(manner, connections.len()),
-            connections.len(),
-            transcripts.clone(),
-        );
-        transcripts
-            .lock()
-            .expect("no backend panicked")
-            .push(String::new());
+        let (steps, slot, transcripts) = (steps(manner, connections.len()), connections.len(), transcripts.clone());
+        transcripts.lock().expect("no backend panicked").push(String::new());
         connections.push(std::thread::spawn(move || {
             let text = match steps {
                 None => echo(wire),
@@ -116,9 +104,7 @@ fn serve(
         }));
     }
     for connection in connections {
-        connection
-            .join()
-            .expect("a backend connection does not panic");
+        connection.join().expect("a backend connection does not panic");
     }
 }
 
@@ -150,10 +136,9 @@ fn echo(mut wire: Wire) -> String {
         let head = request.starts_with(b"HEAD ");
         let connection = if close { "Connection: close\r\n" } else { "" };
         let length = request.len();
-        let mut answer = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n{connection}\r\n"
-        )
-        .into_bytes();
+        let mut answer =
+            format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n{connection}\r\n")
+                .into_bytes();
         if !head {
             answer.extend_from_slice(&request);
         }

@@ -8,34 +8,17 @@ use super::text::{unescape, unescape_lines};
 /// One section; all are carried out in the order in which they stand.
 #[derive(Clone, Debug)]
 pub enum Section {
-    File {
-        path: String,
-        content: Vec<u8>,
-        mtime: Option<u64>,
-        mode: Option<u32>,
-    },
+    File { path: String, content: Vec<u8>, mtime: Option<u64>, mode: Option<u32> },
     Dir(String),
-    Symlink {
-        link: String,
-        target: String,
-    },
-    Rename {
-        from: String,
-        to: String,
-    },
+    Symlink { link: String, target: String },
+    Rename { from: String, to: String },
     Remove(String),
-    Backend {
-        at: String,
-        manner: Manner,
-    },
+    Backend { at: String, manner: Manner },
     Start,
     Exchange(Exchange),
     Refused(String),
     Signal(String),
-    Wait {
-        path: String,
-        text: String,
-    },
+    Wait { path: String, text: String },
     Exit,
     Run(Vec<String>),
     Log(String),
@@ -152,12 +135,7 @@ fn file(rest: &str, lines: &[&str]) -> Result<Section, String> {
         }
     }
     let content = unescape_lines(lines, "\n")?;
-    Ok(Section::File {
-        path,
-        content,
-        mtime,
-        mode,
-    })
+    Ok(Section::File { path, content, mtime, mode })
 }
 
 /// `backend ADDRESS [full]`; without steps it echoes, more sections for one address are its further connections.
@@ -165,10 +143,7 @@ fn add_backend(script: &mut Script, rest: &str, lines: &[&str]) -> Result<(), St
     let (at, word) = rest.split_once(' ').unwrap_or((rest, ""));
     let steps = script::parse(lines)?;
     for section in &mut script.sections {
-        if let Section::Backend {
-            at: known,
-            manner: Manner::Scripts(scripts),
-        } = section
+        if let Section::Backend { at: known, manner: Manner::Scripts(scripts) } = section
             && known == at
         {
             scripts.push(steps);
@@ -181,10 +156,7 @@ fn add_backend(script: &mut Script, rest: &str, lines: &[&str]) -> Result<(), St
         "" => Manner::Scripts(vec![steps]),
         _ => return Err(format!("unknown \"{word}\"")),
     };
-    script.sections.push(Section::Backend {
-        at: at.to_owned(),
-        manner,
-    });
+    script.sections.push(Section::Backend { at: at.to_owned(), manner });
     Ok(())
 }
 
@@ -192,10 +164,7 @@ fn add_backend(script: &mut Script, rest: &str, lines: &[&str]) -> Result<(), St
 fn wait(rest: &str) -> Result<Section, String> {
     let (path, text) = rest.split_once(" \"").ok_or("wait FILE \"text\"")?;
     let text = text.strip_suffix('"').ok_or("the text has no end")?;
-    Ok(Section::Wait {
-        path: path.to_owned(),
-        text: text.to_owned(),
-    })
+    Ok(Section::Wait { path: path.to_owned(), text: text.to_owned() })
 }
 
 /// `connection [NAME] [via ADDRESS]`
@@ -203,13 +172,7 @@ fn connection(title: &str, rest: &str, lines: &[&str]) -> Result<Section, String
     let (name, at) = via(rest);
     let name = (!name.is_empty()).then(|| name.to_owned());
     let steps = script::parse(lines)?;
-    Ok(Section::Exchange(Exchange {
-        title: title.to_owned(),
-        name,
-        at,
-        steps,
-        until: None,
-    }))
+    Ok(Section::Exchange(Exchange { title: title.to_owned(), name, at, steps, until: None }))
 }
 
 fn via(rest: &str) -> (&str, Option<String>) {
@@ -230,27 +193,14 @@ fn request(title: &str, method: &str, rest: &str, lines: &[&str]) -> Result<Sect
     let mut bytes = unescape(&format!("{method} {target} {version}\r\n"))?;
     bytes.extend(headers_and_body(lines, version)?);
     let steps = vec![Step::Send(bytes), Step::Close];
-    Ok(Section::Exchange(Exchange {
-        title: title.to_owned(),
-        name: None,
-        at,
-        steps,
-        until,
-    }))
+    Ok(Section::Exchange(Exchange { title: title.to_owned(), name: None, at, steps, until }))
 }
 
 fn headers_and_body(lines: &[&str], version: &str) -> Result<Vec<u8>, String> {
-    let blank = lines
-        .iter()
-        .position(|l| l.is_empty())
-        .unwrap_or(lines.len());
+    let blank = lines.iter().position(|l| l.is_empty()).unwrap_or(lines.len());
     let (headers, body) = lines.split_at(blank);
     let given = |name: &str| {
-        let is = |l: &&str| {
-            l.split(':')
-                .next()
-                .is_some_and(|k| k.eq_ignore_ascii_case(name))
-        };
+        let is = |l: &&str| l.split(':').next().is_some_and(|k| k.eq_ignore_ascii_case(name));
         headers.iter().any(is)
     };
     let mut body = unescape_lines(body.get(1..).unwrap_or_default(), "\n")?;
@@ -261,11 +211,7 @@ fn headers_and_body(lines: &[&str], version: &str) -> Result<Vec<u8>, String> {
     if !given("host") {
         out.extend_from_slice(b"Host: localhost\r\n");
     }
-    let real: Vec<&str> = headers
-        .iter()
-        .copied()
-        .filter(|l| !l.starts_with('#'))
-        .collect();
+    let real: Vec<&str> = headers.iter().copied().filter(|l| !l.starts_with('#')).collect();
     out.extend(unescape_lines(&real, "\r\n")?);
     if !body.is_empty() && !given("content-length") && !given("transfer-encoding") {
         out.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());

@@ -8,19 +8,10 @@ use fancy_regex::Regex;
 static RULES: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
     let rule = |pattern: &str, word| (Regex::new(pattern).expect("a fixed pattern"), word);
     vec![
-        rule(
-            r"(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[(\w+)\] \d+#\d+: ",
-            "TIME [$1] PID#TID: ",
-        ),
+        rule(r"(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[(\w+)\] \d+#\d+: ", "TIME [$1] PID#TID: "),
         rule(r"PID#TID: \*\d+ ", "PID#TID: *N "),
-        rule(
-            r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}",
-            "TIME_LOCAL",
-        ),
-        rule(
-            r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d",
-            "TIME_ISO8601",
-        ),
+        rule(r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}", "TIME_LOCAL"),
+        rule(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d", "TIME_ISO8601"),
         rule(r"(?<![\w.])1[789]\d{8}\.\d{3}(?![\w.])", "MSEC"),
         rule(r"(?<![\w.])\d+\.\d{3}(?![\w.])", "N.NNN"),
     ]
@@ -28,8 +19,7 @@ static RULES: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
 
 /// `text` with times, `pid#tid` and `*connection` replaced by their names.
 pub fn normalise(text: &str) -> String {
-    let replace =
-        |text: String, (regex, word): &(Regex, &str)| regex.replace_all(&text, *word).into_owned();
+    let replace = |text: String, (regex, word): &(Regex, &str)| regex.replace_all(&text, *word).into_owned();
     RULES.iter().fold(text.to_owned(), replace)
 }
 

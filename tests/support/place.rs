@@ -24,16 +24,11 @@ pub struct Place {
 impl Place {
     /// An empty folder with `html/` and `logs/`, and ports for all that `texts` name.
     pub fn new(texts: &[&str]) -> io::Result<Place> {
-        let folder = tempfile::Builder::new()
-            .prefix("rnginx-")
-            .tempdir_in("/tmp")?;
+        let folder = tempfile::Builder::new().prefix("rnginx-").tempdir_in("/tmp")?;
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         fs::create_dir(folder.path().join("html"))?;
         fs::create_dir(folder.path().join("logs"))?;
-        Ok(Place {
-            folder,
-            ports: Ports::for_texts(texts),
-        })
+        Ok(Place { folder, ports: Ports::for_texts(texts) })
     }
 
     pub fn path(&self) -> &Path {
@@ -47,9 +42,7 @@ impl Place {
 
     /// Text of the case with the real folder and ports.
     pub fn apply(&self, text: &str) -> String {
-        self.ports
-            .apply(text)
-            .replace(PREFIX, &self.folder.path().to_string_lossy())
+        self.ports.apply(text).replace(PREFIX, &self.folder.path().to_string_lossy())
     }
 
     /// Text of a run with the case's own folder and ports again.
@@ -59,23 +52,14 @@ impl Place {
     }
 
     /// Writes a file with its folders and a fixed time.
-    pub fn write(
-        &self,
-        path: &str,
-        content: &[u8],
-        mtime: Option<u64>,
-        mode: Option<u32>,
-    ) -> io::Result<()> {
+    pub fn write(&self, path: &str, content: &[u8], mtime: Option<u64>, mode: Option<u32>) -> io::Result<()> {
         let path = self.join(path);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
         fs::write(&path, content)?;
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(mtime.unwrap_or(MTIME));
-        fs::File::options()
-            .write(true)
-            .open(&path)?
-            .set_modified(time)?;
+        fs::File::options().write(true).open(&path)?.set_modified(time)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(mode.unwrap_or(0o644)))
     }
 }

@@ -63,10 +63,7 @@ pub fn echo(wire: &mut Wire) -> (Vec<u8>, Option<Stop>) {
 fn take_head(wire: &mut Wire) -> (Vec<u8>, Option<Stop>) {
     loop {
         let ends = [b"\n\r\n".as_slice(), b"\n\n"];
-        let end = ends
-            .iter()
-            .filter_map(|e| Some(find(&wire.buffer, e)? + e.len()))
-            .min();
+        let end = ends.iter().filter_map(|e| Some(find(&wire.buffer, e)? + e.len())).min();
         if let Some(end) = end {
             return wire.take(end);
         }
@@ -81,17 +78,12 @@ pub fn header(head: &[u8], name: &str) -> Option<String> {
     head.split(|b| *b == b'\n').find_map(|line| {
         let line = String::from_utf8_lossy(line);
         let (key, value) = line.split_once(':')?;
-        key.eq_ignore_ascii_case(name)
-            .then(|| value.trim().to_owned())
+        key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
     })
 }
 
 fn read_body(wire: &mut Wire, head: &[u8], kind: Kind) -> Body {
-    let mut body = Body {
-        bytes: Vec::new(),
-        marks: Vec::new(),
-        stop: None,
-    };
+    let mut body = Body { bytes: Vec::new(), marks: Vec::new(), stop: None };
     if kind == Kind::Head || (kind == Kind::Response && (wire.sent_head || bodiless(head))) {
         return body;
     }
@@ -132,8 +124,7 @@ fn read_chunks(wire: &mut Wire, body: &mut Body) {
             return read_trailers(wire, body);
         }
         let (data, stop) = wire.take(size + 2);
-        body.bytes
-            .extend_from_slice(data.strip_suffix(b"\r\n").unwrap_or(&data));
+        body.bytes.extend_from_slice(data.strip_suffix(b"\r\n").unwrap_or(&data));
         if stop.is_some() {
             body.marks.push("chunked, cut in a chunk".to_owned());
             body.stop = stop;

@@ -99,23 +99,15 @@ impl Run<'_> {
     fn section(&mut self, section: &Section) -> Result<(), String> {
         let place = self.place;
         match section {
-            Section::File {
-                path,
-                content,
-                mtime,
-                mode,
-            } => place
-                .write(path, content, *mtime, *mode)
-                .map_err(|e| format!("~ {path}: {e}\n")),
-            Section::Dir(path) => said(fs::create_dir_all(place.join(path))),
-            Section::Symlink { link, target } => {
-                said(std::os::unix::fs::symlink(target, place.join(link)))
+            Section::File { path, content, mtime, mode } => {
+                place.write(path, content, *mtime, *mode).map_err(|e| format!("~ {path}: {e}\n"))
             }
+            Section::Dir(path) => said(fs::create_dir_all(place.join(path))),
+            Section::Symlink { link, target } => said(std::os::unix::fs::symlink(target, place.join(link))),
             Section::Rename { from, to } => said(fs::rename(place.join(from), place.join(to))),
             Section::Remove(path) => said(fs::remove_file(place.join(path))),
             Section::Backend { at, manner } => {
-                let backend =
-                    Backend::start(at, manner.clone()).map_err(|e| format!("~ {at}: {e}\n"))?;
+                let backend = Backend::start(at, manner.clone()).map_err(|e| format!("~ {at}: {e}\n"))?;
                 self.backends.push((at.clone(), backend));
                 Ok(())
             }
@@ -150,16 +142,8 @@ impl Run<'_> {
     }
 
     fn play(&mut self, exchange: &Exchange) -> String {
-        let kept = exchange
-            .name
-            .as_ref()
-            .and_then(|name| self.open.remove(name));
-        let default = || {
-            format!(
-                "127.0.0.1:{}",
-                self.place.ports.actual(8080).unwrap_or(8080)
-            )
-        };
+        let kept = exchange.name.as_ref().and_then(|name| self.open.remove(name));
+        let default = || format!("127.0.0.1:{}", self.place.ports.actual(8080).unwrap_or(8080));
         let wire = match kept {
             Some(wire) => Ok(wire),
             None => Wire::connect(&exchange.at.clone().unwrap_or_else(default)),
@@ -177,11 +161,7 @@ impl Run<'_> {
 
     fn refused(&mut self, at: &str) {
         let refused = poll(|| match Wire::connect(at) {
-            Err(e)
-                if e.kind() == ErrorKind::ConnectionRefused || e.kind() == ErrorKind::NotFound =>
-            {
-                Some(())
-            }
+            Err(e) if e.kind() == ErrorKind::ConnectionRefused || e.kind() == ErrorKind::NotFound => Some(()),
             _ => None,
         });
         let word = refused.map_or("~ still accepted", |()| "~ refused");
@@ -200,18 +180,14 @@ impl Run<'_> {
             _ => return Err(format!("~ no signal {name}\n")),
         };
         let server = self.server.as_ref().ok_or("~ no server\n")?;
-        server
-            .signal(signal)
-            .map_err(|e| format!("~ {name}: {e}\n"))
+        server.signal(signal).map_err(|e| format!("~ {name}: {e}\n"))
     }
 
     fn wait(&mut self, path: &str, text: &str) {
         let file = self.place.join(path);
-        let holds =
-            || fs::read(&file).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(text));
+        let holds = || fs::read(&file).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(text));
         if poll(|| holds().then_some(())).is_none() {
-            self.out
-                .push_str(&format!("=== wait {path}\n~ \"{text}\" never came\n"));
+            self.out.push_str(&format!("=== wait {path}\n~ \"{text}\" never came\n"));
         }
     }
 
@@ -223,22 +199,16 @@ impl Run<'_> {
     }
 
     fn run_once(&mut self, arguments: &[String]) -> Result<(), String> {
-        let output = server::run(self.binary, self.place, arguments, &self.options)
-            .map_err(|e| format!("~ run: {e}\n"))?;
-        self.out
-            .push_str(&format!("=== run {}\n", arguments.join(" ")));
+        let output =
+            server::run(self.binary, self.place, arguments, &self.options).map_err(|e| format!("~ run: {e}\n"))?;
+        self.out.push_str(&format!("=== run {}\n", arguments.join(" ")));
         if !output.stdout.is_empty() {
-            self.out
-                .push_str(&format!("~ stdout\n{}", lines(&output.stdout)));
+            self.out.push_str(&format!("~ stdout\n{}", lines(&output.stdout)));
         }
         if !output.stderr.is_empty() {
-            self.out
-                .push_str(&format!("~ stderr\n{}", lines(&output.stderr)));
+            self.out.push_str(&format!("~ stderr\n{}", lines(&output.stderr)));
         }
-        let code = output
-            .status
-            .code()
-            .map_or_else(|| output.status.to_string(), |c| c.to_string());
+        let code = output.status.code().map_or_else(|| output.status.to_string(), |c| c.to_string());
         self.out.push_str(&format!("~ exit {code}\n"));
         Ok(())
     }
@@ -255,19 +225,12 @@ impl Run<'_> {
             }
             let printed = server.printed();
             if !printed.is_empty() {
-                self.out
-                    .push_str(&format!("=== stderr\n{}", lines(printed.as_bytes())));
+                self.out.push_str(&format!("=== stderr\n{}", lines(printed.as_bytes())));
             }
         }
         for (at, backend) in self.backends.drain(..) {
-            for (n, text) in backend
-                .finish()
-                .into_iter()
-                .enumerate()
-                .filter(|(_, t)| !t.is_empty())
-            {
-                self.out
-                    .push_str(&format!("=== backend {at}, connection {}\n{text}", n + 1));
+            for (n, text) in backend.finish().into_iter().enumerate().filter(|(_, t)| !t.is_empty()) {
+                self.out.push_str(&format!("=== backend {at}, connection {}\n{text}", n + 1));
             }
         }
     }
@@ -288,8 +251,5 @@ fn said(result: std::io::Result<()>) -> Result<(), String> {
 /// Text that a program wrote for people, escaped but never cut short.
 fn lines(bytes: &[u8]) -> String {
     let line = |l: &[u8]| text::escape_line(l) + "\n";
-    bytes
-        .split_inclusive(|b| *b == b'\n')
-        .map(|l| line(l.strip_suffix(b"\n").unwrap_or(l)))
-        .collect()
+    bytes.split_inclusive(|b| *b == b'\n').map(|l| line(l.strip_suffix(b"\n").unwrap_or(l))).collect()
 }

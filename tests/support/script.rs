@@ -69,10 +69,7 @@ fn step(line: &str) -> Result<Step, String> {
         return read_step(what).ok_or_else(bad);
     }
     if let Some(time) = line.strip_prefix("pause ") {
-        let ms = time
-            .strip_suffix("ms")
-            .and_then(|t| t.parse().ok())
-            .ok_or_else(bad)?;
+        let ms = time.strip_suffix("ms").and_then(|t| t.parse().ok()).ok_or_else(bad)?;
         return Ok(Step::Pause(Duration::from_millis(ms)));
     }
     match line {

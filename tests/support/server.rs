@@ -32,12 +32,7 @@ impl Server {
     ///
     /// # Errors
     /// What it printed and its exit code, if it ended instead.
-    pub fn start(
-        binary: &Path,
-        place: &Place,
-        conf: &str,
-        options: &Options,
-    ) -> Result<Server, String> {
+    pub fn start(binary: &Path, place: &Place, conf: &str, options: &Options) -> Result<Server, String> {
         let globals = globals(conf, &options.globals);
         let daemon = globals.contains("daemon on;");
         let mut server = Server {
@@ -114,12 +109,7 @@ impl Drop for Server {
 }
 
 /// Runs the binary once with more arguments and waits for it.
-pub fn run(
-    binary: &Path,
-    place: &Place,
-    arguments: &[String],
-    options: &Options,
-) -> io::Result<Output> {
+pub fn run(binary: &Path, place: &Place, arguments: &[String], options: &Options) -> io::Result<Output> {
     command(binary, place, options).args(arguments).output()
 }
 
@@ -175,7 +165,5 @@ fn pid_path(conf: &str) -> &str {
 }
 
 fn code(status: ExitStatus) -> String {
-    status
-        .code()
-        .map_or_else(|| status.to_string(), |code| code.to_string())
+    status.code().map_or_else(|| status.to_string(), |code| code.to_string())
 }

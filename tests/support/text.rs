@@ -54,10 +54,7 @@ fn generate(text: &str) -> Result<(Vec<u8>, usize), String> {
     let bytes = match what.trim() {
         "noise" => noise(count),
         quoted => {
-            let inner = quoted
-                .strip_prefix('"')
-                .and_then(|t| t.strip_suffix('"'))
-                .ok_or_else(bad)?;
+            let inner = quoted.strip_prefix('"').and_then(|t| t.strip_suffix('"')).ok_or_else(bad)?;
             unescape(inner)?.repeat(count)
         }
     };

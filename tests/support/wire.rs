@@ -39,11 +39,7 @@ impl Wire {
         socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
-        Ok(Wire {
-            socket,
-            buffer: Vec::new(),
-            sent_head: false,
-        })
+        Ok(Wire { socket, buffer: Vec::new(), sent_head: false })
     }
 
     pub fn connect(to: &str) -> io::Result<Wire> {
