@@ -8,3 +8,9 @@ mod http;
 pub mod log;
 pub mod paths;
 pub mod syntax;
+
+#[allow(dead_code, reason = "the command line is not wired to it yet")]
+mod process;
+
+#[allow(dead_code, reason = "the program is not wired to it yet")]
+mod cli;

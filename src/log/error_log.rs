@@ -29,7 +29,7 @@ pub struct Target {
 }
 
 /// All `error_log` directives of one level, the most verbose first.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ErrorLog {
     targets: Box<[(Target, FullDisk)]>,
 }
