@@ -1,0 +1,12 @@
+//! What the language allows: every directive and variable of nginx 1.28, read from `grammar/directives.conf`.
+
+mod arity;
+mod context;
+mod spec;
+mod table;
+pub mod value;
+
+pub use arity::Arity;
+pub use context::Context;
+pub use spec::{DirectiveSpec, Opens, Presence, Rule, ValueType, VariableSpec, Version};
+pub use table::Schema;
