@@ -1,4 +1,7 @@
-//! The request-time kit: HTTP's own things first, which know no socket and no configuration.
+//! The request-time kit: HTTP's own things first, which know no socket and no configuration; then what a
+//! compiled configuration is made of and what a request meets in it.
+//!
+//! Nothing here sees a tree, a directive or configuration text: the request path cannot parse.
 
 pub(crate) mod browser;
 pub(crate) mod date;
@@ -10,3 +13,42 @@ pub(crate) mod method;
 pub(crate) mod status;
 pub(crate) mod uri;
 pub(crate) mod version;
+
+mod body;
+mod connection;
+mod cycle;
+mod head;
+mod location;
+mod phase;
+mod regex;
+mod request;
+mod request_body;
+mod response;
+mod script;
+mod types;
+mod variable;
+
+pub use body::{Body, BodyCut, BodyError, BodySource, BodyStream, Chunk, FileRange};
+pub use connection::{Connection, address_text};
+pub use cycle::{
+    Cycle, EnvVar, KeepAlive, Listen, ListenAddress, ListenSpec, ProcessConf, Server, ServerId, User, VirtualServers,
+};
+pub(crate) use escape::{Escape, escaped};
+pub use head::Head;
+pub(crate) use header_id::HeaderId;
+pub(crate) use headers::Headers;
+pub use location::{
+    CoreConf, ErrorAnswer, ErrorPage, Extensions, Found, IfModifiedSince, LimitExcept, LingeringClose, Location,
+    LocationId, LocationKind, LocationTree, LocationTreeParts, Root, Types,
+};
+pub(crate) use method::Method;
+pub use phase::{Filter, FilterSlot, Flow, FlowFuture, LogHandler, Phase, PhaseHandler};
+pub use regex::{Captures, MatchLimit, Regex};
+pub use request::{Engine, Incoming, Local, Outgoing, Request, SentHead, Subrequest, SubrequestFuture, ThreadState};
+pub use request_body::{RequestBody, StoredBody, TempFile};
+pub use response::Response;
+pub use script::{Part, Script, is_true};
+pub(crate) use status::ServerTokens;
+pub use types::MediaTypes;
+pub use variable::{BuiltinGet, Compute, GetFn, GetPrefixFn, Getter, VarIndex, VarSlots, Variable, VariableDef};
+pub(crate) use version::Version;

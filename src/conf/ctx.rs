@@ -1,0 +1,336 @@
+//! The state of a compilation: blocks and what was written in them, names, and complaints.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::names::VariableTable;
+use super::{AnyModule, Args, Resources, SetResult};
+use crate::diag::{Diagnostic, Span};
+use crate::http::{Extensions, Getter, LocationKind, Regex, VarIndex, Variable};
+use crate::paths::Paths;
+use crate::schema::{Context, Schema};
+use crate::syntax::{Directive, Word};
+
+/// A block's number. Blocks below `http` become locations of the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u32);
+
+/// What kind of block a node is.
+#[derive(Clone, Debug)]
+pub enum NodeKind {
+    /// The file itself.
+    Main,
+    /// `events`
+    Events,
+    /// `http`
+    Http,
+    /// `server`
+    Server,
+    /// `location`
+    Location(LocationName),
+    /// `if` in a server block.
+    ServerIf,
+    /// `if` in a location.
+    LocationIf,
+    /// `limit_except`
+    LimitExcept,
+    /// `upstream`
+    Upstream(Bytes),
+}
+
+/// How a location is named.
+#[derive(Clone, Debug)]
+pub struct LocationName {
+    /// `=`, `^~`, `~`, `@` or none.
+    pub kind: LocationKind,
+    /// The prefix, pattern, or the name without `@`.
+    pub name: Bytes,
+    /// The compiled pattern.
+    pub regex: Option<Arc<Regex>>,
+}
+
+impl NodeKind {
+    /// Where directives in it stand, in the table's words.
+    pub fn context(&self) -> Context {
+        match self {
+            NodeKind::Main => Context::MAIN,
+            NodeKind::Events => Context::EVENTS,
+            NodeKind::Http => Context::HTTP,
+            NodeKind::Server => Context::SERVER,
+            NodeKind::Location(_) => Context::LOCATION,
+            NodeKind::ServerIf => Context::SERVER_IF,
+            NodeKind::LocationIf => Context::LOCATION_IF,
+            NodeKind::LimitExcept => Context::LIMIT_EXCEPT,
+            NodeKind::Upstream(_) => Context::UPSTREAM,
+        }
+    }
+}
+
+struct Node {
+    kind: NodeKind,
+    parent: Option<NodeId>,
+    at: Span,
+    confs: Vec<Option<Box<dyn Any>>>,
+}
+
+const PRESENT: &str = "a block's values are only away while its own directive runs";
+
+/// The state of a compilation.
+pub struct Ctx<'c> {
+    /// Opens logs and files on the compiler's behalf.
+    pub resources: &'c mut dyn Resources,
+    /// What goes into the cycle's extensions.
+    pub extensions: Extensions,
+    schema: &'static Schema,
+    modules: &'static [&'static dyn AnyModule],
+    commands: HashMap<&'static str, Vec<CommandPlace>>,
+    nodes: Vec<Node>,
+    current: NodeId,
+    collected: HashMap<TypeId, Box<dyn Any>>,
+    variables: VariableTable,
+    diagnostics: Vec<Diagnostic>,
+    paths: &'c Paths,
+}
+
+/// A directive's module and number.
+struct CommandPlace {
+    owner: &'static str,
+    module: usize,
+    command: usize,
+}
+
+impl<'c> Ctx<'c> {
+    /// A compilation with nothing read yet.
+    pub fn new(
+        schema: &'static Schema,
+        modules: &'static [&'static dyn AnyModule],
+        resources: &'c mut dyn Resources,
+        paths: &'c Paths,
+    ) -> Self {
+        let mut commands: HashMap<_, Vec<_>> = HashMap::new();
+        for (module, found) in modules.iter().enumerate() {
+            for (command, name) in found.commands().into_iter().enumerate() {
+                commands.entry(name).or_default().push(CommandPlace { owner: found.name(), module, command });
+            }
+        }
+        let definitions = modules.iter().flat_map(|module| module.variables()).copied();
+        let mut ctx = Self {
+            resources,
+            extensions: Extensions::default(),
+            schema,
+            modules,
+            commands,
+            nodes: Vec::new(),
+            current: NodeId(0),
+            collected: HashMap::new(),
+            variables: VariableTable::new(definitions),
+            diagnostics: Vec::new(),
+            paths,
+        };
+        ctx.push_node(NodeKind::Main, None, Span::default());
+        ctx
+    }
+
+    fn push_node(&mut self, kind: NodeKind, parent: Option<NodeId>, at: Span) -> NodeId {
+        let id = NodeId(u32::try_from(self.nodes.len()).expect("fewer blocks than bytes in a file"));
+        let confs = self.modules.iter().map(|module| Some(module.new_conf())).collect();
+        self.nodes.push(Node { kind, parent, at, confs });
+        id
+    }
+
+    /// Runs the directives of the current block.
+    pub fn run(&mut self, directives: &[Directive]) {
+        for directive in directives {
+            if let Err(diagnostic) = self.run_one(directive) {
+                self.complain_in(directive, diagnostic);
+            }
+        }
+    }
+
+    /// Directives that no module runs have been answered by the check, those without effect need no answer.
+    fn run_one(&mut self, directive: &Directive) -> SetResult {
+        let context = self.kind(self.current).context();
+        let Some(spec) = self.schema.find(&directive.name.value, context) else { return Ok(()) };
+        let Some((module, command)) = self.command(spec.name, spec.module) else { return Ok(()) };
+        let at = self.current.0 as usize;
+        let mut conf = self.nodes[at].confs[module].take().expect(PRESENT);
+        let result = self.modules[module].run(command, &mut *conf, &Args::new(directive), self);
+        self.nodes[at].confs[module] = Some(conf);
+        result
+    }
+
+    /// Two modules may have directives of one name in different places; the table says whose it is here.
+    fn command(&self, name: &str, owner: &str) -> Option<(usize, usize)> {
+        let places = self.commands.get(name)?;
+        let place = match &places[..] {
+            [only] => only,
+            several => several.iter().find(|place| place.owner == owner)?,
+        };
+        Some((place.module, place.command))
+    }
+
+    /// Runs a directive's block as a block of its own below the current one.
+    pub fn block(&mut self, args: &Args<'_>, kind: NodeKind) -> NodeId {
+        let directive = args.directive();
+        let id = self.push_node(kind, Some(self.current), directive.name.span);
+        let outer = std::mem::replace(&mut self.current, id);
+        self.run(directive.children());
+        self.current = outer;
+        id
+    }
+
+    /// The block whose directives are being read.
+    pub fn current(&self) -> NodeId {
+        self.current
+    }
+
+    /// What kind of block a node is.
+    pub fn kind(&self, node: NodeId) -> &NodeKind {
+        &self.nodes[node.0 as usize].kind
+    }
+
+    /// The block around a block.
+    pub fn parent(&self, node: NodeId) -> Option<NodeId> {
+        self.nodes[node.0 as usize].parent
+    }
+
+    /// Where a block's directive stands.
+    pub fn place(&self, node: NodeId) -> Span {
+        self.nodes[node.0 as usize].at
+    }
+
+    /// All blocks, outer ones first.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..u32::try_from(self.nodes.len()).expect("fewer blocks than bytes in a file")).map(NodeId)
+    }
+
+    fn conf_slot(&self, type_id: TypeId, node: NodeId) -> Option<usize> {
+        let confs = &self.nodes[node.0 as usize].confs;
+        confs.iter().position(|conf| conf.as_deref().is_some_and(|conf| conf.type_id() == type_id))
+    }
+
+    /// What a module wrote down for a block.
+    pub fn conf_at<C: Any>(&self, node: NodeId) -> &C {
+        let slot = self.conf_slot(TypeId::of::<C>(), node).expect(PRESENT);
+        let conf = self.nodes[node.0 as usize].confs[slot].as_deref().expect(PRESENT);
+        conf.downcast_ref().expect("the slot was found by this type")
+    }
+
+    /// The same, to change it.
+    pub fn conf_at_mut<C: Any>(&mut self, node: NodeId) -> &mut C {
+        let slot = self.conf_slot(TypeId::of::<C>(), node).expect(PRESENT);
+        let conf = self.nodes[node.0 as usize].confs[slot].as_deref_mut().expect(PRESENT);
+        conf.downcast_mut().expect("the slot was found by this type")
+    }
+
+    /// Gives every block what the blocks around it set.
+    pub fn merge(&mut self) {
+        for id in self.nodes() {
+            let Some(parent) = self.parent(id) else { continue };
+            for (slot, module) in self.modules.iter().enumerate() {
+                let from = self.nodes[parent.0 as usize].confs[slot].take().expect(PRESENT);
+                let conf = self.nodes[id.0 as usize].confs[slot].as_deref_mut().expect(PRESENT);
+                module.merge(&*from, conf);
+                self.nodes[parent.0 as usize].confs[slot] = Some(from);
+            }
+        }
+    }
+
+    /// Lets every module install itself in a location. A module's own values are away meanwhile.
+    pub fn install(&mut self, node: NodeId) -> super::builder::Installed {
+        let modules = self.modules;
+        let mut builder = super::LocationBuilder::new(self, node);
+        for (slot, module) in modules.iter().enumerate() {
+            let at = node.0 as usize;
+            let conf = builder.ctx.nodes[at].confs[slot].take().expect(PRESENT);
+            module.install(&*conf, &mut builder);
+            builder.ctx.nodes[at].confs[slot] = Some(conf);
+        }
+        builder.finish()
+    }
+
+    /// Lets every module settle its names.
+    pub fn finish(&mut self) {
+        for module in self.modules.iter() {
+            module.finish(self);
+        }
+    }
+
+    /// What a module collects for the whole configuration, made on first use.
+    pub fn collected<T: Any + Default>(&mut self) -> &mut T {
+        let entry = self.collected.entry(TypeId::of::<T>()).or_insert_with(|| Box::<T>::default());
+        entry.downcast_mut().expect("the entry was found by this type")
+    }
+
+    /// A path as nginx takes it: relative ones stand under the prefix.
+    pub fn full_path(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.paths.full(path)
+    }
+
+    /// A path as nginx takes it for certificates, password files and other parts of the configuration:
+    /// relative ones stand under the folder of the main file.
+    pub fn conf_path(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.paths.conf_prefix.join(path)
+    }
+
+    /// Where this run has its files.
+    pub fn paths(&self) -> &'c Paths {
+        self.paths
+    }
+
+    /// Numbers a variable that a module uses at request time; the name is without `$`.
+    pub fn variable(&mut self, name: &[u8], at: Span) -> VarIndex {
+        self.variables.used(name, at)
+    }
+
+    /// Defines a variable.
+    ///
+    /// # Errors
+    /// nginx's `invalid variable name` and `the duplicate "x" variable`.
+    pub fn define_variable(&mut self, word: &Word, getter: Getter, cacheable: bool) -> Result<VarIndex, Diagnostic> {
+        let Some(name) = word.value.strip_prefix(b"$").filter(|name| !name.is_empty()) else {
+            let message = format!("invalid variable name \"{}\"", word.text());
+            return Err(Diagnostic::error("invalid-variable", message).at(word.span));
+        };
+        self.variables.define(name, getter, cacheable).map_err(|diagnostic| diagnostic.at(word.span))
+    }
+
+    /// Numbers a variable that a named capture assigns.
+    pub(super) fn capture_variable(&mut self, name: &str) -> Result<VarIndex, Diagnostic> {
+        self.variables.define(name.as_bytes(), Getter::Assigned, false)
+    }
+
+    /// Complains.
+    pub fn complain(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Complains about a directive; its name is at fault where the complaint names no place.
+    pub fn complain_in(&mut self, directive: &Directive, diagnostic: Diagnostic) {
+        let at = diagnostic.at.unwrap_or(directive.name.span);
+        self.diagnostics.push(Diagnostic { at: Some(at), nginx_at: Some(directive.end), ..diagnostic });
+    }
+
+    /// Ends the compilation: all variables with their names, and all that was complained about.
+    pub fn settle(mut self) -> Settled {
+        let mut diagnostics = self.diagnostics;
+        let (variables, variable_names) = self.variables.settle(&mut |diagnostic| diagnostics.push(diagnostic));
+        Settled { variables, variable_names, extensions: std::mem::take(&mut self.extensions), diagnostics }
+    }
+}
+
+/// What is left of a compilation when all blocks are built.
+pub struct Settled {
+    /// All variables.
+    pub variables: Vec<Variable>,
+    /// Variables by name.
+    pub variable_names: HashMap<Box<[u8]>, VarIndex>,
+    /// What modules keep for the whole configuration.
+    pub extensions: Extensions,
+    /// Everything that was complained about.
+    pub diagnostics: Vec<Diagnostic>,
+}

@@ -1,0 +1,17 @@
+//! Load-time kit for modules: typed directives, inheritance, names, and the builder of locations.
+
+mod args;
+mod builder;
+mod ctx;
+mod inherit;
+mod module;
+mod names;
+mod resources;
+mod script;
+
+pub use args::Args;
+pub use builder::{Installed, LocationBuilder};
+pub use ctx::{Ctx, LocationName, NodeId, NodeKind, Settled};
+pub use inherit::Inherit;
+pub use module::{AnyModule, Command, Module, SetResult, assign, erase};
+pub use resources::Resources;

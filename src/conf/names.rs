@@ -1,0 +1,112 @@
+//! Variables by name while the configuration is read: use may come before definition.
+
+use std::collections::HashMap;
+
+use crate::diag::{Diagnostic, Span};
+use crate::http::{BuiltinGet, Getter, VarIndex, Variable, VariableDef};
+
+/// The variables of a configuration.
+pub(super) struct VariableTable {
+    builtin: HashMap<&'static str, VariableDef>,
+    families: Vec<VariableDef>,
+    by_name: HashMap<Box<[u8]>, VarIndex>,
+    entries: Vec<Entry>,
+}
+
+struct Entry {
+    name: Box<[u8]>,
+    first_use: Option<Span>,
+    defined: Option<Variable>,
+}
+
+impl VariableTable {
+    pub(super) fn new(definitions: impl Iterator<Item = VariableDef>) -> Self {
+        let (families, single): (Vec<_>, Vec<_>) =
+            definitions.partition(|definition| matches!(definition.get, BuiltinGet::Family(_)));
+        let builtin = single.into_iter().map(|definition| (definition.name, definition)).collect();
+        Self { builtin, families, by_name: HashMap::new(), entries: Vec::new() }
+    }
+
+    fn index(&mut self, name: &[u8]) -> VarIndex {
+        let name = name.to_ascii_lowercase();
+        if let Some(index) = self.by_name.get(&name[..]) {
+            return *index;
+        }
+        let index =
+            VarIndex(u16::try_from(self.entries.len()).expect("a configuration names fewer than 65,536 variables"));
+        self.by_name.insert(name.clone().into(), index);
+        self.entries.push(Entry { name: name.into(), first_use: None, defined: None });
+        index
+    }
+
+    /// Numbers a variable that is used.
+    pub(super) fn used(&mut self, name: &[u8], at: Span) -> VarIndex {
+        let index = self.index(name);
+        self.entries[usize::from(index.0)].first_use.get_or_insert(at);
+        index
+    }
+
+    /// Defines a variable that a configuration block computes or assigns. A later definition replaces an
+    /// earlier one, as in nginx; a variable that is only assigned keeps the definition it has.
+    pub(super) fn define(&mut self, name: &[u8], getter: Getter, cacheable: bool) -> Result<VarIndex, Diagnostic> {
+        let index = self.index(name);
+        let builtin = self.builtin_for(index);
+        if builtin.is_some_and(|definition| !definition.changeable) {
+            let name = String::from_utf8_lossy(name);
+            return Err(Diagnostic::error("duplicate-variable", format!("the duplicate \"{name}\" variable")));
+        }
+        let entry = &mut self.entries[usize::from(index.0)];
+        let assigned = matches!(getter, Getter::Assigned);
+        if assigned && (entry.defined.is_some() || builtin.is_some()) {
+            return Ok(index);
+        }
+        entry.defined = Some(Variable { name: entry.name.clone(), getter, cacheable, setter: None });
+        Ok(index)
+    }
+
+    fn builtin_for(&self, index: VarIndex) -> Option<VariableDef> {
+        let name = std::str::from_utf8(&self.entries[usize::from(index.0)].name).ok()?;
+        self.builtin.get(name).copied()
+    }
+
+    /// Settles every name; what nobody defined is an error at its first use.
+    pub(super) fn settle(
+        mut self,
+        complain: &mut dyn FnMut(Diagnostic),
+    ) -> (Vec<Variable>, HashMap<Box<[u8]>, VarIndex>) {
+        let entries = std::mem::take(&mut self.entries);
+        let variables = entries.into_iter().map(|entry| self.settle_one(entry, complain)).collect();
+        (variables, self.by_name)
+    }
+
+    fn settle_one(&self, entry: Entry, complain: &mut dyn FnMut(Diagnostic)) -> Variable {
+        if let Some(variable) = entry.defined {
+            return variable;
+        }
+        if let Some(variable) = self.builtin_variable(&entry.name) {
+            return variable;
+        }
+        let text = String::from_utf8_lossy(&entry.name).into_owned();
+        let mut diagnostic = Diagnostic::error("unknown-variable", format!("unknown \"{text}\" variable"));
+        if let Some(span) = entry.first_use {
+            diagnostic = diagnostic.at(span);
+        }
+        complain(diagnostic);
+        Variable { name: entry.name, getter: Getter::Assigned, cacheable: false, setter: None }
+    }
+
+    fn builtin_variable(&self, name: &[u8]) -> Option<Variable> {
+        let text = std::str::from_utf8(name).ok()?;
+        let found = self.builtin.get(text).or_else(|| self.family(text))?;
+        let getter = match found.get {
+            BuiltinGet::One(get) => Getter::Builtin(get),
+            BuiltinGet::Family(get) => Getter::Prefix(get, name[found.name.len()..].into()),
+        };
+        Some(Variable { name: name.into(), getter, cacheable: found.cacheable, setter: found.set })
+    }
+
+    fn family(&self, name: &str) -> Option<&VariableDef> {
+        let fits = self.families.iter().filter(|family| name.starts_with(family.name));
+        fits.max_by_key(|family| family.name.len())
+    }
+}

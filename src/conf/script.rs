@@ -1,0 +1,92 @@
+//! Compiles strings with variables, and regular expressions.
+
+use bytes::Bytes;
+
+use super::Ctx;
+use crate::diag::Diagnostic;
+use crate::http::{Part, Regex, Script, VarIndex};
+use crate::syntax::Word;
+
+impl Ctx<'_> {
+    /// Compiles a word that may hold variables.
+    ///
+    /// # Errors
+    /// nginx's `invalid variable name` and `the closing bracket in "x" variable is missing`.
+    pub fn script(&mut self, word: &Word) -> Result<Script, Diagnostic> {
+        self.script_from(word, &word.value)
+    }
+
+    /// Compiles a part of a word.
+    ///
+    /// # Errors
+    /// As [`Self::script`].
+    pub fn script_from(&mut self, word: &Word, text: &[u8]) -> Result<Script, Diagnostic> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some(at) = memchr::memchr(b'$', rest) {
+            push_literal(&mut parts, &rest[..at]);
+            let (part, behind) = self.reference(word, &rest[at + 1..])?;
+            parts.push(part);
+            rest = behind;
+        }
+        push_literal(&mut parts, rest);
+        Ok(Script::new(parts))
+    }
+
+    /// One reference, behind its `$`.
+    fn reference<'t>(&mut self, word: &Word, text: &'t [u8]) -> Result<(Part, &'t [u8]), Diagnostic> {
+        if let [digit @ b'1'..=b'9', rest @ ..] = text {
+            return Ok((Part::Capture(digit - b'0'), rest));
+        }
+        let (name, rest) = match text {
+            [b'{', text @ ..] => {
+                let (name, rest) = split_name(text);
+                let [b'}', rest @ ..] = rest else {
+                    let name = String::from_utf8_lossy(name);
+                    let message = format!("the closing bracket in \"{name}\" variable is missing");
+                    return Err(Diagnostic::error("invalid-variable", message).at(word.span));
+                };
+                (name, rest)
+            }
+            _ => split_name(text),
+        };
+        if name.is_empty() {
+            return Err(Diagnostic::error("invalid-variable", "invalid variable name").at(word.span));
+        }
+        Ok((Part::Variable(self.variable(name, word.span)), rest))
+    }
+
+    /// Compiles a regular expression; its named groups become variables.
+    ///
+    /// # Errors
+    /// The engine's words in nginx's sentence.
+    pub fn regex(&mut self, word: &Word, pattern: &[u8], caseless: bool) -> Result<Regex, Diagnostic> {
+        let failed = |what: &str| {
+            let message = format!("pcre2_compile() failed: {what} in \"{}\"", String::from_utf8_lossy(pattern));
+            Diagnostic::error("invalid-regex", message).at(word.span)
+        };
+        let text = std::str::from_utf8(pattern).map_err(|_| failed("the pattern is not UTF-8"))?;
+        let mut refused = None;
+        let regex = Regex::new(text, caseless, |name| {
+            self.capture_variable(name).unwrap_or_else(|diagnostic| {
+                refused = Some(diagnostic.at(word.span));
+                VarIndex(0)
+            })
+        });
+        match refused {
+            Some(diagnostic) => Err(diagnostic),
+            None => regex.map_err(|what| failed(&what)),
+        }
+    }
+}
+
+fn split_name(text: &[u8]) -> (&[u8], &[u8]) {
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    text.split_at(text.iter().position(|byte| !is_name(byte)).unwrap_or(text.len()))
+}
+
+fn push_literal(parts: &mut Vec<Part>, bytes: &[u8]) {
+    if !bytes.is_empty() {
+        parts.push(Part::Literal(Bytes::copy_from_slice(bytes)));
+    }
+}

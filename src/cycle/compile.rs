@@ -1,0 +1,86 @@
+//! Makes a cycle of a tree: runs the directives, merges blocks, builds locations and servers, settles names.
+
+use std::sync::Arc;
+
+use crate::conf::{Ctx, NodeId, NodeKind, Resources};
+use crate::diag::{Diagnostic, Severity};
+use crate::http::{Cycle, LimitExcept, Location, LocationId, LocationKind, LocationTree};
+use crate::load::Loaded;
+use crate::log::ErrorLog;
+use crate::modules::{MODULES, core, error_log, http_core};
+use crate::paths::Paths;
+use crate::schema::Schema;
+
+/// What came of a compilation.
+pub struct Compiled {
+    /// The cycle; `None` where there were errors.
+    pub cycle: Option<Arc<Cycle>>,
+    /// Everything that was complained about.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Compiles a checked tree. `fallback` takes log lines where the configuration names no log.
+pub fn compile(loaded: &Loaded, paths: &Paths, fallback: Arc<ErrorLog>, resources: &mut dyn Resources) -> Compiled {
+    let mut ctx = Ctx::new(Schema::nginx(), MODULES, resources, paths);
+    ctx.run(&loaded.root);
+    ctx.merge();
+    ctx.finish();
+    let process = core::process_conf(&mut ctx);
+    let main_log = ctx.conf_at::<error_log::Conf>(NodeId(0)).log().unwrap_or(fallback);
+    let locations = ctx.nodes().map(|node| build_location(&mut ctx, node, &main_log)).collect();
+    let servers = http_core::servers(&mut ctx).into_iter().map(|node| http_core::build_server(&ctx, node)).collect();
+    let listens = http_core::build_listens(&mut ctx);
+    let settled = ctx.settle();
+    let failed = settled.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    let cycle = Cycle {
+        process,
+        listens,
+        servers,
+        locations,
+        variables: settled.variables,
+        variable_names: settled.variable_names,
+        extensions: settled.extensions,
+        error_log: main_log,
+    };
+    Compiled { cycle: (!failed).then(|| Arc::new(cycle)), diagnostics: settled.diagnostics }
+}
+
+/// Every block becomes a location of the same number; those outside of `http` stay empty.
+fn build_location(ctx: &mut Ctx<'_>, node: NodeId, main_log: &Arc<ErrorLog>) -> Location {
+    let (kind, name) = location_kind(ctx, node);
+    let tree = match ctx.kind(node) {
+        NodeKind::Server | NodeKind::Location(_) => http_core::location_tree(ctx, node),
+        _ => LocationTree::default(),
+    };
+    let limit_except =
+        http_core::limit_except(ctx, node).map(|(methods, node)| LimitExcept { methods, location: LocationId(node.0) });
+    let log = ctx.conf_at::<error_log::Conf>(node).log().unwrap_or_else(|| main_log.clone());
+    let core = http_core::resolve(ctx, node, log);
+    let installed = ctx.install(node);
+    Location {
+        name,
+        kind,
+        core,
+        tree,
+        handlers: installed.handlers,
+        content: installed.content,
+        filters: installed.filters,
+        loggers: installed.loggers,
+        limit_except,
+        extensions: installed.extensions,
+    }
+}
+
+fn location_kind(ctx: &Ctx<'_>, node: NodeId) -> (LocationKind, bytes::Bytes) {
+    match ctx.kind(node) {
+        NodeKind::Location(name) => (name.kind, name.name.clone()),
+        NodeKind::Server => (LocationKind::Server, bytes::Bytes::new()),
+        NodeKind::ServerIf | NodeKind::LocationIf => (LocationKind::If, name_around(ctx, node)),
+        NodeKind::LimitExcept => (LocationKind::LimitExcept, name_around(ctx, node)),
+        _ => (LocationKind::Http, bytes::Bytes::new()),
+    }
+}
+
+fn name_around(ctx: &Ctx<'_>, node: NodeId) -> bytes::Bytes {
+    ctx.parent(node).map(|parent| location_kind(ctx, parent).1).unwrap_or_default()
+}

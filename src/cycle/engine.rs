@@ -1,0 +1,378 @@
+//! Runs a request through the phases to its response: the one place that waits, redirects and finalizes.
+
+use std::rc::Rc;
+
+use super::special;
+use crate::http::{
+    Engine, Escape, Flow, Found, HeaderId, Location, Phase, Request, Response, Subrequest, SubrequestFuture, escaped,
+};
+use crate::log::Level;
+
+/// The engine, for those who start subrequests.
+pub static ENGINE: &dyn Engine = &Phases;
+
+struct Phases;
+
+impl Engine for Phases {
+    fn subrequest(&self, parent: &Rc<Request>, sub: Subrequest) -> SubrequestFuture {
+        let r = parent.subrequest(sub);
+        Box::pin(async move {
+            let response = match run(&r).await {
+                Answer::Response(response) => response,
+                Answer::Close(status) => Response::new(status),
+            };
+            (r, response)
+        })
+    }
+}
+
+/// How a request ended.
+pub enum Answer {
+    /// With this response, ready to be sent.
+    Response(Response),
+    /// With the connection closed; the status is for the log.
+    Close(u16),
+}
+
+/// Where a run through the phases starts.
+enum Entry {
+    PostRead,
+    ServerRewrite,
+    FindConfig,
+    /// The location is settled (`@name`).
+    Rewrite,
+}
+
+/// Runs a request through phases, error pages and filters.
+pub async fn run(r: &Rc<Request>) -> Answer {
+    let mut entry = if r.internal.get() { Entry::ServerRewrite } else { Entry::PostRead };
+    loop {
+        let mut flow = phases(r, entry).await;
+        entry = loop {
+            flow = match flow {
+                Flow::Respond(response) => match filter(r, *response) {
+                    Ok(response) => return Answer::Response(response),
+                    Err(status) => Flow::Finalize(status),
+                },
+                Flow::Finalize(499) => return Answer::Close(499),
+                Flow::Finalize(444) => return Answer::Close(444),
+                Flow::Finalize(status) => special::finalize(r, status),
+                Flow::Close(status) => return Answer::Close(status),
+                Flow::Redirect { uri, args } => match redirect(r, uri, args) {
+                    Ok(()) => break Entry::ServerRewrite,
+                    Err(status) => Flow::Finalize(status),
+                },
+                Flow::Named(name) => match enter_named(r, &name) {
+                    Ok(()) => break Entry::Rewrite,
+                    Err(status) => Flow::Finalize(status),
+                },
+                Flow::Async(work) => work.await,
+                Flow::Declined | Flow::Ok | Flow::Delay(_) => Flow::Finalize(404),
+            };
+        };
+    }
+}
+
+/// Answers with a status at once, without the phases: for heads that could not be read.
+pub async fn refuse(r: &Rc<Request>, status: u16) -> Answer {
+    let mut flow = special::finalize(r, status);
+    loop {
+        flow = match flow {
+            Flow::Respond(response) => match filter(r, *response) {
+                Ok(response) => return Answer::Response(response),
+                Err(status) => special::page(r, status),
+            },
+            Flow::Redirect { uri, args } => match redirect(r, uri, args) {
+                Ok(()) => return run(r).await,
+                Err(status) => special::page(r, status),
+            },
+            Flow::Named(name) => match enter_named(r, &name) {
+                Ok(()) => return Box::pin(run_from_named(r)).await,
+                Err(status) => special::page(r, status),
+            },
+            _ => return Answer::Close(status),
+        };
+    }
+}
+
+async fn run_from_named(r: &Rc<Request>) -> Answer {
+    match phases(r, Entry::Rewrite).await {
+        Flow::Respond(response) => match filter(r, *response) {
+            Ok(response) => Answer::Response(response),
+            Err(status) => Answer::Close(status),
+        },
+        Flow::Finalize(status) => match special::page(r, status) {
+            Flow::Respond(response) => Answer::Response(*response),
+            _ => Answer::Close(status),
+        },
+        _ => Answer::Close(500),
+    }
+}
+
+/// Runs what is installed for the end of a request.
+pub fn log(r: &Request) {
+    for logger in &r.location().loggers {
+        logger.log(r);
+    }
+}
+
+async fn phases(r: &Rc<Request>, entry: Entry) -> Flow {
+    if let Entry::PostRead = entry
+        && let Some(flow) = handlers(r, Phase::PostRead).await
+    {
+        return flow;
+    }
+    if let Entry::PostRead | Entry::ServerRewrite = entry
+        && let Some(flow) = handlers(r, Phase::ServerRewrite).await
+    {
+        return flow;
+    }
+    let mut found = matches!(entry, Entry::Rewrite);
+    loop {
+        if !found && let Some(flow) = find_config(r) {
+            return flow;
+        }
+        found = false;
+        if let Some(flow) = handlers(r, Phase::Rewrite).await {
+            return flow;
+        }
+        if !r.uri_changed.replace(false) {
+            break;
+        }
+        if let Err(flow) = count_rewrite(r) {
+            return flow;
+        }
+    }
+    if let Some(flow) = handlers(r, Phase::Preaccess).await {
+        return flow;
+    }
+    if let Some(flow) = access(r).await {
+        return flow;
+    }
+    if let Some(flow) = handlers(r, Phase::Precontent).await {
+        return flow;
+    }
+    content(r).await
+}
+
+/// Runs a phase; `None` when all of its handlers let the request pass.
+async fn handlers(r: &Rc<Request>, phase: Phase) -> Option<Flow> {
+    let location = r.location_id();
+    for handler in r.cycle().location(location).handlers(phase) {
+        match settled(handler.handle(r)).await {
+            Flow::Declined => {}
+            Flow::Ok => return None,
+            flow => return Some(flow),
+        }
+    }
+    None
+}
+
+/// Waits until a handler has made up its mind.
+async fn settled(mut flow: Flow) -> Flow {
+    loop {
+        flow = match flow {
+            Flow::Delay(time) => {
+                tokio::time::sleep(time).await;
+                Flow::Declined
+            }
+            Flow::Async(work) => work.await,
+            flow => return flow,
+        };
+    }
+}
+
+fn count_rewrite(r: &Rc<Request>) -> Result<(), Flow> {
+    let left = r.uri_changes_left.get().saturating_sub(1);
+    r.uri_changes_left.set(left);
+    if left == 0 {
+        let uri = r.uri.borrow().clone();
+        r.log_with(Level::Error, |line| {
+            line.put("rewrite or internal redirection cycle while processing \"").bytes(&uri).put('"');
+        });
+        return Err(Flow::Finalize(500));
+    }
+    r.set_location(r.server().base);
+    Ok(())
+}
+
+/// Chooses the location; `Some` where the request ends here.
+fn find_config(r: &Rc<Request>) -> Option<Flow> {
+    let uri = r.uri.borrow().clone();
+    match r.cycle().find_location(r, r.server().base, &uri) {
+        Err(_) => return Some(Flow::Finalize(500)),
+        Ok(Found::None) => {}
+        Ok(Found::Prefix(id) | Found::Final(id)) => r.set_location(id),
+        Ok(Found::AddSlash(id)) => {
+            r.set_location(id);
+            enter_location(r);
+            return Some(add_slash(r, uri));
+        }
+    }
+    if r.location().core.internal && !r.internal.get() {
+        return Some(Flow::Finalize(404));
+    }
+    enter_location(r);
+    too_large(r)
+}
+
+/// What nginx settles whenever a location is entered: `limit_except`, and whether the connection may be kept.
+pub(crate) fn enter_location(r: &Request) {
+    if let Some(limit) = &r.location().limit_except
+        && limit.methods & r.method.get().bit() == 0
+    {
+        r.set_location(limit.location);
+    }
+    let core = &r.location().core;
+    let connection = &r.connection;
+    let spent = connection.requests.get() >= core.keepalive_requests
+        || core.keepalive_timeout.is_zero()
+        || connection.start.elapsed() > core.keepalive_time;
+    if spent && r.is_main() {
+        r.out.keep_alive.set(false);
+    }
+}
+
+fn too_large(r: &Request) -> Option<Flow> {
+    let limit = r.location().core.client_max_body_size;
+    let length = r.body.declared_length()?;
+    if limit == 0 || length <= limit || !r.is_main() {
+        return None;
+    }
+    r.log(Level::Error, format_args!("client intended to send too large body: {length} bytes"));
+    Some(Flow::Finalize(413))
+}
+
+fn add_slash(r: &Request, mut uri: Vec<u8>) -> Flow {
+    uri.push(b'/');
+    let mut target = escaped(&uri, Escape::Uri).into_owned();
+    let args = r.args.borrow();
+    if !args.is_empty() {
+        target.push(b'?');
+        target.extend_from_slice(&args);
+    }
+    r.redirect_to(&target);
+    Flow::Finalize(301)
+}
+
+/// The access phase under `satisfy`.
+async fn access(r: &Rc<Request>) -> Option<Flow> {
+    if !r.is_main() {
+        return None;
+    }
+    let location = r.cycle().location(r.location_id());
+    let any = location.core.satisfy_any;
+    let mut refused = 0;
+    for handler in location.handlers(Phase::Access) {
+        match settled(handler.handle(r)).await {
+            Flow::Declined => {}
+            Flow::Ok if any => {
+                r.out.pending.borrow_mut().remove(HeaderId::WwwAuthenticate);
+                return None;
+            }
+            Flow::Ok => {}
+            Flow::Finalize(status @ (401 | 403)) if any => {
+                if refused != 401 {
+                    refused = status;
+                }
+            }
+            flow => return Some(flow),
+        }
+    }
+    if refused == 403 {
+        r.log(Level::Error, "access forbidden by rule");
+    }
+    (refused != 0).then_some(Flow::Finalize(refused))
+}
+
+async fn content(r: &Rc<Request>) -> Flow {
+    let location: &Location = r.cycle().location(r.location_id());
+    if let Some(handler) = &location.content {
+        return settled(handler.handle(r)).await;
+    }
+    for handler in location.handlers(Phase::Content) {
+        match settled(handler.handle(r)).await {
+            Flow::Declined => {}
+            flow => return flow,
+        }
+    }
+    nothing_here(r)
+}
+
+fn nothing_here(r: &Request) -> Flow {
+    if !r.uri.borrow().ends_with(b"/") {
+        r.log(Level::Error, "no handler found");
+        return Flow::Finalize(404);
+    }
+    if let Some(path) = r.map_uri() {
+        r.log_with(Level::Error, |line| {
+            line.put("directory index of \"").bytes(&path).put("\" is forbidden");
+        });
+    }
+    Flow::Finalize(403)
+}
+
+fn redirect(r: &Rc<Request>, uri: Vec<u8>, args: Vec<u8>) -> Result<(), u16> {
+    let left = r.uri_changes_left.get().saturating_sub(1);
+    r.uri_changes_left.set(left);
+    if left == 0 {
+        r.log_with(Level::Error, |line| {
+            line.put("rewrite or internal redirection cycle while internally redirecting to \"").bytes(&uri).put('"');
+        });
+        return Err(500);
+    }
+    r.set_uri(uri);
+    *r.args.borrow_mut() = args;
+    r.internal.set(true);
+    r.valid_location.set(true);
+    r.add_uri_to_alias.set(false);
+    r.clear_contexts();
+    r.set_location(r.server().base);
+    Ok(())
+}
+
+fn enter_named(r: &Rc<Request>, name: &[u8]) -> Result<(), u16> {
+    let left = r.uri_changes_left.get().saturating_sub(1);
+    r.uri_changes_left.set(left);
+    let complain = |what: &str| {
+        r.log_with(Level::Error, |line| {
+            line.put(what).bytes(name).put('"');
+        });
+        Err(500)
+    };
+    if left == 0 {
+        return complain("rewrite or internal redirection cycle while redirect to named location \"@");
+    }
+    if r.uri.borrow().is_empty() {
+        return complain("empty URI in redirect to named location \"@");
+    }
+    let Some(id) = r.server().named.get(name).copied() else {
+        return complain("could not find named location \"@");
+    };
+    r.internal.set(true);
+    r.clear_contexts();
+    r.set_location(id);
+    enter_location(r);
+    Ok(())
+}
+
+/// Runs the filters of the location over a response.
+fn filter(r: &Rc<Request>, mut response: Response) -> Result<Response, u16> {
+    let overridden = r.error_status.get();
+    if overridden != 0 {
+        response.status = overridden;
+        response.status_line = None;
+    }
+    let pending = std::mem::take(&mut *r.out.pending.borrow_mut());
+    if !pending.is_empty() {
+        pending.iter().for_each(|(_, name, value)| response.headers.push(name, value));
+    }
+    if r.is_main() {
+        r.out.status.set(response.status);
+    }
+    for filter in &r.cycle().location(r.location_id()).filters {
+        filter.filter(r, &mut response)?;
+    }
+    r.out.status.set(response.status);
+    Ok(response)
+}

@@ -1,0 +1,8 @@
+//! The cycle: made by `compile`, run through by `engine`.
+
+mod compile;
+mod engine;
+mod special;
+
+pub use compile::{Compiled, compile};
+pub use engine::{Answer, ENGINE, log, refuse, run};

@@ -1,0 +1,80 @@
+//! Statuses become answers: `error_page`, and nginx's own pages.
+
+use bytes::Bytes;
+
+use crate::http::browser::Browser;
+use crate::http::uri::split_args;
+use crate::http::{ErrorAnswer, ErrorPage, Flow, HeaderId, Method, Request, Response, Version, status};
+
+/// What a status means for the request: another run, or a page.
+pub(super) fn finalize(r: &Request, status: u16) -> Flow {
+    r.error_status.set(status);
+    if matches!(status, 400 | 413 | 414 | 494..=497 | 500 | 501) && r.is_main() {
+        r.out.keep_alive.set(false);
+    }
+    let core = &r.location().core;
+    if !r.error_page.get() && r.uri_changes_left.get() != 0 {
+        if let Some(page) = core.error_pages.iter().find(|page| page.status == status) {
+            if !core.recursive_error_pages {
+                r.error_page.set(true);
+            }
+            return send_error_page(r, page);
+        }
+    }
+    page(r, status)
+}
+
+fn send_error_page(r: &Request, page: &ErrorPage) -> Flow {
+    match page.answer {
+        ErrorAnswer::Keep => {}
+        ErrorAnswer::FromTarget => r.error_status.set(0),
+        ErrorAnswer::Replace(status) => r.error_status.set(status),
+    }
+    let target = page.target.eval(r);
+    match target.first() {
+        Some(b'/') => {
+            r.out.pending.borrow_mut().remove(HeaderId::Location);
+            if r.method.get() != Method::Head {
+                r.method.set(Method::Get);
+            }
+            let (uri, args) = split_args(&target);
+            Flow::Redirect { uri: uri.to_vec(), args: args.unwrap_or_default().to_vec() }
+        }
+        Some(b'@') => Flow::Named(target[1..].to_vec()),
+        _ => {
+            if !matches!(page.answer, ErrorAnswer::Replace(301 | 302 | 303 | 307 | 308)) {
+                r.error_status.set(302);
+            }
+            r.redirect_to(&target);
+            self::page(r, r.error_status.get())
+        }
+    }
+}
+
+/// nginx's own page for a status.
+pub(super) fn page(r: &Request, code: u16) -> Flow {
+    let core = &r.location().core;
+    if status::sent_status(code) != code {
+        r.error_status.set(status::sent_status(code));
+    }
+    let mut response = Response::new(status::sent_status(code));
+    response.redirect = true;
+    let Some(page) = status::ErrorPage::of(code, core.server_tokens) else {
+        response.content_length = Some(0);
+        return Flow::respond(response);
+    };
+    let pad = core.msie_padding && code >= 400 && wants_padding(r);
+    let page = if pad { page.with_padding() } else { page };
+    let mut body = Vec::with_capacity(page.len());
+    page.append_to(&mut body);
+    response.content_type = Some(Bytes::from_static(b"text/html"));
+    response.content_length = Some(body.len() as u64);
+    response.body = crate::http::Body::Bytes(body.into());
+    Flow::respond(response)
+}
+
+/// Old Internet Explorer and Chrome put pages of their own in place of short ones.
+fn wants_padding(r: &Request) -> bool {
+    let browser = r.header(HeaderId::UserAgent).map(|agent| Browser::of(&agent)).unwrap_or_default();
+    (browser.msie || browser.chrome) && r.head.version >= Version::HTTP_10
+}

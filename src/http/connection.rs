@@ -1,0 +1,38 @@
+//! What a request knows of the connection that it came on.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+/// A client's connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its number in this worker, for `$connection` and the error log.
+    pub number: u64,
+    /// The client's address; `None` on a UNIX socket. `realip` changes it.
+    pub peer: Cell<Option<SocketAddr>>,
+    /// The client's address as text (`unix:` on a UNIX socket), for `$remote_addr`.
+    pub address: RefCell<Bytes>,
+    /// The address that the client connected to; `None` on a UNIX socket.
+    pub local: Option<SocketAddr>,
+    /// The listening UNIX socket's path, for `$server_addr`.
+    pub local_path: Option<Bytes>,
+    /// Which of [`super::Cycle::listens`] it was accepted from.
+    pub listen: usize,
+    /// Requests seen on it, this one included.
+    pub requests: Cell<u64>,
+    /// When it was accepted.
+    pub start: Instant,
+    /// Whether it is encrypted.
+    pub secure: bool,
+}
+
+/// An address's host part as nginx writes it: no port, no brackets.
+pub fn address_text(address: Option<SocketAddr>) -> Bytes {
+    match address {
+        Some(address) => address.ip().to_string().into(),
+        None => Bytes::from_static(b"unix:"),
+    }
+}

@@ -1,0 +1,280 @@
+//! The cycle: a compiled configuration, shared by all threads and never changed.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Extensions, Location, LocationId, Regex, Request, VarIndex, Variable};
+use crate::log::ErrorLog;
+
+/// A compiled configuration.
+pub struct Cycle {
+    /// What the master and the worker need to know.
+    pub process: ProcessConf,
+    /// What to listen on, in the order written.
+    pub listens: Vec<Listen>,
+    /// All server blocks.
+    pub servers: Vec<Server>,
+    /// All locations, server blocks and `if` blocks among them.
+    pub locations: Vec<Location>,
+    /// All variables that the configuration names.
+    pub variables: Vec<Variable>,
+    /// Variables by name.
+    pub variable_names: HashMap<Box<[u8]>, VarIndex>,
+    /// What modules keep for the whole configuration, by type.
+    pub extensions: Extensions,
+    /// `error_log` of the main block.
+    pub error_log: Arc<ErrorLog>,
+}
+
+impl Cycle {
+    /// A location by number.
+    pub fn location(&self, id: LocationId) -> &Location {
+        &self.locations[id.0 as usize]
+    }
+
+    /// A server by number.
+    pub fn server(&self, id: ServerId) -> &Server {
+        &self.servers[id.0 as usize]
+    }
+}
+
+/// A server block's number in [`Cycle::servers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerId(pub u32);
+
+/// A server block.
+#[derive(Debug)]
+pub struct Server {
+    /// The first name, for `$server_name`; empty where none was given.
+    pub name: Bytes,
+    /// What stands in the server block outside of locations.
+    pub base: LocationId,
+    /// Named locations by name, without `@`.
+    pub named: HashMap<Bytes, LocationId>,
+    /// `client_header_timeout`
+    pub client_header_timeout: Duration,
+    /// `client_header_buffer_size`, bytes.
+    pub client_header_buffer_size: usize,
+    /// `large_client_header_buffers`: count, and size in bytes.
+    pub large_client_header_buffers: (usize, usize),
+    /// `ignore_invalid_headers`
+    pub ignore_invalid_headers: bool,
+    /// `underscores_in_headers`
+    pub underscores_in_headers: bool,
+    /// `merge_slashes`
+    pub merge_slashes: bool,
+    /// `http2`
+    pub http2: bool,
+}
+
+/// An address to listen on, and the servers behind it.
+#[derive(Debug)]
+pub struct Listen {
+    /// How to open the socket.
+    pub spec: ListenSpec,
+    /// The servers by local address, for a wildcard socket that also takes connections for addresses
+    /// named in other `listen` directives.
+    pub by_address: Vec<(IpAddr, VirtualServers)>,
+    /// The servers for all other addresses.
+    pub servers: VirtualServers,
+}
+
+impl Listen {
+    /// The servers for a connection, by the address it came to.
+    pub fn virtual_servers(&self, local: Option<IpAddr>) -> &VirtualServers {
+        let found = local.and_then(|local| self.by_address.iter().find(|(address, _)| *address == local));
+        found.map_or(&self.servers, |(_, servers)| servers)
+    }
+}
+
+/// How to open one listening socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenSpec {
+    /// Where.
+    pub address: ListenAddress,
+    /// The address as nginx writes it in messages (`0.0.0.0:80`, `unix:/run/x.sock`).
+    pub text: String,
+    /// Length of the accept queue.
+    pub backlog: i32,
+    /// `rcvbuf=`, bytes.
+    pub rcvbuf: Option<usize>,
+    /// `sndbuf=`, bytes.
+    pub sndbuf: Option<usize>,
+    /// `reuseport`: a socket for each thread.
+    pub reuseport: bool,
+    /// `deferred`
+    pub deferred: bool,
+    /// `ipv6only=`
+    pub ipv6only: bool,
+    /// `fastopen=`
+    pub fastopen: Option<i32>,
+    /// `so_keepalive=`
+    pub keepalive: Option<KeepAlive>,
+    /// `ssl`
+    pub ssl: bool,
+    /// `http2` on the directive itself.
+    pub http2: bool,
+    /// `proxy_protocol`
+    pub proxy_protocol: bool,
+}
+
+/// Where a socket listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ListenAddress {
+    /// An address and port.
+    Tcp(SocketAddr),
+    /// A UNIX socket; a relative path is taken as nginx takes it.
+    Unix(PathBuf),
+}
+
+/// `so_keepalive=`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// On or off.
+    pub on: bool,
+    /// Idle time.
+    pub idle: Option<Duration>,
+    /// Time between probes.
+    pub interval: Option<Duration>,
+    /// Probes before the connection is given up.
+    pub count: Option<u32>,
+}
+
+/// The servers that share an address, found by name.
+#[derive(Debug)]
+pub struct VirtualServers {
+    /// The one that answers for all other names.
+    pub default: ServerId,
+    /// Names as they are.
+    pub exact: HashMap<Box<[u8]>, ServerId>,
+    /// `*.example.com` as `.example.com`.
+    pub heads: HashMap<Box<[u8]>, ServerId>,
+    /// `www.example.*` as `www.example.`.
+    pub tails: HashMap<Box<[u8]>, ServerId>,
+    /// `~pattern` in the order written.
+    pub regexes: Vec<(Arc<Regex>, ServerId)>,
+    /// `http2` as the listen directives or the default server say.
+    pub http2: bool,
+}
+
+impl VirtualServers {
+    /// One server for all names.
+    pub fn single(default: ServerId) -> Self {
+        Self {
+            default,
+            exact: HashMap::new(),
+            heads: HashMap::new(),
+            tails: HashMap::new(),
+            regexes: Vec::new(),
+            http2: false,
+        }
+    }
+
+    /// Chooses by a host name in lower case, without port; `None` where the default server answers.
+    pub fn find(&self, r: &Request, host: &[u8]) -> Option<ServerId> {
+        if let Some(id) = self.find_plain(host) {
+            return Some(id);
+        }
+        let matches = |regex: &Regex| regex.exec(r, host).unwrap_or(false);
+        self.regexes.iter().find(|(regex, _)| matches(regex)).map(|(_, id)| *id)
+    }
+
+    fn find_plain(&self, host: &[u8]) -> Option<ServerId> {
+        if let Some(id) = self.exact.get(host) {
+            return Some(*id);
+        }
+        let dots = || memchr::memchr_iter(b'.', host);
+        let head = || dots().find_map(|dot| self.heads.get(&host[dot..]));
+        let tail = || memchr::memrchr_iter(b'.', host).find_map(|dot| self.tails.get(&host[..=dot]));
+        if self.heads.is_empty() && self.tails.is_empty() {
+            return None;
+        }
+        head().or_else(tail).copied()
+    }
+}
+
+/// What the master and the worker need to know.
+#[derive(Clone, Debug)]
+pub struct ProcessConf {
+    /// `daemon`
+    pub daemon: bool,
+    /// `master_process`
+    pub master_process: bool,
+    /// `pid`
+    pub pid: PathBuf,
+    /// `lock_file`
+    pub lock_file: PathBuf,
+    /// `user`
+    pub user: Option<User>,
+    /// `worker_processes`: threads of the worker.
+    pub worker_processes: usize,
+    /// `worker_connections`, for all threads of the worker each.
+    pub worker_connections: usize,
+    /// `worker_rlimit_nofile`
+    pub worker_rlimit_nofile: Option<u64>,
+    /// `worker_rlimit_core`, bytes.
+    pub worker_rlimit_core: Option<u64>,
+    /// `worker_priority`
+    pub worker_priority: i32,
+    /// `worker_shutdown_timeout`
+    pub worker_shutdown_timeout: Option<Duration>,
+    /// `working_directory`
+    pub working_directory: Option<PathBuf>,
+    /// `env`
+    pub env: Vec<EnvVar>,
+    /// The prefix that relative paths stand under.
+    pub prefix: PathBuf,
+}
+
+impl ProcessConf {
+    /// A path as nginx takes it: relative ones stand under the prefix.
+    pub fn full_path(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.prefix.join(path)
+    }
+}
+
+impl Default for ProcessConf {
+    fn default() -> Self {
+        Self {
+            daemon: true,
+            master_process: true,
+            pid: PathBuf::new(),
+            lock_file: PathBuf::new(),
+            user: None,
+            worker_processes: 1,
+            worker_connections: 512,
+            worker_rlimit_nofile: None,
+            worker_rlimit_core: None,
+            worker_priority: 0,
+            worker_shutdown_timeout: None,
+            working_directory: None,
+            env: Vec::new(),
+            prefix: PathBuf::new(),
+        }
+    }
+}
+
+/// `user`, looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The name, for the supplementary groups.
+    pub name: String,
+    /// User number.
+    pub uid: u32,
+    /// Group number.
+    pub gid: u32,
+}
+
+/// One `env`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvVar {
+    /// The name.
+    pub name: String,
+    /// The value; `None` keeps the one inherited.
+    pub value: Option<String>,
+}

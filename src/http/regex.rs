@@ -1,0 +1,103 @@
+//! Regular expressions over raw bytes, with nginx's captures and named captures.
+
+use bytes::Bytes;
+use fancy_regex::{BytesMode, RegexBuilder};
+
+use super::{Request, VarIndex};
+
+/// A compiled regular expression.
+pub struct Regex {
+    pattern: Box<str>,
+    compiled: fancy_regex::Regex,
+    groups: usize,
+    names: Box<[(usize, VarIndex)]>,
+}
+
+/// A search that went past the limit of backtracking; nginx answers 500.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("regular expression exceeded the match limit")]
+pub struct MatchLimit;
+
+impl Regex {
+    /// Compiles a pattern. `name` numbers the variable of a named group.
+    ///
+    /// # Errors
+    /// The engine's words about what is wrong with the pattern.
+    pub fn new(pattern: &str, caseless: bool, mut name: impl FnMut(&str) -> VarIndex) -> Result<Self, String> {
+        let compiled = RegexBuilder::new(pattern)
+            .bytes_mode(BytesMode::Ascii)
+            .case_insensitive(caseless)
+            .build()
+            .map_err(|error| error.to_string())?;
+        let names = compiled
+            .capture_names()
+            .enumerate()
+            .filter_map(|(group, group_name)| Some((group, name(group_name?))))
+            .collect();
+        Ok(Self { pattern: pattern.into(), groups: compiled.captures_len(), compiled, names })
+    }
+
+    /// The pattern as written.
+    pub fn pattern(&self) -> &str {
+        &self.pattern
+    }
+
+    /// How many groups it has, the whole match not counted.
+    pub fn group_count(&self) -> usize {
+        self.groups - 1
+    }
+
+    /// Whether it matches; captures are not kept.
+    ///
+    /// # Errors
+    /// [`MatchLimit`] where the search was given up.
+    pub fn is_match(&self, subject: &[u8]) -> Result<bool, MatchLimit> {
+        self.compiled.is_match(subject).map_err(|_| MatchLimit)
+    }
+
+    /// Searches the subject; a match leaves its captures, and those with names in their variables.
+    ///
+    /// # Errors
+    /// [`MatchLimit`] where the search was given up.
+    pub fn exec(&self, r: &Request, subject: &[u8]) -> Result<bool, MatchLimit> {
+        if self.groups == 1 {
+            let found = self.is_match(subject)?;
+            if found {
+                r.set_captures(Captures::default());
+            }
+            return Ok(found);
+        }
+        let Some(found) = self.compiled.captures(subject).map_err(|_| MatchLimit)? else { return Ok(false) };
+        let subject = Bytes::copy_from_slice(subject);
+        let groups = (0..self.groups).map(|group| found.get(group).map(|m| (m.start(), m.end()))).collect();
+        let captures = Captures { subject, groups };
+        for (group, index) in &self.names {
+            r.variables().keep(*index, Some(captures.group(*group)));
+        }
+        r.set_captures(captures);
+        Ok(true)
+    }
+}
+
+impl std::fmt::Debug for Regex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Regex({:?})", self.pattern)
+    }
+}
+
+/// What the last regular expression captured.
+#[derive(Clone, Debug, Default)]
+pub struct Captures {
+    subject: Bytes,
+    groups: Vec<Option<(usize, usize)>>,
+}
+
+impl Captures {
+    /// The bytes of a group, empty where it took no part; group 0 is the whole match.
+    pub fn group(&self, group: usize) -> Bytes {
+        match self.groups.get(group) {
+            Some(Some((start, end))) => self.subject.slice(*start..*end),
+            _ => Bytes::new(),
+        }
+    }
+}

@@ -1,0 +1,448 @@
+//! A request on its way through the phases. It does not know which protocol brought it.
+
+use std::any::{Any, TypeId};
+use std::cell::{Cell, Ref, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+
+use super::{
+    Captures, Connection, Cycle, Head, HeaderId, Headers, Location, LocationId, Method, RequestBody, Response, Root,
+    Server, ServerId, VarSlots,
+};
+use crate::log::{Level, Line};
+
+/// What one thread knows: the cycle that new requests run on, and what outlives it.
+pub struct Local {
+    /// The compiled configuration.
+    pub cycle: Arc<Cycle>,
+    /// Runs subrequests.
+    pub engine: &'static dyn Engine,
+    /// What modules keep for this thread (connection pools, caches), by type.
+    pub state: Rc<ThreadState>,
+}
+
+/// What modules keep for one thread, by type.
+#[derive(Default)]
+pub struct ThreadState(RefCell<Vec<(TypeId, Rc<dyn Any>)>>);
+
+impl ThreadState {
+    /// The value of this type, made on first use.
+    pub fn get<T: Default + 'static>(&self) -> Rc<T> {
+        typed_entry(&self.0)
+    }
+}
+
+fn typed_entry<T: Default + 'static>(entries: &RefCell<Vec<(TypeId, Rc<dyn Any>)>>) -> Rc<T> {
+    if let Some(found) = find_entry(entries) {
+        return found;
+    }
+    let made = Rc::new(T::default());
+    entries.borrow_mut().push((TypeId::of::<T>(), made.clone()));
+    made
+}
+
+fn find_entry<T: 'static>(entries: &RefCell<Vec<(TypeId, Rc<dyn Any>)>>) -> Option<Rc<T>> {
+    let entries = entries.borrow();
+    let (_, value) = entries.iter().find(|(id, _)| *id == TypeId::of::<T>())?;
+    value.clone().downcast().ok()
+}
+
+/// Runs requests; handed to those who must start one from inside another.
+pub trait Engine: Sync {
+    /// Runs a subrequest through the phases and filters up to its response.
+    fn subrequest(&self, parent: &Rc<Request>, sub: Subrequest) -> SubrequestFuture;
+}
+
+/// Work that ends in a subrequest's response.
+pub type SubrequestFuture = Pin<Box<dyn Future<Output = (Rc<Request>, Response)>>>;
+
+/// What a subrequest asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Subrequest {
+    /// The path, normalised.
+    pub uri: Vec<u8>,
+    /// The arguments without `?`.
+    pub args: Vec<u8>,
+    /// Its body is not sent to the client (`auth_request`, `mirror`).
+    pub in_memory: bool,
+    /// The method; `None` for GET, or HEAD below a HEAD request.
+    pub method: Option<Method>,
+    /// Whether it sees the parent's request body.
+    pub with_body: bool,
+}
+
+/// A request. All threads have their own, so what changes stands in cells.
+pub struct Request {
+    /// The thread's view.
+    pub local: Rc<Local>,
+    /// The connection it came on.
+    pub connection: Rc<Connection>,
+    /// The head as it came.
+    pub head: Rc<Head>,
+    /// The request's headers; `realip`, `slice` and a few others change them.
+    pub headers: RefCell<Headers>,
+    /// The host asked for, checked and in lower case, without port; empty where none was.
+    pub host: RefCell<Bytes>,
+    /// The method, which internal redirects may change.
+    pub method: Cell<Method>,
+    /// The path, normalised.
+    pub uri: RefCell<Vec<u8>>,
+    /// The arguments without `?`.
+    pub args: RefCell<Vec<u8>>,
+    /// Whether the URI still stands for the target as it came, so that it may be sent on as it came.
+    pub unchanged_uri: Cell<bool>,
+    /// `rewrite` changed the URI and a location is to be found again.
+    pub uri_changed: Cell<bool>,
+    /// How many more times the URI may change before nginx calls it a cycle.
+    pub uri_changes_left: Cell<u8>,
+    /// Whether the URI still lies in the location, as `alias` needs.
+    pub valid_location: Cell<bool>,
+    /// `try_files` found a file below an `alias` in a location of a regular expression.
+    pub add_uri_to_alias: Cell<bool>,
+    /// Whether it is internal: redirected, or a subrequest.
+    pub internal: Cell<bool>,
+    /// Whether it is being answered by an `error_page`.
+    pub error_page: Cell<bool>,
+    /// The status that `error_page` overrides with; 0 for none.
+    pub error_status: Cell<u16>,
+    /// What goes to the client and the log.
+    pub out: Outgoing,
+    /// The body.
+    pub body: RequestBody,
+    /// The main request, where this is a subrequest.
+    pub main: Option<Rc<Request>>,
+    /// The subrequest's wishes, where this is one.
+    pub sub: Option<Subrequest>,
+    /// When it began, for durations.
+    pub start: Instant,
+    /// When it began, for clocks.
+    pub start_time: SystemTime,
+    server: Cell<ServerId>,
+    location: Cell<LocationId>,
+    variables: Rc<VarSlots>,
+    captures: RefCell<Captures>,
+    contexts: RefCell<Vec<(TypeId, Rc<dyn Any>)>>,
+}
+
+/// What a request sends, and what is told about it.
+#[derive(Default)]
+pub struct Outgoing {
+    /// Headers that handlers set aside for whatever response comes.
+    pub pending: RefCell<Headers>,
+    /// The status, 0 before there is one.
+    pub status: Cell<u16>,
+    /// Whether the head went out.
+    pub head_sent: Cell<bool>,
+    /// Bytes sent, head included.
+    pub bytes: Cell<u64>,
+    /// Bytes of the head.
+    pub head_bytes: Cell<u64>,
+    /// Whether the connection may be kept.
+    pub keep_alive: Cell<bool>,
+    /// Whether everything was sent.
+    pub complete: Cell<bool>,
+    /// `$limit_rate` set or sent by upstream, bytes a second.
+    pub limit_rate: Cell<Option<u64>>,
+    /// The response's head, for `$sent_http_…`.
+    pub head: RefCell<Option<SentHead>>,
+    /// The upstream in use, for the error log.
+    pub upstream: RefCell<Option<Bytes>>,
+}
+
+/// The fields of a response's head that `$sent_http_…` and logs ask for.
+#[derive(Debug, Default)]
+pub struct SentHead {
+    /// `Content-Type` with charset, as sent.
+    pub content_type: Option<Bytes>,
+    /// `Content-Length`
+    pub content_length: Option<u64>,
+    /// `Last-Modified`, seconds since 1970.
+    pub last_modified: Option<i64>,
+    /// Whether the body went out chunked.
+    pub chunked: bool,
+    /// All other headers.
+    pub headers: Headers,
+    /// Trailers, where the body had some.
+    pub trailers: Headers,
+}
+
+/// How many times a URI may change.
+const URI_CHANGES: u8 = 11;
+
+impl Request {
+    /// A main request, before any phase.
+    pub fn new(local: Rc<Local>, connection: Rc<Connection>, incoming: Incoming) -> Rc<Self> {
+        let server = local.cycle.server(incoming.server);
+        let out = Outgoing::default();
+        out.keep_alive.set(incoming.keep_alive);
+        Rc::new(Self {
+            server: Cell::new(incoming.server),
+            location: Cell::new(server.base),
+            headers: RefCell::new(incoming.headers),
+            host: RefCell::new(incoming.host),
+            method: Cell::new(incoming.head.method),
+            uri: RefCell::new(incoming.uri),
+            args: RefCell::new(incoming.args),
+            unchanged_uri: Cell::new(true),
+            uri_changed: Cell::new(false),
+            uri_changes_left: Cell::new(URI_CHANGES),
+            valid_location: Cell::new(true),
+            add_uri_to_alias: Cell::new(false),
+            internal: Cell::new(false),
+            error_page: Cell::new(false),
+            error_status: Cell::new(0),
+            out,
+            body: incoming.body,
+            main: None,
+            sub: None,
+            start: incoming.start,
+            start_time: incoming.start_time,
+            variables: Rc::default(),
+            captures: RefCell::default(),
+            contexts: RefCell::default(),
+            head: Rc::new(incoming.head),
+            local,
+            connection,
+        })
+    }
+
+    /// A request inside this one; it shares variables and, if asked, the body.
+    pub fn subrequest(self: &Rc<Self>, sub: Subrequest) -> Rc<Self> {
+        let main = self.main.clone().unwrap_or_else(|| self.clone());
+        let default_method = if self.method.get() == Method::Head { Method::Head } else { Method::Get };
+        Rc::new(Self {
+            local: self.local.clone(),
+            connection: self.connection.clone(),
+            head: self.head.clone(),
+            headers: RefCell::new(self.headers.borrow().clone()),
+            host: RefCell::new(self.host.borrow().clone()),
+            method: Cell::new(sub.method.unwrap_or(default_method)),
+            uri: RefCell::new(sub.uri.clone()),
+            args: RefCell::new(sub.args.clone()),
+            unchanged_uri: Cell::new(false),
+            uri_changed: Cell::new(false),
+            uri_changes_left: Cell::new(URI_CHANGES),
+            valid_location: Cell::new(true),
+            add_uri_to_alias: Cell::new(false),
+            internal: Cell::new(true),
+            error_page: Cell::new(false),
+            error_status: Cell::new(0),
+            out: Outgoing::default(),
+            body: if sub.with_body { self.body.share() } else { RequestBody::none() },
+            main: Some(main),
+            sub: Some(sub),
+            start: self.start,
+            start_time: self.start_time,
+            server: Cell::new(self.server.get()),
+            location: Cell::new(self.server().base),
+            variables: self.variables.clone(),
+            captures: RefCell::default(),
+            contexts: RefCell::default(),
+        })
+    }
+
+    /// The compiled configuration.
+    pub fn cycle(&self) -> &Cycle {
+        &self.local.cycle
+    }
+
+    /// The server block.
+    pub fn server(&self) -> &Server {
+        self.cycle().server(self.server.get())
+    }
+
+    /// Moves to another server block, before a location is found.
+    pub fn set_server(&self, server: ServerId) {
+        self.server.set(server);
+        self.location.set(self.cycle().server(server).base);
+    }
+
+    /// The location, or the server block's own values before one is found.
+    pub fn location(&self) -> &Location {
+        self.cycle().location(self.location.get())
+    }
+
+    /// The location's number.
+    pub fn location_id(&self) -> LocationId {
+        self.location.get()
+    }
+
+    /// Moves to another location.
+    pub fn set_location(&self, location: LocationId) {
+        self.location.set(location);
+    }
+
+    /// Whether it is the client's own request and not a subrequest.
+    pub fn is_main(&self) -> bool {
+        self.main.is_none()
+    }
+
+    /// The client's own request.
+    pub fn main(self: &Rc<Self>) -> &Rc<Self> {
+        self.main.as_ref().unwrap_or(self)
+    }
+
+    /// The first header of a name.
+    pub fn header(&self, id: HeaderId) -> Option<Ref<'_, [u8]>> {
+        Ref::filter_map(self.headers.borrow(), |headers| headers.get(id)).ok()
+    }
+
+    /// The values found or assigned so far.
+    pub(super) fn variables(&self) -> &VarSlots {
+        &self.variables
+    }
+
+    /// Keeps what a regular expression captured.
+    pub fn set_captures(&self, captures: Captures) {
+        *self.captures.borrow_mut() = captures;
+    }
+
+    /// Appends `$1` … `$9`.
+    pub fn append_capture(&self, group: u8, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.captures.borrow().group(usize::from(group)));
+    }
+
+    /// A module's state for this request, made on first use.
+    pub fn context<T: Default + 'static>(&self) -> Rc<T> {
+        typed_entry(&self.contexts)
+    }
+
+    /// A module's state for this request, if it has any.
+    pub fn find_context<T: 'static>(&self) -> Option<Rc<T>> {
+        find_entry(&self.contexts)
+    }
+
+    /// Puts a module's state for this request in place of the one it had.
+    pub fn set_context<T: 'static>(&self, value: Rc<T>) {
+        let mut contexts = self.contexts.borrow_mut();
+        contexts.retain(|(id, _)| *id != TypeId::of::<T>());
+        contexts.push((TypeId::of::<T>(), value));
+    }
+
+    /// Forgets what modules kept, as an internal redirect does.
+    pub fn clear_contexts(&self) {
+        self.contexts.borrow_mut().clear();
+    }
+
+    /// Gives the request another URI; what stood in the request line no longer speaks for it.
+    pub fn set_uri(&self, uri: Vec<u8>) {
+        *self.uri.borrow_mut() = uri;
+        self.unchanged_uri.set(false);
+    }
+
+    /// The path's extension, as nginx finds it.
+    pub fn extension(&self) -> Option<Ref<'_, [u8]>> {
+        Ref::filter_map(self.uri.borrow(), |uri| super::uri::extension(uri)).ok()
+    }
+
+    /// The file that the URI stands for under `root` or `alias`; `None` (with an alert in the log) where the
+    /// location's `alias` cannot apply to a rewritten URI.
+    pub fn map_uri(&self) -> Option<Vec<u8>> {
+        let location = self.location();
+        let uri = self.uri.borrow();
+        let (script, rest) = match &location.core.root {
+            Root::Root(script) => (script, &uri[..]),
+            Root::Alias(_) if !self.valid_location.get() => {
+                self.log_with(Level::Alert, |line| {
+                    line.put("\"alias\" cannot be used in location \"").bytes(&location.name);
+                    line.put("\" where URI was rewritten");
+                });
+                return None;
+            }
+            Root::Alias(script) if location.core.alias_prefix == usize::MAX => {
+                (script, if self.add_uri_to_alias.get() { &uri[..] } else { &[] })
+            }
+            Root::Alias(script) => (script, uri.get(location.core.alias_prefix..).unwrap_or_default()),
+        };
+        let mut path = Vec::with_capacity(128);
+        script.append(self, &mut path);
+        if !path.starts_with(b"/") {
+            let prefix = self.cycle().process.prefix.as_os_str().as_encoded_bytes();
+            path.splice(..0, prefix.iter().chain(b"/").copied());
+        }
+        path.extend_from_slice(rest);
+        Some(path)
+    }
+
+    /// Sets the `Location` of the redirect that is about to be finalized.
+    pub fn redirect_to(&self, target: &[u8]) {
+        self.out.pending.borrow_mut().set(HeaderId::Location, target);
+    }
+
+    /// Whether the error log of the location takes lines of this level.
+    pub fn logs(&self, level: Level) -> bool {
+        self.location().core.error_log.takes(level)
+    }
+
+    /// Writes a line to the location's error log, with the request's context behind it as nginx has it.
+    pub fn log(&self, level: Level, message: impl fmt::Display) {
+        self.log_with(level, |line| {
+            line.put(message);
+        });
+    }
+
+    /// The same with the system's error behind the message.
+    pub fn log_error(&self, level: Level, error: &io::Error, message: impl fmt::Display) {
+        self.log_with(level, |line| {
+            line.put(message).error(error);
+        });
+    }
+
+    /// The same with a message of raw bytes.
+    pub fn log_with(&self, level: Level, message: impl FnOnce(&mut Line)) {
+        self.location().core.error_log.write(level, Some(self.connection.number), |line| {
+            message(line);
+            self.add_log_context(line);
+        });
+    }
+
+    fn add_log_context(&self, line: &mut Line) {
+        line.put(", client: ").bytes(&self.connection.address.borrow());
+        line.put(", server: ").bytes(&self.server().name);
+        if !self.head.line.is_empty() {
+            line.put(", request: \"").bytes(&self.head.line).put('"');
+        }
+        if self.main.is_some() {
+            line.put(", subrequest: \"").bytes(&self.uri.borrow()).put('"');
+        }
+        if let Some(upstream) = &*self.out.upstream.borrow() {
+            line.put(", upstream: \"").bytes(upstream).put('"');
+        }
+        for (label, id) in [(", host: \"", HeaderId::Host), (", referrer: \"", HeaderId::Referer)] {
+            if let Some(value) = self.header(id) {
+                line.put(label).bytes(&value).put('"');
+            }
+        }
+    }
+}
+
+/// What a connection hands over for a new request.
+pub struct Incoming {
+    /// The head as it came.
+    pub head: Head,
+    /// The headers.
+    pub headers: Headers,
+    /// The host asked for, checked and in lower case.
+    pub host: Bytes,
+    /// The path, normalised.
+    pub uri: Vec<u8>,
+    /// The arguments without `?`.
+    pub args: Vec<u8>,
+    /// The server block chosen so far.
+    pub server: ServerId,
+    /// The body.
+    pub body: RequestBody,
+    /// Whether the client wants the connection kept.
+    pub keep_alive: bool,
+    /// When the first byte was read.
+    pub start: Instant,
+    /// The same on the wall clock.
+    pub start_time: SystemTime,
+}

@@ -1,0 +1,101 @@
+//! A response between the handler that made it and the connection that sends it.
+
+use bytes::Bytes;
+
+use super::{Body, HeaderId, Headers};
+
+/// A response on its way through the filters. Fields that nginx keeps apart from the list of headers
+/// stand apart here too, because it writes them first and filters change them.
+#[derive(Debug, Default)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The upstream's status line behind the version (`200 Fine`), kept as it came.
+    pub status_line: Option<Bytes>,
+    /// `Content-Type` without the charset that the charset filter adds.
+    pub content_type: Option<Bytes>,
+    /// The charset to be written behind the type.
+    pub charset: Option<Bytes>,
+    /// `Content-Length` in bytes; `None` lets the connection frame the body.
+    pub content_length: Option<u64>,
+    /// `Last-Modified` in seconds since 1970, where it was not taken from upstream as text.
+    pub last_modified: Option<i64>,
+    /// All other headers, in order.
+    pub headers: Headers,
+    /// Whether ranges of the body may be asked for.
+    pub allow_ranges: bool,
+    /// Whether the body, being a part of a larger one, may be ranged only as a whole (`slice`, caches).
+    pub single_range: bool,
+    /// The body.
+    pub body: Body,
+    /// Whether the head alone is sent, whatever the method (204, 304).
+    pub header_only: bool,
+    /// Whether `gzip` looked at it (`Vary: Accept-Encoding` under `gzip_vary`).
+    pub gzip_vary: bool,
+    /// Trailers that the head announces are to be sent behind the body.
+    pub expect_trailers: bool,
+    /// Its `Location` may be made absolute: it was not taken from upstream.
+    pub redirect: bool,
+    /// `Connection: Upgrade` goes to the client (101).
+    pub upgrade: bool,
+}
+
+impl Response {
+    /// A response without body or headers.
+    pub fn new(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+
+    /// A response whose body is all there.
+    pub fn with_bytes(status: u16, content_type: impl Into<Bytes>, body: impl Into<Bytes>) -> Self {
+        let body = body.into();
+        Self {
+            status,
+            content_type: Some(content_type.into()),
+            content_length: Some(body.len() as u64),
+            body: Body::Bytes(body),
+            ..Self::default()
+        }
+    }
+
+    /// Forgets the length, as a filter that changes the body must.
+    pub fn clear_content_length(&mut self) {
+        self.content_length = None;
+        self.headers.remove(HeaderId::ContentLength);
+    }
+
+    /// Forgets that ranges may be asked for.
+    pub fn clear_accept_ranges(&mut self) {
+        self.allow_ranges = false;
+        self.headers.remove(HeaderId::AcceptRanges);
+    }
+
+    /// Forgets when it was changed.
+    pub fn clear_last_modified(&mut self) {
+        self.last_modified = None;
+        self.headers.remove(HeaderId::LastModified);
+    }
+
+    /// Forgets the entity tag.
+    pub fn clear_etag(&mut self) {
+        self.headers.remove(HeaderId::ETag);
+    }
+
+    /// Makes a strong entity tag weak, as a filter that changes the body's bytes but not its meaning must.
+    pub fn weaken_etag(&mut self) {
+        let Some(etag) = self.headers.get(HeaderId::ETag) else { return };
+        if etag.len() > 2 && etag.starts_with(b"W/") {
+            return;
+        }
+        if !etag.starts_with(b"\"") {
+            return self.clear_etag();
+        }
+        let weak = [b"W/", etag].concat();
+        self.headers.set(HeaderId::ETag, &weak);
+    }
+
+    /// Whether the type, without parameters and in any case, is one of these.
+    pub fn has_type(&self, types: &super::MediaTypes) -> bool {
+        self.content_type.as_deref().is_some_and(|content_type| types.contains(content_type))
+    }
+}

@@ -1,0 +1,38 @@
+//! Lists of media types, as `gzip_types` and its kin name them.
+
+use std::collections::HashSet;
+
+/// A set of media types, compared without case and without parameters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MediaTypes {
+    any: bool,
+    names: HashSet<Box<[u8]>>,
+}
+
+impl MediaTypes {
+    /// A set of these types; `*` is all of them.
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut set = Self::default();
+        names.into_iter().for_each(|name| set.insert(name));
+        set
+    }
+
+    /// Adds a type; `*` adds all.
+    pub fn insert(&mut self, name: &[u8]) {
+        if name == b"*" {
+            self.any = true;
+        } else {
+            self.names.insert(name.to_ascii_lowercase().into());
+        }
+    }
+
+    /// Whether a content type, parameters and all, is in the set.
+    pub fn contains(&self, content_type: &[u8]) -> bool {
+        if self.any {
+            return true;
+        }
+        let end = content_type.iter().position(|byte| *byte == b';').unwrap_or(content_type.len());
+        let name = content_type[..end].trim_ascii_end();
+        self.names.contains(name) || self.names.contains(&name.to_ascii_lowercase()[..])
+    }
+}

@@ -1,0 +1,182 @@
+//! Variables: numbered at load time, evaluated on demand, kept where nginx keeps them.
+
+use std::cell::RefCell;
+
+use bytes::Bytes;
+
+use super::Request;
+
+/// A variable's number in [`super::Cycle::variables`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VarIndex(pub u16);
+
+/// Appends a variable's value and says whether there is one (`false`: nginx's `not_found`).
+pub type GetFn = fn(&Request, &mut Vec<u8>) -> bool;
+
+/// The same for a family such as `$arg_NAME`; the second argument is `NAME`.
+pub type GetPrefixFn = fn(&Request, &[u8], &mut Vec<u8>) -> bool;
+
+/// The same for values that a configuration block defines (`map`, `geo`, `split_clients`).
+pub trait Compute: Send + Sync {
+    /// Appends the value and says whether there is one.
+    fn compute(&self, r: &Request, out: &mut Vec<u8>) -> bool;
+}
+
+/// How a variable gets its value.
+pub enum Getter {
+    /// A built-in variable.
+    Builtin(GetFn),
+    /// A member of a family of built-in variables, with the rest of its name.
+    Prefix(GetPrefixFn, Box<[u8]>),
+    /// A variable that a block defines.
+    Computed(Box<dyn Compute>),
+    /// Only ever assigned (`set`, named captures); an empty value until then.
+    Assigned,
+}
+
+/// One variable of a compiled configuration.
+pub struct Variable {
+    /// Its name without `$`.
+    pub name: Box<[u8]>,
+    /// How it gets its value.
+    pub getter: Getter,
+    /// Whether a value found once stays for the rest of the request (nginx's lack of `NOCACHEABLE`).
+    pub cacheable: bool,
+    /// What `set` does for the few that keep their value elsewhere (`$args`, `$limit_rate`).
+    pub setter: Option<fn(&Request, &[u8])>,
+}
+
+/// A built-in variable, or a family of them, as a module lists it.
+#[derive(Clone, Copy)]
+pub struct VariableDef {
+    /// The name without `$`; for a family the prefix, ending in `_`.
+    pub name: &'static str,
+    /// How it gets its value.
+    pub get: BuiltinGet,
+    /// Whether a value found once stays for the rest of the request.
+    pub cacheable: bool,
+    /// Whether `set`, `map`, … may define a variable of this name.
+    pub changeable: bool,
+    /// What `set` does, where it is special.
+    pub set: Option<fn(&Request, &[u8])>,
+}
+
+/// A getter in a [`VariableDef`].
+#[derive(Clone, Copy)]
+pub enum BuiltinGet {
+    /// One variable.
+    One(GetFn),
+    /// A family.
+    Family(GetPrefixFn),
+}
+
+impl VariableDef {
+    /// A variable whose value is asked for anew each time.
+    pub const fn new(name: &'static str, get: GetFn) -> Self {
+        Self { name, get: BuiltinGet::One(get), cacheable: false, changeable: false, set: None }
+    }
+
+    /// A family of variables.
+    pub const fn family(prefix: &'static str, get: GetPrefixFn) -> Self {
+        Self { name: prefix, get: BuiltinGet::Family(get), cacheable: false, changeable: false, set: None }
+    }
+
+    /// The first value found stays.
+    #[must_use]
+    pub const fn cached(mut self) -> Self {
+        self.cacheable = true;
+        self
+    }
+
+    /// A configuration may define a variable of the same name.
+    #[must_use]
+    pub const fn changeable(mut self) -> Self {
+        self.changeable = true;
+        self
+    }
+
+    /// `set` goes through this function.
+    #[must_use]
+    pub const fn settable(mut self, set: fn(&Request, &[u8])) -> Self {
+        self.set = Some(set);
+        self.changeable = true;
+        self
+    }
+}
+
+/// The values that a request and its subrequests have found or been given.
+#[derive(Default)]
+pub struct VarSlots(RefCell<Vec<Slot>>);
+
+#[derive(Clone, Default)]
+enum Slot {
+    #[default]
+    Unknown,
+    NotFound,
+    Value(Bytes),
+}
+
+impl VarSlots {
+    /// Appends the kept value; `None` where nothing is kept.
+    fn append(&self, index: VarIndex, out: &mut Vec<u8>) -> Option<bool> {
+        match self.0.borrow().get(usize::from(index.0))? {
+            Slot::Unknown => None,
+            Slot::NotFound => Some(false),
+            Slot::Value(bytes) => {
+                out.extend_from_slice(bytes);
+                Some(true)
+            }
+        }
+    }
+
+    /// Keeps a value, or that there is none.
+    pub fn keep(&self, index: VarIndex, value: Option<Bytes>) {
+        let mut slots = self.0.borrow_mut();
+        let index = usize::from(index.0);
+        if slots.len() <= index {
+            slots.resize(index + 1, Slot::Unknown);
+        }
+        slots[index] = value.map_or(Slot::NotFound, Slot::Value);
+    }
+
+    /// Forgets everything that was kept.
+    pub fn clear(&self) {
+        self.0.borrow_mut().clear();
+    }
+}
+
+impl Request {
+    /// Appends a variable's value and says whether there is one.
+    pub fn append_variable(&self, index: VarIndex, out: &mut Vec<u8>) -> bool {
+        if let Some(found) = self.variables().append(index, out) {
+            return found;
+        }
+        let variable = &self.cycle().variables[usize::from(index.0)];
+        let start = out.len();
+        let found = match &variable.getter {
+            Getter::Builtin(get) => get(self, out),
+            Getter::Prefix(get, rest) => get(self, rest, out),
+            Getter::Computed(computed) => computed.compute(self, out),
+            Getter::Assigned => true,
+        };
+        if variable.cacheable {
+            let value = found.then(|| Bytes::copy_from_slice(&out[start..]));
+            self.variables().keep(index, value);
+        }
+        found
+    }
+
+    /// A variable's value, `None` where nginx says not found.
+    pub fn variable(&self, index: VarIndex) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        self.append_variable(index, &mut out).then_some(out)
+    }
+
+    /// Assigns a variable as `set` does.
+    pub fn assign(&self, index: VarIndex, value: Bytes) {
+        match self.cycle().variables[usize::from(index.0)].setter {
+            Some(set) => set(self, &value),
+            None => self.variables().keep(index, Some(value)),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! stub
+pub struct Loaded {
+    pub root: Vec<crate::syntax::Directive>,
+}

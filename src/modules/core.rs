@@ -1,0 +1,152 @@
+//! The main block: processes, user, logs. <https://nginx.org/en/docs/ngx_core_module.html>
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::conf::{Args, Command, Ctx, Module, NodeKind, SetResult, assign};
+use crate::diag::Diagnostic;
+use crate::http::{EnvVar, ProcessConf, User};
+
+/// `ngx_core_module` and the `events` block.
+pub struct Core;
+
+/// The directives of the main block.
+#[derive(Default)]
+pub struct Conf {
+    daemon: Option<bool>,
+    master_process: Option<bool>,
+    pid: Option<PathBuf>,
+    lock_file: Option<PathBuf>,
+    user: Option<User>,
+    worker_processes: Option<usize>,
+    worker_rlimit_nofile: Option<u64>,
+    worker_rlimit_core: Option<u64>,
+    worker_priority: Option<i32>,
+    worker_shutdown_timeout: Option<Duration>,
+    working_directory: Option<PathBuf>,
+    env: Vec<EnvVar>,
+}
+
+impl Module for Core {
+    type Conf = Conf;
+    const NAME: &'static str = "core";
+    const ALSO: &'static [&'static str] = &["events"];
+    const COMMANDS: &'static [Command<Conf>] = &[
+        Command::flag("daemon", |c| &mut c.daemon),
+        Command::flag("master_process", |c| &mut c.master_process),
+        Command::custom("pid", |c, args, ctx| assign(&mut c.pid, args, || Ok(ctx.full_path(&*args.text(1))))),
+        Command::custom("lock_file", |c, args, ctx| {
+            assign(&mut c.lock_file, args, || Ok(ctx.full_path(&*args.text(1))))
+        }),
+        Command::custom("user", set_user),
+        Command::custom("worker_processes", set_worker_processes),
+        Command::number("worker_rlimit_nofile", |c| &mut c.worker_rlimit_nofile),
+        Command::offset("worker_rlimit_core", |c| &mut c.worker_rlimit_core),
+        Command::custom("worker_priority", set_priority),
+        Command::msec("worker_shutdown_timeout", |c| &mut c.worker_shutdown_timeout),
+        Command::custom("working_directory", |c, args, _| {
+            assign(&mut c.working_directory, args, || Ok(PathBuf::from(&*args.text(1))))
+        }),
+        Command::custom("env", |c, args, _| {
+            c.env.push(env_var(&args.text(1)));
+            Ok(())
+        }),
+        Command::custom("events", |_, args, ctx| {
+            ctx.block(args, NodeKind::Events);
+            Ok(())
+        }),
+    ];
+}
+
+/// The `events` block.
+#[derive(Default)]
+pub struct EventsConf {
+    worker_connections: Option<u64>,
+}
+
+/// `ngx_event_core_module`.
+pub struct Events;
+
+impl Module for Events {
+    type Conf = EventsConf;
+    const NAME: &'static str = "event_core";
+    const COMMANDS: &'static [Command<EventsConf>] =
+        &[Command::number("worker_connections", |c| &mut c.worker_connections)];
+
+    fn finish(ctx: &mut Ctx<'_>) {
+        let events = ctx.nodes().find(|node| matches!(ctx.kind(*node), NodeKind::Events));
+        let connections = events.and_then(|node| ctx.conf_at::<EventsConf>(node).worker_connections);
+        ctx.collected::<WorkerConnections>().0 = connections;
+    }
+}
+
+#[derive(Default)]
+struct WorkerConnections(Option<u64>);
+
+fn set_user(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+    let group = (args.len() > 2).then(|| args.text(2));
+    assign(&mut c.user, args, || {
+        let name = args.text(1);
+        match ctx.resources.user(&name, group.as_deref()) {
+            Ok(Some(user)) => Ok(user),
+            Ok(None) => Err(unknown_user(args, &name, group.as_deref(), ctx)),
+            Err(error) => Err(args.error(1, "unknown-user", format!("getpwnam(\"{name}\") failed ({error})"))),
+        }
+    })
+}
+
+fn unknown_user(args: &Args<'_>, name: &str, group: Option<&str>, ctx: &mut Ctx<'_>) -> Diagnostic {
+    let user_is_known = group.is_some() && matches!(ctx.resources.user(name, None), Ok(Some(_)));
+    match group {
+        Some(group) if user_is_known => args.error(2, "unknown-group", format!("getgrnam(\"{group}\") failed")),
+        _ => args.error(1, "unknown-user", format!("getpwnam(\"{name}\") failed")),
+    }
+}
+
+fn set_worker_processes(c: &mut Conf, args: &Args<'_>, _ctx: &mut Ctx<'_>) -> SetResult {
+    assign(&mut c.worker_processes, args, || {
+        if args.value(1) == b"auto" {
+            return Ok(std::thread::available_parallelism().map_or(1, usize::from));
+        }
+        let invalid = || args.error(1, "invalid-value", "invalid value");
+        let number = args.text(1).parse::<usize>().map_err(|_| invalid())?;
+        (number > 0).then_some(number).ok_or_else(invalid)
+    })
+}
+
+fn set_priority(c: &mut Conf, args: &Args<'_>, _ctx: &mut Ctx<'_>) -> SetResult {
+    assign(&mut c.worker_priority, args, || {
+        args.text(1).parse().map_err(|_| args.error(1, "invalid-value", "invalid number"))
+    })
+}
+
+fn env_var(text: &str) -> EnvVar {
+    match text.split_once('=') {
+        Some((name, value)) => EnvVar { name: name.into(), value: Some(value.into()) },
+        None => EnvVar { name: text.into(), value: None },
+    }
+}
+
+/// What the main block says, every default resolved.
+pub fn process_conf(ctx: &mut Ctx<'_>) -> ProcessConf {
+    let worker_connections = ctx.collected::<WorkerConnections>().0.unwrap_or(512);
+    let paths = ctx.paths();
+    let main = ctx.nodes().next().expect("the main block is always there");
+    let conf = ctx.conf_at::<Conf>(main);
+    ProcessConf {
+        daemon: conf.daemon.unwrap_or(true),
+        master_process: conf.master_process.unwrap_or(true),
+        pid: conf.pid.clone().unwrap_or_else(|| paths.of(paths.layout.pid)),
+        lock_file: conf.lock_file.clone().unwrap_or_else(|| paths.of(paths.layout.lock)),
+        user: conf.user.clone(),
+        worker_processes: conf.worker_processes.unwrap_or(1),
+        worker_connections: usize::try_from(worker_connections).unwrap_or(usize::MAX),
+        worker_rlimit_nofile: conf.worker_rlimit_nofile,
+        worker_rlimit_core: conf.worker_rlimit_core,
+        worker_priority: conf.worker_priority.unwrap_or(0),
+        worker_shutdown_timeout: conf.worker_shutdown_timeout,
+        working_directory: conf.working_directory.clone(),
+        env: conf.env.clone(),
+        prefix: paths.prefix.clone(),
+    }
+}

@@ -1,0 +1,81 @@
+//! `error_log`, in the main block and in every block of `http`.
+
+use std::sync::Arc;
+
+use crate::conf::{Args, Command, Ctx, LocationBuilder, Module, SetResult};
+use crate::diag::Diagnostic;
+use crate::log::{DebugMask, ErrorLog, Level, Sink, Target, Verbosity};
+
+/// `ngx_errlog_module` and the core module's `error_log` in `http`.
+pub struct ErrorLogs;
+
+/// The logs of one block.
+#[derive(Default)]
+pub struct Conf {
+    targets: Vec<Target>,
+    log: Option<Arc<ErrorLog>>,
+}
+
+impl Conf {
+    /// The block's log, its own or inherited.
+    pub fn log(&self) -> Option<Arc<ErrorLog>> {
+        self.log.clone()
+    }
+}
+
+impl Module for ErrorLogs {
+    type Conf = Conf;
+    const NAME: &'static str = "errlog";
+    const ALSO: &'static [&'static str] = &["http_core"];
+    const COMMANDS: &'static [Command<Conf>] = &[Command::custom("error_log", add_log)];
+
+    fn merge(parent: &Conf, conf: &mut Conf) {
+        if conf.log.is_none() {
+            conf.log.clone_from(&parent.log);
+        }
+    }
+
+    fn install(_conf: &Conf, _location: &mut LocationBuilder<'_, '_>) {}
+}
+
+fn add_log(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+    let sink = match args.value(1) {
+        b"stderr" => Sink::Stderr,
+        value if value.starts_with(b"syslog:") || value.starts_with(b"memory:") => {
+            let message = format!("logging to \"{}\" is known to nginx, not run by rnginx yet", args.text(1));
+            return Err(args.error(1, "not-run", message));
+        }
+        _ => {
+            let path = ctx.full_path(&*args.text(1));
+            let open = ctx.resources.log_file(&path).map_err(|error| open_failed(args, &path, &error))?;
+            Sink::File(open)
+        }
+    };
+    let verbosity = if args.len() > 2 { verbosity(args)? } else { Verbosity::up_to(Level::Error) };
+    c.targets.push(Target { sink, verbosity });
+    c.log = Some(Arc::new(ErrorLog::new(c.targets.clone())));
+    Ok(())
+}
+
+fn open_failed(args: &Args<'_>, path: &std::path::Path, error: &std::io::Error) -> Diagnostic {
+    let errno = error.raw_os_error().unwrap_or_default();
+    let message = format!("open() \"{}\" failed ({errno}: {})", path.display(), crate::log::describe(errno));
+    args.error(1, "cannot-open", message)
+}
+
+/// Levels: one of nginx's eight, or one or more parts of the debug log.
+fn verbosity(args: &Args<'_>) -> Result<Verbosity, Diagnostic> {
+    let invalid =
+        |index: usize| args.error(index, "invalid-value", format!("invalid log level \"{}\"", args.text(index)));
+    if let Some(level) = Level::from_name(args.value(2)) {
+        if args.len() > 3 {
+            return Err(invalid(3));
+        }
+        return Ok(Verbosity::up_to(level));
+    }
+    let mut mask = DebugMask::from_name(args.value(2)).ok_or_else(|| invalid(2))?;
+    for index in 3..args.len() {
+        mask = mask.with(DebugMask::from_name(args.value(index)).ok_or_else(|| invalid(index))?);
+    }
+    Ok(Verbosity::debugging(mask))
+}

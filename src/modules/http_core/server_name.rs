@@ -1,0 +1,83 @@
+//! `server_name`: exact names, wildcards and regular expressions.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Conf;
+use crate::conf::{Args, Ctx, SetResult};
+use crate::diag::{Diagnostic, Span};
+use crate::http::Regex;
+
+/// One name of a server.
+pub(super) struct ServerName {
+    /// As written, in lower case.
+    pub(super) name: Bytes,
+    pub(super) kind: NameKind,
+    pub(super) at: Span,
+}
+
+pub(super) enum NameKind {
+    Exact,
+    /// `*.x` and `.x`; the key is `.x`, and whether `x` itself is meant too.
+    Head {
+        key: Bytes,
+        bare: bool,
+    },
+    /// `x.*`; the key is `x.`.
+    Tail {
+        key: Bytes,
+    },
+    /// `~x`
+    Regex(Arc<Regex>),
+    /// A wildcard that nginx refuses when it builds its tables.
+    Broken,
+}
+
+pub(super) fn add(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+    for (index, word) in args.words().iter().enumerate() {
+        let fault = |what: String| Err(args.error(index + 1, "invalid-name", what));
+        if matches!(&word.value[..], [b'*'] | [b'*', _] | [b'.'])
+            || matches!(&word.value[..], [b'*', second, ..] if *second != b'.')
+        {
+            return fault(format!("server name \"{}\" is invalid", word.text()));
+        }
+        if word.value.contains(&b'/') {
+            let message = format!("server name \"{}\" has suspicious symbols", word.text());
+            ctx.complain_in(args.directive(), Diagnostic::warning("suspicious-name", message).at(word.span));
+        }
+        if word.value[..] == *b"~" {
+            return fault(format!("empty regex in server name \"{}\"", word.text()));
+        }
+        let (name, kind) = match word.value.strip_prefix(b"~") {
+            Some(pattern) => {
+                let caseless = pattern.iter().any(u8::is_ascii_uppercase);
+                (word.value.to_vec(), NameKind::Regex(Arc::new(ctx.regex(word, pattern, caseless)?)))
+            }
+            None if word.value.eq_ignore_ascii_case(b"$hostname") => (hostname(), NameKind::Exact),
+            None => (word.value.to_ascii_lowercase(), plain_kind(&word.value)),
+        };
+        c.names.push(ServerName { name: name.into(), kind, at: word.span });
+    }
+    Ok(())
+}
+
+fn hostname() -> Vec<u8> {
+    rustix::system::uname().nodename().to_bytes().to_ascii_lowercase()
+}
+
+fn plain_kind(value: &[u8]) -> NameKind {
+    let lower = Bytes::from(value.to_ascii_lowercase());
+    let (kind, rest) = match value {
+        [b'*', b'.', rest @ ..] => (NameKind::Head { key: lower.slice(1..), bare: false }, rest),
+        [b'.', rest @ ..] => (NameKind::Head { key: lower, bare: true }, rest),
+        [rest @ .., b'.', b'*'] => (NameKind::Tail { key: lower.slice(..lower.len() - 1) }, rest),
+        _ => (NameKind::Exact, value),
+    };
+    if is_plain(rest) { kind } else { NameKind::Broken }
+}
+
+/// Wildcards stand at the ends only, and no label but the last is empty.
+fn is_plain(value: &[u8]) -> bool {
+    !value.contains(&b'*') && !value.windows(2).any(|pair| pair == b"..")
+}

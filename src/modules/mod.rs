@@ -1,0 +1,24 @@
+//! nginx's modules, one file each.
+
+pub mod core;
+pub mod error_log;
+pub mod http_core;
+mod rewrite;
+
+use crate::conf::{AnyModule, erase};
+use crate::schema::DirectiveSpec;
+
+/// All modules in nginx's running order: handlers of one phase run in the order of this list.
+pub static MODULES: &[&dyn AnyModule] = &[
+    erase::<core::Core>(),
+    erase::<core::Events>(),
+    erase::<error_log::ErrorLogs>(),
+    erase::<http_core::HttpCore>(),
+    erase::<rewrite::Rewrite>(),
+];
+
+/// Whether a row of the table is run by a module.
+pub fn runs(spec: &DirectiveSpec) -> bool {
+    let owns = |module: &&&dyn AnyModule| module.name() == spec.module || module.also().contains(&spec.module);
+    MODULES.iter().filter(owns).any(|module| module.commands().contains(&spec.name))
+}
