@@ -10,11 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use support::run::{self, Outcome};
 
 /// The version whose answers are recorded.
 const ORACLE: &str = "nginx version: nginx/1.28.3\n";
+
+/// A case that takes longer should be made quicker, or holds up all others.
+const SLOW: Duration = Duration::from_secs(2);
 
 struct Case {
     /// `http_core/location-exact`
@@ -120,7 +124,11 @@ fn run_all(binary: &Path, cases: &[Case]) -> Vec<Result<Outcome, String>> {
     let outcomes = Mutex::new(Vec::new());
     let work = || {
         while let Some((index, case)) = take(&next, cases) {
+            let start = Instant::now();
             let outcome = run_one(binary, case);
+            if start.elapsed() > SLOW {
+                println!("{}: slow, {:.1} s", case.name, start.elapsed().as_secs_f32());
+            }
             outcomes.lock().expect("no thread panicked").push((index, outcome));
         }
     };

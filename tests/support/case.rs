@@ -13,6 +13,7 @@ pub enum Section {
     Symlink { link: String, target: String },
     Rename { from: String, to: String },
     Remove(String),
+    Chmod { mode: u32, path: String },
     Backend { at: String, manner: Manner },
     Start,
     Exchange(Exchange),
@@ -99,6 +100,12 @@ fn section(title: &str, word: &str, rest: &str, lines: &[&str]) -> Result<Sectio
         "file" => file(rest, lines)?,
         "dir" => Section::Dir(rest.to_owned()),
         "remove" => Section::Remove(rest.to_owned()),
+        "chmod" => {
+            let (mode, path) = rest.split_once(' ').ok_or("chmod MODE PATH")?;
+            let mode = u32::from_str_radix(mode, 8).map_err(|e| e.to_string())?;
+            let path = path.to_owned();
+            Section::Chmod { mode, path }
+        }
         "rename" => two(rest, |from, to| Section::Rename { from, to })?,
         "symlink" => two(rest, |link, target| Section::Symlink { link, target })?,
         "start" => Section::Start,

@@ -105,6 +105,10 @@ impl Run<'_> {
             Section::Dir(path) => said(fs::create_dir_all(place.join(path))),
             Section::Symlink { link, target } => said(std::os::unix::fs::symlink(target, place.join(link))),
             Section::Rename { from, to } => said(fs::rename(place.join(from), place.join(to))),
+            Section::Chmod { mode, path } => {
+                let mode = std::os::unix::fs::PermissionsExt::from_mode(*mode);
+                said(fs::set_permissions(place.join(path), mode))
+            }
             Section::Remove(path) => said(fs::remove_file(place.join(path))),
             Section::Backend { at, manner } => {
                 let backend = Backend::start(at, manner.clone()).map_err(|e| format!("~ {at}: {e}\n"))?;

@@ -1,7 +1,7 @@
 //! Bytes as readable text and back: `\xHH` escapes, `{{ "x" * 1000 }}` generators, long bodies as length and checksum.
 
 /// A body longer than this stands in a snapshot as its length and CRC-32 only.
-pub const LONG: usize = 2048;
+pub const LONG: usize = 1000;
 
 /// Bytes of one text line: escapes `\xHH \r \n \t \\ \s` (a space) and generators replaced.
 ///
