@@ -51,6 +51,11 @@ impl Backend {
         Ok(backend)
     }
 
+    /// Whether one of its connections has received `text` so far.
+    pub fn has_received(&self, text: &str) -> bool {
+        self.transcripts.lock().expect("no backend panicked").iter().any(|t| t.contains(text))
+    }
+
     /// Ends it, and gives a text for each connection that it had.
     pub fn finish(mut self) -> Vec<String> {
         self.stop.store(true, Ordering::Release);
@@ -95,12 +100,11 @@ fn serve(listener: &Socket, manner: &Manner, stop: &AtomicBool, transcripts: &Ar
         };
         let (steps, slot, transcripts) = (steps(manner, connections.len()), connections.len(), transcripts.clone());
         transcripts.lock().expect("no backend panicked").push(String::new());
-        connections.push(std::thread::spawn(move || {
-            let text = match steps {
-                None => echo(wire),
-                Some(steps) => script(wire, &steps),
-            };
-            transcripts.lock().expect("no backend panicked")[slot] = text;
+        connections.push(std::thread::spawn(move || match steps {
+            None => echo(wire),
+            Some(steps) => script(wire, &steps, &mut |text| {
+                transcripts.lock().expect("no backend panicked")[slot].push_str(text);
+            }),
         }));
     }
     for connection in connections {
@@ -116,37 +120,36 @@ fn steps(manner: &Manner, connection: usize) -> Option<Vec<Step>> {
 }
 
 /// A script that begins by sending reads a request first.
-fn script(mut wire: Wire, steps: &[Step]) -> String {
+fn script(mut wire: Wire, steps: &[Step], note: &mut impl FnMut(&str)) {
     let mut all = Vec::new();
     if matches!(steps.first(), Some(Step::Send(_))) {
         all.push(Step::Request);
     }
     all.extend_from_slice(steps);
-    play(&mut wire, &all)
+    play(&mut wire, &all, note);
 }
 
-/// What the echo received stands in its answers, so the transcript stays empty.
-fn echo(mut wire: Wire) -> String {
+/// What the echo received stands in its answers, so it notes nothing.
+fn echo(mut wire: Wire) {
     loop {
         let (request, stop) = render::echo(&mut wire);
         if stop.is_some() {
-            return String::new();
+            return;
         }
         let close = wants_close(&request);
-        let head = request.starts_with(b"HEAD ");
-        let connection = if close { "Connection: close\r\n" } else { "" };
-        let length = request.len();
-        let mut answer =
-            format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n{connection}\r\n")
-                .into_bytes();
-        if !head {
-            answer.extend_from_slice(&request);
-        }
-        wire.send(&answer);
+        wire.send(&echo_answer(&request, close));
         if close {
-            return String::new();
+            return;
         }
     }
+}
+
+fn echo_answer(request: &[u8], close: bool) -> Vec<u8> {
+    let connection = if close { "Connection: close\r\n" } else { "" };
+    let length = request.len();
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n{connection}\r\n");
+    let body = if request.starts_with(b"HEAD ") { b"" } else { request };
+    [head.as_bytes(), body].concat()
 }
 
 fn wants_close(request: &[u8]) -> bool {

@@ -8,21 +8,50 @@ use super::text::{unescape, unescape_lines};
 /// One section; all are carried out in the order in which they stand.
 #[derive(Clone, Debug)]
 pub enum Section {
-    File { path: String, content: Vec<u8>, mtime: Option<u64>, mode: Option<u32> },
+    File {
+        path: String,
+        content: Vec<u8>,
+        mtime: Option<u64>,
+        mode: Option<u32>,
+    },
     Dir(String),
-    Symlink { link: String, target: String },
-    Rename { from: String, to: String },
+    Symlink {
+        link: String,
+        target: String,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
     Remove(String),
-    Chmod { mode: u32, path: String },
-    Backend { at: String, manner: Manner },
+    Chmod {
+        mode: u32,
+        path: String,
+    },
+    Backend {
+        at: String,
+        manner: Manner,
+    },
     Start,
     Exchange(Exchange),
     Refused(String),
     Signal(String),
-    Wait { path: String, text: String },
+    Wait {
+        path: String,
+        text: String,
+    },
+    Reached {
+        at: String,
+        text: String,
+    },
+    Close(String),
     Exit,
     Run(Vec<String>),
-    Log(String),
+    /// At the end; `sorted` where the order is chance.
+    Log {
+        path: String,
+        sorted: bool,
+    },
 }
 
 /// Steps on one connection from the client's side.
@@ -112,9 +141,14 @@ fn section(title: &str, word: &str, rest: &str, lines: &[&str]) -> Result<Sectio
         "exit" => Section::Exit,
         "signal" => Section::Signal(rest.to_owned()),
         "refused" => Section::Refused(rest.to_owned()),
-        "log" => Section::Log(rest.to_owned()),
+        "log" => match rest.split_once(" sorted") {
+            Some((path, _)) => Section::Log { path: path.to_owned(), sorted: true },
+            None => Section::Log { path: rest.to_owned(), sorted: false },
+        },
         "run" => Section::Run(rest.split_whitespace().map(str::to_owned).collect()),
-        "wait" => wait(rest)?,
+        "wait" => quoted(rest, |path, text| Section::Wait { path, text })?,
+        "reached" => quoted(rest, |at, text| Section::Reached { at, text })?,
+        "close" => Section::Close(rest.to_owned()),
         "connection" => connection(title, rest, lines)?,
         _ if word.chars().all(|c| c.is_ascii_uppercase()) => request(title, word, rest, lines)?,
         _ => return Err("no such section".to_owned()),
@@ -167,11 +201,11 @@ fn add_backend(script: &mut Script, rest: &str, lines: &[&str]) -> Result<(), St
     Ok(())
 }
 
-/// `wait FILE "text"`
-fn wait(rest: &str) -> Result<Section, String> {
-    let (path, text) = rest.split_once(" \"").ok_or("wait FILE \"text\"")?;
+/// A word and a text in quotes.
+fn quoted(rest: &str, make: impl Fn(String, String) -> Section) -> Result<Section, String> {
+    let (word, text) = rest.split_once(" \"").ok_or("a word and a \"text\" are needed")?;
     let text = text.strip_suffix('"').ok_or("the text has no end")?;
-    Ok(Section::Wait { path: path.to_owned(), text: text.to_owned() })
+    Ok(make(word.to_owned(), text.to_owned()))
 }
 
 /// `connection [NAME] [via ADDRESS]`

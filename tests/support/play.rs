@@ -5,21 +5,19 @@ use super::script::Step;
 use super::text;
 use super::wire::{Stop, Wire};
 
-/// Plays `steps` in order and returns the transcript. A read that finds the connection closed or silent ends the play.
-pub fn play(wire: &mut Wire, steps: &[Step]) -> String {
-    let mut out = String::new();
+/// Plays `steps` in order and tells `note` what came. A read that finds the connection closed or silent ends the play.
+pub fn play(wire: &mut Wire, steps: &[Step], note: &mut impl FnMut(&str)) {
     loop {
         for step in steps {
-            if *step == Step::Repeat {
-                break;
-            }
-            if let Some(stop) = play_one(wire, step, &mut out) {
-                out.push_str(render::stop_text(stop));
-                return out;
+            let mut out = String::new();
+            let stop = play_one(wire, step, &mut out);
+            note(&out);
+            if let Some(stop) = stop {
+                return note(render::stop_text(stop));
             }
         }
         if steps.last() != Some(&Step::Repeat) {
-            return out;
+            return;
         }
     }
 }
@@ -32,18 +30,18 @@ fn play_one(wire: &mut Wire, step: &Step, out: &mut String) -> Option<Stop> {
         Step::Reset => wire.reset(),
         Step::Echo => wire.echo(),
         Step::Repeat => {}
-        Step::Response => return note(out, render::message(wire, Kind::Response)),
-        Step::Head => return note(out, render::message(wire, Kind::Head)),
-        Step::Request => return note(out, render::message(wire, Kind::Request)),
-        Step::RequestHead => return note(out, render::message(wire, Kind::Head)),
-        Step::Bytes(n) => return note(out, raw(wire.take(*n))),
-        Step::Until(mark) => return note(out, raw(wire.take_until(mark))),
+        Step::Response => return keep(out, render::message(wire, Kind::Response)),
+        Step::Head => return keep(out, render::message(wire, Kind::Head)),
+        Step::Request => return keep(out, render::message(wire, Kind::Request)),
+        Step::RequestHead => return keep(out, render::message(wire, Kind::Head)),
+        Step::Bytes(n) => return keep(out, raw(wire.take(*n))),
+        Step::Until(mark) => return keep(out, raw(wire.take_until(mark))),
         Step::Close => return Some(until_close(wire, out)),
     }
     None
 }
 
-fn note(out: &mut String, (text, stop): (String, Option<Stop>)) -> Option<Stop> {
+fn keep(out: &mut String, (text, stop): (String, Option<Stop>)) -> Option<Stop> {
     out.push_str(&text);
     stop
 }
@@ -66,7 +64,7 @@ fn until_close(wire: &mut Wire, out: &mut String) -> Stop {
             out.push_str(&text::body(&bytes));
             return stop;
         }
-        if let Some(stop) = note(out, render::message(wire, Kind::Response)) {
+        if let Some(stop) = keep(out, render::message(wire, Kind::Response)) {
             return stop;
         }
     }

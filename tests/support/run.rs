@@ -15,7 +15,7 @@ use super::play::play;
 use super::ports;
 use super::server::{self, Options, Server};
 use super::text;
-use super::wire::{Wire, poll};
+use super::wire::{PATIENCE, Wire, poll};
 
 /// What came of a case.
 pub enum Outcome {
@@ -90,8 +90,8 @@ impl Run<'_> {
         }
         self.finish();
         for section in &script.sections {
-            if let Section::Log(path) = section {
-                self.log(path);
+            if let Section::Log { path, sorted } = section {
+                self.log(path, *sorted);
             }
         }
     }
@@ -120,9 +120,14 @@ impl Run<'_> {
             Section::Refused(at) => self.start().map(|()| self.refused(at)),
             Section::Signal(name) => self.start().and_then(|()| self.signal(name)),
             Section::Wait { path, text } => self.start().map(|()| self.wait(path, text)),
+            Section::Reached { at, text } => self.start().map(|()| self.reached(at, text)),
+            Section::Close(name) => {
+                self.open.remove(name);
+                Ok(())
+            }
             Section::Exit => self.start().map(|()| self.exit()),
             Section::Run(arguments) => self.run_once(arguments),
-            Section::Log(_) => Ok(()),
+            Section::Log { .. } => Ok(()),
         }
     }
 
@@ -156,7 +161,8 @@ impl Run<'_> {
             Ok(wire) => wire,
             Err(error) => return format!("~ cannot connect: {error}\n"),
         };
-        let text = play(&mut wire, &exchange.steps);
+        let mut text = String::new();
+        play(&mut wire, &exchange.steps, &mut |part| text.push_str(part));
         if let Some(name) = &exchange.name {
             self.open.insert(name.clone(), wire);
         }
@@ -195,8 +201,15 @@ impl Run<'_> {
         }
     }
 
+    fn reached(&mut self, at: &str, text: &str) {
+        let has = || self.backends.iter().any(|(known, backend)| known == at && backend.has_received(text));
+        if poll(|| has().then_some(())).is_none() {
+            self.out.push_str(&format!("=== reached {at}\n~ \"{text}\" never came\n"));
+        }
+    }
+
     fn exit(&mut self) {
-        let code = self.server.as_mut().and_then(Server::wait);
+        let code = self.server.as_mut().and_then(|server| server.wait(PATIENCE));
         self.ended = code.is_some();
         let code = code.map_or("~ still runs".to_owned(), |code| format!("~ exit {code}"));
         self.out.push_str(&format!("=== exit\n{code}\n"));
@@ -225,7 +238,7 @@ impl Run<'_> {
                 self.out.push_str("~ the server had ended\n");
             }
             if !server.stop() {
-                self.out.push_str("~ the server did not end on TERM\n");
+                self.out.push_str("~ the server did not end on QUIT and TERM\n");
             }
             let printed = server.printed();
             if !printed.is_empty() {
@@ -239,11 +252,17 @@ impl Run<'_> {
         }
     }
 
-    fn log(&mut self, path: &str) {
-        let text = match fs::read(self.place.join(path)) {
+    fn log(&mut self, path: &str, sorted: bool) {
+        let mut text = match fs::read(self.place.join(path)) {
             Ok(bytes) => lines(&bytes),
             Err(_) => "~ no such file\n".to_owned(),
         };
+        if sorted {
+            text = normalise(&self.place.undo(&text));
+            let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+            lines.sort_unstable();
+            text = lines.concat();
+        }
         self.out.push_str(&format!("=== log {path}\n{text}"));
     }
 }

@@ -5,11 +5,15 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::place::Place;
-use super::wire::poll;
+use super::wire::{PATIENCE, poll, poll_for};
+
+/// How long connections may take to end by themselves.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How a case wants its server started.
 #[derive(Clone, Debug, Default)]
@@ -75,30 +79,30 @@ impl Server {
     }
 
     /// Waits for the end of the process and gives its exit code.
-    pub fn wait(&mut self) -> Option<String> {
+    pub fn wait(&mut self, patience: Duration) -> Option<String> {
         if self.daemon {
-            let (pid_file, gone) = (&self.pid_file, "gone".to_owned());
-            return poll(|| (!pid_file.exists()).then(|| gone.clone()));
+            let pid_file = &self.pid_file;
+            return poll_for(patience, || (!pid_file.exists()).then(|| "gone".to_owned()));
         }
-        poll(|| self.child.try_wait().ok().flatten()).map(code)
+        poll_for(patience, || self.child.try_wait().ok().flatten()).map(code)
     }
 
-    /// TERM, and KILL for what does not listen to it. True if TERM was enough.
+    /// QUIT, so that requests whose connections are just closing get into the log; TERM for what does not end then,
+    /// KILL for what does not listen. True if KILL was not needed.
     pub fn stop(&mut self) -> bool {
-        if let Ok(Some(_)) = self.child.try_wait()
-            && !self.daemon
-        {
+        let ended = !self.daemon && matches!(self.child.try_wait(), Ok(Some(_)));
+        if ended || self.ends_on(Signal::QUIT, GRACE) || self.ends_on(Signal::TERM, PATIENCE) {
             return true;
         }
-        let asked = self.signal(Signal::TERM).is_ok();
-        let ended = asked && self.wait().is_some();
-        if !ended {
-            if let Some(group) = Pid::from_raw(self.child.id().cast_signed()) {
-                let _ = kill_process_group(group, Signal::KILL);
-            }
-            let _ = self.child.wait();
+        if let Some(group) = Pid::from_raw(self.child.id().cast_signed()) {
+            let _ = kill_process_group(group, Signal::KILL);
         }
-        ended
+        let _ = self.child.wait();
+        false
+    }
+
+    fn ends_on(&mut self, signal: Signal, patience: Duration) -> bool {
+        self.signal(signal).is_ok() && self.wait(patience).is_some()
     }
 }
 

@@ -132,9 +132,14 @@ pub fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     memchr::memmem::find(haystack, needle)
 }
 
-/// Asks `ready` every few milliseconds until it gives something or patience ends.
-pub fn poll<T>(mut ready: impl FnMut() -> Option<T>) -> Option<T> {
-    let end = Instant::now() + PATIENCE;
+/// Asks `ready` every few milliseconds until it gives something or [`PATIENCE`] ends.
+pub fn poll<T>(ready: impl FnMut() -> Option<T>) -> Option<T> {
+    poll_for(PATIENCE, ready)
+}
+
+/// As [`poll`], with a patience of its own.
+pub fn poll_for<T>(patience: Duration, mut ready: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + patience;
     loop {
         if let Some(value) = ready() {
             return Some(value);
