@@ -136,9 +136,9 @@ class Machine:
     def state(self, unit):
         return self.enter("systemctl", "is-active", unit)[1].strip()
 
-    def connection(self):
-        """An HTTP connection to port 80 inside, from out here."""
-        return InsideConnection(self)
+    def connection(self, port=80):
+        """An HTTP connection to a port inside, from out here."""
+        return InsideConnection(self, port)
 
     def socket(self):
         """A socket that lives in the machine's network; this thread comes back to its own at once."""
@@ -176,8 +176,8 @@ class Machine:
 
 
 class InsideConnection(http.client.HTTPConnection):
-    def __init__(self, machine):
-        super().__init__("127.0.0.1", 80, timeout=PATIENCE)
+    def __init__(self, machine, port):
+        super().__init__("127.0.0.1", port, timeout=PATIENCE)
         self.machine = machine
 
     def connect(self):

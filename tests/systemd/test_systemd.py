@@ -7,7 +7,7 @@ import subprocess
 from urllib.parse import quote
 
 import pytest
-from stack import SHOP, until
+from stack import SHOP, needs_frame, until
 from visitor import Visitor
 
 SOCKET = "/run/gunicorn/gunicorn.sock"
@@ -22,9 +22,9 @@ def visitor(machine):
     return visitor
 
 
-def home_page(machine):
+def home_page(machine, port=80):
     """The status of the front page; 0 while nobody listens."""
-    connection = machine.connection()
+    connection = machine.connection(port)
     try:
         connection.request("GET", "/")
     except ConnectionRefusedError:
@@ -136,3 +136,15 @@ def test_reload_and_stop(machine, visitor):
     ]
     machine.do("systemctl", "start", "rnginx")
     until(lambda: home_page(machine) == 200, "rnginx started again")
+
+
+@pytest.mark.skipif(needs_frame(), reason="an nginx does not supply a port")
+def test_without_root_the_fragment_is_on_port_8000(machine):
+    """The same file, by hand, as the user of the shop: in the background, as nginx goes there by itself."""
+    server = "/usr/local/sbin/rnginx -p /home/maiviet/server/ -c /etc/nginx/sites-available/my_shop"
+    machine.do("runuser", "-u", "maiviet", "--", "mkdir", "-p", "/home/maiviet/server/logs")
+    machine.do("runuser", "-u", "maiviet", "--", *server.split())
+    assert home_page(machine, 8000) == 200
+    machine.do("runuser", "-u", "maiviet", "--", *server.split(), "-s", "quit")
+    until(lambda: home_page(machine, 8000) == 0, "the server's end")
+    assert home_page(machine) == 200
