@@ -2,8 +2,10 @@
 
 import re
 import signal
+import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 from conftest import noise_photo
@@ -227,6 +229,18 @@ def test_reload_keeps_serving(founding):
     founding.server.child.send_signal(signal.SIGHUP)
     with ThreadPoolExecutor(10) as crowd:
         assert set(crowd.map(lambda _: Visitor(founding.port).get("/").status, range(40))) == {200}
+
+
+def test_unfinished_uploads_hold_no_worker(data):
+    """Gunicorn's one worker is called when a request is whole, so visitors on slow lines do not block it."""
+    head = b"POST /lien-he/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n"
+    with Stack(data, "my_shop.conf") as stack, ExitStack() as slow:
+        stack.gunicorn.stop()
+        stack.start_gunicorn("--workers", "1")
+        for _ in range(8):
+            connection = slow.enter_context(socket.create_connection(("127.0.0.1", stack.port)))
+            connection.sendall(head + b"x" * 100_000)
+        assert Visitor(stack.port).get("/").status == 200
 
 
 def test_gunicorn_gone_and_back(data):
