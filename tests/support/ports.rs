@@ -1,11 +1,12 @@
 //! Free TCP ports for the literal 8080…8099 that stand in cases, held by a lock file each so that test runs side by side do not meet.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use fancy_regex::Regex;
 use rustix::fs::{FlockOperation, flock};
+use socket2::{Domain, Socket, Type};
 
 /// Four digits, so that lengths in answers stay what they are with 8080, and below the ports that the kernel gives out.
 pub const POOL: std::ops::Range<u16> = 7000..8000;
@@ -81,9 +82,19 @@ fn free_port() -> (u16, File) {
         let port = POOL.start + (step % POOL.len() as u32) as u16;
         let lock = File::create(folder.join(port.to_string())).expect("a lock file can be made");
         let locked = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
-        if locked && TcpListener::bind(("0.0.0.0", port)).is_ok() {
+        if locked && can_bind(port) {
             return (port, lock);
         }
     }
     panic!("no free port in {POOL:?}");
+}
+
+/// Without listening: a child that is just being started would keep a listening socket open for a moment.
+fn can_bind(port: u16) -> bool {
+    let try_bind = || {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddr::from(([0, 0, 0, 0], port)).into())
+    };
+    try_bind().is_ok()
 }
