@@ -1,5 +1,9 @@
 //! Diagnostics: the one type for everything that is said about a configuration.
 
+mod similar;
+
+pub use similar::closest;
+
 /// A file that was read, by its place in [`crate::load::Sources`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(pub u32);

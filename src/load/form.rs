@@ -1,0 +1,169 @@
+//! The three forms of a main file, and what is supplied around those that are not a whole configuration.
+
+use super::{
+    Supply,
+    include::Reader,
+    sources::{Origin, Source},
+};
+use crate::{
+    diag::{Diagnostic, FileId},
+    schema::{Context, Opens, Schema},
+    syntax::{Block, Directive, parse},
+};
+
+/// What a main file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A whole configuration: `events`, `http`.
+    Full,
+    /// What stands in `http`: `server`, `upstream`, `map`, as in sites-available.
+    Site,
+    /// What stands in `server`: bare `location` blocks.
+    Fragment,
+}
+
+impl Form {
+    /// Recognises the form by the directives outside of all blocks. Misplaced ones do not decide it.
+    pub fn of(schema: &Schema, directives: &[Directive]) -> Self {
+        let known: Vec<_> = directives.iter().filter(|directive| is_known(schema, directive)).collect();
+        let all = |context| known.iter().all(|directive| may_stand(schema, directive, context));
+        let any = |context, outside| {
+            known
+                .iter()
+                .any(|directive| may_stand(schema, directive, context) && !may_stand(schema, directive, outside))
+        };
+        if known.iter().any(|directive| is_section(schema, directive)) || all(Context::MAIN) {
+            Self::Full
+        } else if all(Context::HTTP) {
+            Self::Site
+        } else if all(Context::SERVER) {
+            Self::Fragment
+        } else if any(Context::HTTP, Context::SERVER | Context::MAIN) {
+            Self::Site
+        } else if any(Context::SERVER | Context::LOCATION, Context::HTTP | Context::MAIN) {
+            Self::Fragment
+        } else {
+            Self::Full
+        }
+    }
+}
+
+fn is_known(schema: &Schema, directive: &Directive) -> bool {
+    &*directive.name.value != b"include" && schema.named(&directive.name.value).next().is_some()
+}
+
+fn may_stand(schema: &Schema, directive: &Directive, context: Context) -> bool {
+    schema.named(&directive.name.value).any(|spec| spec.contexts.intersects(context))
+}
+
+/// `events`, `http`, `stream`, `mail`
+fn is_section(schema: &Schema, directive: &Directive) -> bool {
+    schema.find(&directive.name.value, Context::MAIN).is_some_and(|spec| matches!(spec.opens, Some(Opens::In(_))))
+}
+
+/// Puts the blocks that are missing around a main file. `main` is that file, `outer` what `-g` said.
+pub(super) fn complete(
+    reader: &mut Reader<'_>,
+    form: Form,
+    main: FileId,
+    directives: Vec<Directive>,
+    outer: &[Directive],
+    supply: &Supply,
+) -> Vec<Directive> {
+    if form == Form::Full {
+        return directives;
+    }
+    let text = supplied_text(form, &directives, outer, supply);
+    let file = reader.sources.add(Source::new("supplied by rnginx", text.as_bytes(), Origin::Supplied));
+    let (mut tree, _) = parse(file, text.as_bytes());
+    let name = reader.sources.get(main).name.clone();
+    reader.faults.push(notice(form, &name));
+    if let Some(block) = innermost(&mut tree) {
+        reader.sources.get_mut(main).included_at = Some(block.close);
+        block.directives.extend(directives);
+    }
+    tree
+}
+
+/// The block that is open at the end: `http`, or `server` in it.
+fn innermost(tree: &mut [Directive]) -> Option<&mut Block> {
+    let block = tree.last_mut()?.block.as_mut()?;
+    if block.directives.last().is_some_and(|last| &*last.name.value == b"server") {
+        return innermost(&mut block.directives);
+    }
+    Some(block)
+}
+
+fn supplied_text(form: Form, directives: &[Directive], outer: &[Directive], supply: &Supply) -> String {
+    let said = |name: &str, whom: &[Directive]| whom.iter().any(|one| *one.name.value == *name.as_bytes());
+    let mut text = String::new();
+    for (name, value) in [("pid", &supply.pid), ("error_log", &supply.error_log)] {
+        if let Some(value) = value.as_ref().filter(|_| !said(name, outer)) {
+            text += &format!("{name} {value};\n");
+        }
+    }
+    text += "events { }\nhttp {\n";
+    let access_log = supply.access_log.as_ref().map(|value| ("access_log", value.clone()));
+    let default_type = Some(("default_type", "application/octet-stream".into()));
+    for (name, value) in [access_log, default_type].into_iter().flatten() {
+        if form == Form::Fragment || !said(name, directives) {
+            text += &format!("{name} {value};\n");
+        }
+    }
+    if form == Form::Fragment || !said("types", directives) {
+        text += include_str!("mime.types");
+    }
+    text + if form == Form::Fragment { "server { } }" } else { "}" }
+}
+
+fn notice(form: Form, name: &str) -> Diagnostic {
+    let (what, blocks) = match form {
+        Form::Fragment => ("locations", "`events`, `http` with the standard MIME types, and `server`"),
+        _ => ("sites", "`events`, and `http` with the standard MIME types"),
+    };
+    Diagnostic::note("supplied", format!("{name} holds {what} only: {blocks} were supplied"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(text: &str) -> Form {
+        let (tree, _) = parse(FileId(0), text.as_bytes());
+        Form::of(Schema::nginx(), &tree)
+    }
+
+    #[test]
+    fn sections_make_a_whole_configuration() {
+        assert_eq!(form("worker_processes 2; events { } http { server { } }"), Form::Full);
+        assert_eq!(form("http { } server { }"), Form::Full);
+        assert_eq!((form(""), form("user a; pid b;"), form("load_module x;")), (Form::Full, Form::Full, Form::Full));
+    }
+
+    #[test]
+    fn what_stands_in_http_makes_a_site() {
+        assert_eq!(form("upstream a { } server { listen 80; }"), Form::Site);
+        assert_eq!((form("map $a $b { }"), form("gzip on;")), (Form::Site, Form::Site));
+        assert_eq!(form("worker_processes 4; server { }"), Form::Site);
+        assert_eq!(form("server { } location / { }"), Form::Site);
+        assert_eq!(form("sever_name x; server { }"), Form::Site);
+    }
+
+    #[test]
+    fn bare_locations_make_a_fragment() {
+        assert_eq!(form("location /static/ { alias /a/; } location / { }"), Form::Fragment);
+        assert_eq!(
+            (form("proxy_pass http://a;"), form("add_header a b; location / { }")),
+            (Form::Fragment, Form::Fragment)
+        );
+        assert_eq!(form("listen 80; root /a;"), Form::Fragment);
+    }
+
+    #[test]
+    fn the_mime_types_are_a_block_of_the_language() {
+        let (tree, faults) = parse(FileId(0), include_bytes!("mime.types"));
+        assert_eq!((tree.len(), faults), (1, vec![]));
+        let html = tree[0].children().iter().find(|one| &*one.name.value == b"text/html").expect("a type");
+        assert_eq!(html.args[0].text(), "html");
+    }
+}
