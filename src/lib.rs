@@ -19,6 +19,8 @@ pub mod load;
 
 mod http;
 
+mod h1;
+
 mod conf;
 
 mod modules;

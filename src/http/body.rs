@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -178,6 +179,9 @@ impl BodyStream for Chunks {
 
 /// Where a request's body comes from: the client's connection, read as far as asked.
 pub trait BodySource {
+    /// How long a pause in the body may last from now on.
+    fn set_timeout(&self, timeout: Duration);
+
     /// The next bytes, `None` at the end of the body.
     fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>>;
 }

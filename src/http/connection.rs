@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -20,7 +21,7 @@ pub struct Connection {
     /// The listening UNIX socket's path, for `$server_addr`.
     pub local_path: Option<Bytes>,
     /// Which of [`super::Cycle::listens`] it was accepted from.
-    pub listen: usize,
+    pub listen: Cell<usize>,
     /// Requests seen on it, this one included.
     pub requests: Cell<u64>,
     /// When it was accepted.
@@ -35,4 +36,10 @@ pub fn address_text(address: Option<SocketAddr>) -> Bytes {
         Some(address) => address.ip().to_string().into(),
         None => Bytes::from_static(b"unix:"),
     }
+}
+
+/// The client at the other end of a request.
+pub trait Client {
+    /// Ready when the client has closed its side and waits for nothing any more.
+    fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()>;
 }

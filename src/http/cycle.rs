@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Extensions, Location, LocationId, Regex, Request, VarIndex, Variable};
+use super::{Extensions, Location, LocationId, Regex, VarIndex, Variable};
 use crate::log::ErrorLog;
 
 /// A compiled configuration.
@@ -29,6 +29,8 @@ pub struct Cycle {
     pub extensions: Extensions,
     /// `error_log` of the main block.
     pub error_log: Arc<ErrorLog>,
+    /// Folders for temporary files, made at start for the worker's user.
+    pub temp_folders: Vec<PathBuf>,
 }
 
 impl Cycle {
@@ -175,13 +177,16 @@ impl VirtualServers {
         }
     }
 
-    /// Chooses by a host name in lower case, without port; `None` where the default server answers.
-    pub fn find(&self, r: &Request, host: &[u8]) -> Option<ServerId> {
-        if let Some(id) = self.find_plain(host) {
-            return Some(id);
+    /// Chooses by a host name in lower case, without port.
+    pub fn choose(&self, host: &[u8]) -> Choice {
+        if let Some(server) = self.find_plain(host) {
+            return Choice { server, regex: None };
         }
-        let matches = |regex: &Regex| regex.exec(r, host).unwrap_or(false);
-        self.regexes.iter().find(|(regex, _)| matches(regex)).map(|(_, id)| *id)
+        let matching = self.regexes.iter().find(|(regex, _)| regex.is_match(host).unwrap_or(false));
+        match matching {
+            Some((regex, server)) => Choice { server: *server, regex: Some(regex.clone()) },
+            None => Choice { server: self.default, regex: None },
+        }
     }
 
     fn find_plain(&self, host: &[u8]) -> Option<ServerId> {
@@ -196,6 +201,14 @@ impl VirtualServers {
         }
         head().or_else(tail).copied()
     }
+}
+
+/// The server that a name chose.
+pub struct Choice {
+    /// The server.
+    pub server: ServerId,
+    /// The expression that matched; run again over a request it leaves its captures there.
+    pub regex: Option<Arc<Regex>>,
 }
 
 /// What the master and the worker need to know.

@@ -15,6 +15,8 @@ pub struct Head {
     pub method: Method,
     /// The target as sent, for `$request_uri`: path and arguments.
     pub target: Bytes,
+    /// The protocol as sent (`HTTP/1.1`), for `$server_protocol`.
+    pub protocol: Bytes,
     /// The protocol's version.
     pub version: Version,
     /// Whether the target may be sent on as it came where `proxy_pass` has no URI.

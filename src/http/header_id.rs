@@ -137,17 +137,32 @@ const KNOWN: [(HeaderId, &str); HeaderId::Other as usize] = [
     (HeaderId::XForwardedHost, "X-Forwarded-Host"),
 ];
 
+/// Known names are at most this long.
+pub(crate) const LONGEST: usize = 24;
+
+/// The first 24 bytes of a name, or of a line that begins with it, as three little-endian words.
+pub(crate) type NameWords = [u64; LONGEST / 8];
+
 impl HeaderId {
     /// Which header `name`, in any case, is.
-    #[inline]
     pub(crate) fn of(name: &[u8]) -> HeaderId {
-        let mut slot = hash(name);
+        if name.len() > LONGEST || name.iter().any(|&byte| byte <= b' ') {
+            return HeaderId::Other;
+        }
+        HeaderId::of_words(&name_words(name), name.len())
+    }
+
+    /// As `of`, for a name of `length` bytes at the front of `words`, which has no spaces or control bytes.
+    #[inline]
+    pub(crate) fn of_words(words: &NameWords, length: usize) -> HeaderId {
+        let Some(mask) = MASKS.get(length) else { return HeaderId::Other };
+        let words = [(words[0] & mask[0]) | CASE, (words[1] & mask[1]) | CASE, (words[2] & mask[2]) | CASE];
+        let mut slot = hash(words[0], length);
         loop {
-            let Some((id, known)) = KNOWN.get(usize::from(SLOTS[slot % SLOTS.len()])) else {
-                return HeaderId::Other;
-            };
-            if known.as_bytes().eq_ignore_ascii_case(name) {
-                return *id;
+            let Some(key) = KEYS.get(usize::from(SLOTS[slot % SLOTS.len()])) else { return HeaderId::Other };
+            let differs = key.words[0] ^ words[0] | key.words[1] ^ words[1] | key.words[2] ^ words[2];
+            if differs == 0 && key.length == length {
+                return key.id;
             }
             slot += 1;
         }
@@ -158,24 +173,84 @@ impl HeaderId {
         KNOWN.get(self as usize).map_or("", |(_, name)| name)
     }
 
-    /// A bit of its own for each id, for sets in a `u128`.
+    /// A bit of its own for each id, for sets in a `u64`.
     #[inline]
-    pub(crate) fn bit(self) -> u128 {
+    pub(crate) const fn bit(self) -> u64 {
         1 << self as u8
     }
 }
 
+/// The front of `name`, or of a line that begins with it; zeros behind its end.
+#[inline]
+pub(crate) fn name_words(name: &[u8]) -> NameWords {
+    match name.first_chunk::<LONGEST>() {
+        Some(front) => to_words(front),
+        None => {
+            let mut front = [0; LONGEST];
+            front[..name.len()].copy_from_slice(name);
+            to_words(&front)
+        }
+    }
+}
+
+#[inline]
+const fn to_words(front: &[u8; LONGEST]) -> NameWords {
+    let [a, b, c] = *front.as_chunks::<8>().0 else { unreachable!() };
+    [u64::from_le_bytes(a), u64::from_le_bytes(b), u64::from_le_bytes(c)]
+}
+
+/// Set in every byte of a word, this bit makes letters lower-case and leaves digits and hyphens as they are.
+const CASE: u64 = u64::from_le_bytes([0x20; 8]);
+
+struct Key {
+    words: NameWords,
+    length: usize,
+    id: HeaderId,
+}
+
+/// The known names as words, in the order of `KNOWN`.
+static KEYS: [Key; KNOWN.len()] = {
+    let mut keys = [const { Key { words: [CASE; 3], length: 0, id: HeaderId::Other } }; KNOWN.len()];
+    let mut index = 0;
+    while index < KNOWN.len() {
+        let (id, name) = KNOWN[index];
+        assert!(id as usize == index, "KNOWN must follow the order of HeaderId");
+        let mut front = [0; LONGEST];
+        let mut at = 0;
+        while at < name.len() {
+            front[at] = name.as_bytes()[at];
+            at += 1;
+        }
+        let [a, b, c] = to_words(&front);
+        keys[index] = Key { words: [a | CASE, b | CASE, c | CASE], length: name.len(), id };
+        index += 1;
+    }
+    keys
+};
+
+/// For each length, the bits of a name's words.
+static MASKS: [NameWords; LONGEST + 1] = {
+    let mut masks = [[0; 3]; LONGEST + 1];
+    let mut length = 0;
+    while length <= LONGEST {
+        let mut at = 0;
+        while at < length {
+            masks[length][at / 8] |= 0xff << (at % 8 * 8);
+            at += 1;
+        }
+        length += 1;
+    }
+    masks
+};
+
 const EMPTY: u8 = u8::MAX;
 
-/// Open addressing: the index in `KNOWN` of each name at its hash, or at the next free slot.
-static SLOTS: [u8; 256] = fill_slots();
-
-const fn fill_slots() -> [u8; 256] {
+/// Open addressing: the index in `KEYS` of each name at its hash, or at the next free slot.
+static SLOTS: [u8; 256] = {
     let mut slots = [EMPTY; 256];
     let mut index = 0;
     while index < KNOWN.len() {
-        assert!(KNOWN[index].0 as usize == index, "KNOWN must follow the order of HeaderId");
-        let mut slot = hash(KNOWN[index].1.as_bytes());
+        let mut slot = hash(KEYS[index].words[0], KEYS[index].length);
         while slots[slot % slots.len()] != EMPTY {
             slot += 1;
         }
@@ -183,18 +258,12 @@ const fn fill_slots() -> [u8; 256] {
         index += 1;
     }
     slots
-}
+};
 
-/// Length, first, middle and last letter; the factors were searched for so that no two known names meet.
+/// The first eight letters and the length tell nearly all known names apart.
 #[inline]
-const fn hash(name: &[u8]) -> usize {
-    if name.is_empty() {
-        return 0;
-    }
-    let first = (name[0] | 0x20) as usize;
-    let middle = (name[name.len() / 2] | 0x20) as usize;
-    let last = (name[name.len() - 1] | 0x20) as usize;
-    name.len() + first * 27 + middle * 23 + last * 15
+const fn hash(first: u64, length: usize) -> usize {
+    ((first ^ length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ pub(crate) struct Headers {
     arena: Vec<u8>,
     fields: Vec<Field>,
     /// One bit for each id that has a field: most look-ups are for fields that are not there.
-    present: u128,
+    present: u64,
 }
 
 impl Headers {
@@ -221,6 +221,9 @@ impl Headers {
 
     /// Where the first field of this kind stands in the bytes being parsed: its name and value.
     pub(crate) fn pieces(&self, id: HeaderId) -> Option<(Piece, Piece)> {
+        if !self.has(id) {
+            return None;
+        }
         self.fields.iter().find(|field| field.id == id).map(|field| (field.name, field.value))
     }
 }

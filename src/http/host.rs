@@ -5,12 +5,40 @@
 ///
 /// Loose as nginx is: the port is not looked at, and bytes above 0x7f pass.
 pub(crate) fn append_valid(value: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    let length = valid_length(value)?;
+    let length = if is_plain(value) { value.len() } else { valid_length(value)? };
     let start = out.len();
     out.extend_from_slice(&value[..length]);
     out[start..].make_ascii_lowercase();
     Some(())
 }
+
+/// Is the value a host and nothing else: no port, no brackets, no dots side by side or at the end?
+fn is_plain(value: &[u8]) -> bool {
+    let (mut odd, mut last) = (0, DOT);
+    for &byte in value {
+        let class = CLASSES[usize::from(byte)];
+        odd |= class | (class & last) << 1;
+        last = class;
+    }
+    odd <= DOT && last != DOT
+}
+
+const DOT: u8 = 1;
+const ODD: u8 = 2;
+
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b'.' => DOT,
+            b':' | b'[' | b']' | b'/' | 0..=b' ' | 0x7f => ODD,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    classes
+};
 
 fn valid_length(value: &[u8]) -> Option<usize> {
     let mut length = value.len();
@@ -66,6 +94,8 @@ mod tests {
             ("a:x:y", "a"),
             ("a_b", "a_b"),
             ("127.0.0.1:80", "127.0.0.1"),
+            ("127.0.0.1", "127.0.0.1"),
+            (".a", ".a"),
             ("a:b.", "a"),
         ] {
             assert_eq!(host(value).as_deref(), Some(short), "{value}");

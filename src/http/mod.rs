@@ -29,9 +29,10 @@ mod types;
 mod variable;
 
 pub use body::{Body, BodyCut, BodyError, BodySource, BodyStream, Chunk, FileRange};
-pub use connection::{Connection, address_text};
+pub use connection::{Client, Connection, address_text};
 pub use cycle::{
-    Cycle, EnvVar, KeepAlive, Listen, ListenAddress, ListenSpec, ProcessConf, Server, ServerId, User, VirtualServers,
+    Choice, Cycle, EnvVar, KeepAlive, Listen, ListenAddress, ListenSpec, ProcessConf, Server, ServerId, User,
+    VirtualServers,
 };
 pub(crate) use escape::{Escape, escaped};
 pub use head::Head;

@@ -13,8 +13,8 @@ use std::time::{Instant, SystemTime};
 use bytes::Bytes;
 
 use super::{
-    Captures, Connection, Cycle, Head, HeaderId, Headers, Location, LocationId, Method, RequestBody, Response, Root,
-    Server, ServerId, VarSlots,
+    Captures, Client, Connection, Cycle, Head, HeaderId, Headers, Location, LocationId, Method, RequestBody, Response,
+    Root, Server, ServerId, VarSlots,
 };
 use crate::log::{Level, Line};
 
@@ -116,6 +116,8 @@ pub struct Request {
     pub out: Outgoing,
     /// The body.
     pub body: RequestBody,
+    /// The client, to ask whether it is still there.
+    pub client: Option<Rc<dyn Client>>,
     /// The main request, where this is a subrequest.
     pub main: Option<Rc<Request>>,
     /// The subrequest's wishes, where this is one.
@@ -200,6 +202,7 @@ impl Request {
             error_status: Cell::new(0),
             out,
             body: incoming.body,
+            client: incoming.client,
             main: None,
             sub: None,
             start: incoming.start,
@@ -236,6 +239,7 @@ impl Request {
             error_status: Cell::new(0),
             out: Outgoing::default(),
             body: if sub.with_body { self.body.share() } else { RequestBody::none() },
+            client: main.client.clone(),
             main: Some(main),
             sub: Some(sub),
             start: self.start,
@@ -277,6 +281,14 @@ impl Request {
     /// Moves to another location.
     pub fn set_location(&self, location: LocationId) {
         self.location.set(location);
+    }
+
+    /// Ends when the client has closed its side of the connection; never, where that cannot be known.
+    pub async fn client_gone(&self) {
+        match &self.client {
+            Some(client) => std::future::poll_fn(|cx| client.poll_gone(cx)).await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Whether it is the client's own request and not a subrequest.
@@ -439,6 +451,8 @@ pub struct Incoming {
     pub server: ServerId,
     /// The body.
     pub body: RequestBody,
+    /// The client.
+    pub client: Option<Rc<dyn Client>>,
     /// Whether the client wants the connection kept.
     pub keep_alive: bool,
     /// When the first byte was read.

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -115,6 +116,7 @@ impl RequestBody {
     /// What went wrong with the client or its framing; a body longer than `client_max_body_size`.
     pub async fn next(&self, r: &Request) -> Result<Option<Bytes>, BodyError> {
         let Some(source) = self.0.source.as_ref().filter(|_| !self.is_finished()) else { return Ok(None) };
+        source.set_timeout(r.location().core.client_body_timeout);
         let Some(bytes) = std::future::poll_fn(|cx| source.poll_read(cx)).await? else {
             self.0.finished.set(true);
             return Ok(None);
@@ -127,6 +129,20 @@ impl RequestBody {
             return Err(BodyError::TooLarge);
         }
         Ok(Some(bytes))
+    }
+
+    /// The next bytes, whatever `client_max_body_size` says: to be dropped.
+    ///
+    /// # Errors
+    /// What went wrong with the client or its framing.
+    pub async fn next_unlimited(&self, timeout: Duration) -> Result<Option<Bytes>, BodyError> {
+        let Some(source) = self.0.source.as_ref().filter(|_| !self.is_finished()) else { return Ok(None) };
+        source.set_timeout(timeout);
+        let bytes = std::future::poll_fn(|cx| source.poll_read(cx)).await?;
+        if bytes.is_none() {
+            self.0.finished.set(true);
+        }
+        Ok(bytes)
     }
 
     /// Reads the whole body; what does not fit `client_body_buffer_size` goes to a temporary file.

@@ -1,0 +1,4 @@
+//! temp stub
+#[derive(Default)]
+pub(crate) struct ChunkedDecoder;
+pub(crate) struct Decoded;

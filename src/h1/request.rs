@@ -1,0 +1,396 @@
+//! Reading a request head, by nginx's rules, however the bytes arrive.
+
+use super::error::{HeadError, HeadFault};
+use super::head::{Persistence, RequestHead};
+use super::header_line::{Field, HeaderReader, InvalidLine, Line, Sender};
+use super::limits::{Buffers, HeadLimits};
+use super::request_line::{LineFault, RequestLine};
+use crate::http::header_id::HeaderId;
+use crate::http::headers::{Piece, parse_length};
+use crate::http::method::Method;
+use crate::http::version::Version;
+use crate::http::{host, uri};
+
+/// What [`RequestParser::parse`] has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parse {
+    /// All bytes so far are empty lines before a request: forget them and begin with the next ones.
+    Blank,
+    /// More bytes are needed.
+    Partial,
+    /// `head.host` is known now: choose the server, then parse on with its limits. At most once a request;
+    /// without it the server is the one for no host.
+    Host,
+    /// The head is complete and takes this many bytes.
+    Done(usize),
+}
+
+/// Reads one request head after the other.
+///
+/// `parse` is given all bytes of the connection that are not consumed yet, from the beginning each time, and goes
+/// on where it stopped: however slowly a head drips in, each byte is looked at about once.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestParser {
+    stage: Stage,
+    line: RequestLine,
+    lines: HeaderReader,
+    /// Where the last header line begins, once there is one.
+    last_line: Option<usize>,
+    buffers: Buffers,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    RequestLine,
+    Headers,
+}
+
+/// Fields of which nginx allows one.
+const UNIQUE: u64 = HeaderId::Host.bit()
+    | HeaderId::IfModifiedSince.bit()
+    | HeaderId::IfUnmodifiedSince.bit()
+    | HeaderId::IfMatch.bit()
+    | HeaderId::IfNoneMatch.bit()
+    | HeaderId::ContentLength.bit()
+    | HeaderId::ContentRange.bit()
+    | HeaderId::IfRange.bit()
+    | HeaderId::TransferEncoding.bit()
+    | HeaderId::Expect.bit()
+    | HeaderId::Authorization.bit();
+
+/// Fields that [`take_special`] looks at.
+const SPECIAL: u64 = UNIQUE | HeaderId::Connection.bit();
+
+impl RequestParser {
+    /// For a new connection; `limits` are those of the address's default server (or of the one that SNI chose).
+    pub(crate) fn new(limits: &HeadLimits) -> RequestParser {
+        RequestParser {
+            stage: Stage::RequestLine,
+            line: RequestLine::default(),
+            lines: HeaderReader::default(),
+            last_line: None,
+            buffers: Buffers::new(limits),
+        }
+    }
+
+    /// Makes ready for the next request of the connection. `pipelined` says that bytes of it were already there
+    /// when the last head ended, at `consumed`; then nginx goes on in the buffer it has.
+    pub(crate) fn next_request(&mut self, limits: &HeadLimits, pipelined: Option<usize>) {
+        let buffers = match pipelined {
+            Some(consumed) => self.buffers.pipelined(consumed),
+            None => Buffers::new(limits),
+        };
+        *self = RequestParser { buffers, ..RequestParser::new(limits) };
+    }
+
+    /// Has any byte of a request been read? An idle connection may be closed without an answer.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.stage != Stage::RequestLine || !self.line.is_blank()
+    }
+
+    /// Reads on in `input`, into `head`, which must be clear when a request begins.
+    ///
+    /// On `Done` and on an error `head` is filled and holds a copy of its bytes.
+    pub(crate) fn parse(
+        &mut self,
+        input: &[u8],
+        limits: &HeadLimits,
+        head: &mut RequestHead,
+    ) -> Result<Parse, HeadError> {
+        let parsed = self.parse_on(input, limits, head);
+        match &parsed {
+            Ok(Parse::Done(consumed)) => {
+                head.length = consumed - self.line.start;
+                head.headers.adopt(&input[..*consumed]);
+            }
+            Err(_) => self.keep_refused(input, head),
+            Ok(_) => {}
+        }
+        parsed
+    }
+
+    fn parse_on(&mut self, input: &[u8], limits: &HeadLimits, head: &mut RequestHead) -> Result<Parse, HeadError> {
+        if u32::try_from(input.len()).is_err() {
+            return Err(HeadError::new(HeadFault::TooLargeRequest));
+        }
+        if self.stage == Stage::RequestLine
+            && let Some(parse) = self.request_line(input, limits, head)?
+        {
+            return Ok(parse);
+        }
+        self.headers(input, limits, head)
+    }
+}
+
+/// The request line.
+impl RequestParser {
+    /// `None` when the line is done and header lines follow.
+    #[inline]
+    fn request_line(
+        &mut self,
+        input: &[u8],
+        limits: &HeadLimits,
+        head: &mut RequestHead,
+    ) -> Result<Option<Parse>, HeadError> {
+        let read = self.line.read(input);
+        if read == Ok(false) && self.line.is_blank() {
+            self.line.pos = 0;
+            self.buffers.forget(input.len());
+            return Ok(Some(Parse::Blank));
+        }
+        // A complete line has all its bytes in the buffer; of others one more would not fit.
+        let is_whole = matches!(read, Ok(true) | Err(LineFault::MethodIn09));
+        let reach = if is_whole { self.line.pos - 1 } else { self.line.pos };
+        let start = self.line.start;
+        if self.buffers.hold(start, reach, limits).is_err() {
+            head.line = Piece::new(start, self.buffers.end());
+            return Err(HeadError::new(HeadFault::TooLongUri));
+        }
+        head.method = self.line.method;
+        match read {
+            Ok(true) => self.take_line(input, limits, head),
+            Ok(false) => Ok(Some(Parse::Partial)),
+            Err(fault) => {
+                if fault == LineFault::MethodIn09 {
+                    head.version = Version::HTTP_09;
+                }
+                Err(HeadError::new(fault.into()))
+            }
+        }
+    }
+
+    #[inline]
+    fn take_line(
+        &mut self,
+        input: &[u8],
+        limits: &HeadLimits,
+        head: &mut RequestHead,
+    ) -> Result<Option<Parse>, HeadError> {
+        let line = &self.line;
+        head.version = line.version();
+        head.line = Piece::new(line.start, line.end);
+        head.method_name = Piece::new(line.start, line.method_end);
+        head.protocol = line.protocol.map(|at| Piece::new(at, line.end)).unwrap_or_default();
+        self.take_target(input, limits, head)?;
+        self.stage = Stage::Headers;
+        self.lines = HeaderReader::at(self.line.pos);
+        if let Some(place) = self.line.host.clone() {
+            host::append_valid(&input[place], &mut head.host)
+                .ok_or_else(|| HeadError::new(HeadFault::InvalidHostInLine))?;
+            return Ok(Some(Parse::Host));
+        }
+        Ok(None)
+    }
+
+    #[inline]
+    fn take_target(&self, input: &[u8], limits: &HeadLimits, head: &mut RequestHead) -> Result<(), HeadError> {
+        let line = &self.line;
+        let target = line.target.clone();
+        head.quoted_uri = line.quoted;
+        head.complex_uri = line.complex;
+        head.plus_in_uri = line.plus;
+        head.empty_path = line.empty_path;
+        if line.complex || line.quoted || line.empty_path {
+            let found = uri::normalise(&input[target.clone()], limits.slashes, &mut head.uri).map_err(|_| {
+                head.uri.clear();
+                HeadError::new(HeadFault::InvalidRequest)
+            })?;
+            head.quoted_uri |= found.quoted;
+            head.plus_in_uri |= found.plus;
+            head.extension = found.extension;
+            let args = found.args.map(|args| Piece::new(target.start + args.start, target.start + args.end));
+            head.args = args.unwrap_or_default();
+        } else {
+            let path_end = line.args.map_or(target.end, |args| args - 1);
+            head.uri.extend_from_slice(&input[target.start..path_end]);
+            head.extension = line.extension.map(|at| at - target.start);
+            head.args = line.args.map(|args| Piece::new(args, target.end)).unwrap_or_default();
+        }
+        head.target = Piece::new(target.start, target.end);
+        Ok(())
+    }
+}
+
+/// The header lines.
+impl RequestParser {
+    fn headers(&mut self, input: &[u8], limits: &HeadLimits, head: &mut RequestHead) -> Result<Parse, HeadError> {
+        if head.version < Version::HTTP_10 {
+            return Ok(Parse::Done(self.lines.pos));
+        }
+        loop {
+            if self.usual_fields(input, limits, head)? {
+                return Ok(Parse::Host);
+            }
+            let read = self.lines.read(input, Sender::Client);
+            self.hold_line(&read, input, limits)?;
+            match read {
+                Ok(Line::Field(field)) => {
+                    if limits.ignore_invalid && !field.spelling.is_valid(limits.underscores) {
+                        head.dropped.push(Piece::new(self.lines.start, field.value.end()));
+                    } else if take_special(field, input, head)? {
+                        return Ok(Parse::Host);
+                    }
+                }
+                Ok(Line::Last) => {
+                    finish(input, head)?;
+                    return Ok(Parse::Done(self.lines.pos));
+                }
+                Ok(Line::Partial) => return Ok(Parse::Partial),
+                Err(InvalidLine { at }) => {
+                    return Err(HeadError::invalid_line(&input[self.lines.start..at], input[at]));
+                }
+            }
+        }
+    }
+
+    /// Notes lines for as long as there is nothing odd about them; true if one told the host.
+    #[inline]
+    fn usual_fields(&mut self, input: &[u8], limits: &HeadLimits, head: &mut RequestHead) -> Result<bool, HeadError> {
+        let end = self.buffers.end();
+        while let Some((field, next)) = self.lines.usual(input) {
+            if next > end || !field.spelling.is_valid(limits.underscores) {
+                break;
+            }
+            self.last_line = Some(self.lines.pos);
+            self.lines.pass(next);
+            if SPECIAL & field.id.bit() == 0 {
+                head.headers.push_pieces(field.id, field.name, field.value);
+            } else if take_special(field, input, head)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Would nginx's buffers hold the line as far as it was read?
+    fn hold_line(
+        &mut self,
+        read: &Result<Line, InvalidLine>,
+        input: &[u8],
+        limits: &HeadLimits,
+    ) -> Result<(), HeadError> {
+        let reach = match read {
+            Ok(Line::Field(_) | Line::Last) => self.lines.pos - 1,
+            Ok(Line::Partial) | Err(_) => self.lines.pos,
+        };
+        let has_begun = *read != Ok(Line::Partial) || !self.lines.is_between_lines();
+        let start = if has_begun { self.lines.start } else { reach };
+        if self.buffers.hold(start, reach, limits).is_err() {
+            return Err(self.too_large(start, input));
+        }
+        if has_begun {
+            self.last_line = Some(start);
+        }
+        Ok(())
+    }
+
+    /// nginx quotes the line that does not fit, or the last one if the buffers ran out between two lines.
+    #[cold]
+    fn too_large(&self, start: usize, input: &[u8]) -> HeadError {
+        let end = self.buffers.end();
+        match if start < end { Some(start) } else { self.last_line } {
+            Some(start) => HeadError::too_long_line(&input[start..end]),
+            None => HeadError::new(HeadFault::TooLargeRequest),
+        }
+    }
+
+    /// Keeps what nginx's logs and error pages show of a refused request.
+    #[cold]
+    fn keep_refused(&self, input: &[u8], head: &mut RequestHead) {
+        if head.line == Piece::default() {
+            let read = &input[..input.len().min(self.buffers.end())];
+            let start = self.line.start.min(read.len());
+            let end = read[start..].iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+            head.line = Piece::new(start, end.map_or(read.len(), |at| start + at));
+        }
+        if self.stage == Stage::Headers {
+            let complete = if self.lines.is_between_lines() { self.lines.pos } else { self.lines.start };
+            head.length = complete - self.line.start;
+        }
+        head.headers.adopt(input);
+    }
+}
+
+/// Notes a header line that means something here; true if it told the host.
+#[inline(never)]
+fn take_special(field: Field, input: &[u8], head: &mut RequestHead) -> Result<bool, HeadError> {
+    if UNIQUE & field.id.bit() != 0 && head.headers.has(field.id) {
+        return Err(duplicate(field, input, head));
+    }
+    head.headers.push_pieces(field.id, field.name, field.value);
+    match field.id {
+        HeaderId::Host => return take_host(field.value.of(input), head),
+        HeaderId::Connection => take_connection(field.value.of(input), head),
+        _ => {}
+    }
+    Ok(false)
+}
+
+fn take_host(value: &[u8], head: &mut RequestHead) -> Result<bool, HeadError> {
+    let known = head.host.len();
+    host::append_valid(value, &mut head.host).ok_or_else(|| HeadError::new(HeadFault::InvalidHost))?;
+    if known > 0 {
+        head.host.truncate(known);
+    }
+    Ok(known == 0)
+}
+
+fn take_connection(value: &[u8], head: &mut RequestHead) {
+    let has = |word: &[u8]| value.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
+    if value == b"keep-alive" {
+        head.persistence = Persistence::KeepAlive;
+    } else if has(b"close") {
+        head.persistence = Persistence::Close;
+    } else if has(b"keep-alive") {
+        head.persistence = Persistence::KeepAlive;
+    }
+}
+
+#[cold]
+fn duplicate(field: Field, input: &[u8], head: &RequestHead) -> HeadError {
+    let fault = if field.id == HeaderId::Host { HeadFault::DuplicateHost } else { HeadFault::DuplicateHeader };
+    let (name, value) = head.headers.pieces(field.id).unwrap_or_default();
+    HeadError::duplicate(fault, [field.name.of(input), field.value.of(input)], [name.of(input), value.of(input)])
+}
+
+/// What nginx checks when the head is complete, in its order.
+fn finish(input: &[u8], head: &mut RequestHead) -> Result<(), HeadError> {
+    let refuse = |fault| Err(HeadError::new(fault));
+    if head.version > Version::HTTP_10 && !head.headers.has(HeaderId::Host) {
+        return refuse(HeadFault::NoHost);
+    }
+    if let Some((_, value)) = head.headers.pieces(HeaderId::ContentLength) {
+        head.content_length = parse_length(value.of(input));
+        if head.content_length.is_none() {
+            return refuse(HeadFault::InvalidContentLength);
+        }
+    }
+    if let Some((_, value)) = head.headers.pieces(HeaderId::TransferEncoding) {
+        if head.version < Version::HTTP_11 {
+            return refuse(HeadFault::TransferEncodingIn10);
+        }
+        if !value.of(input).eq_ignore_ascii_case(b"chunked") {
+            return Err(HeadError::unknown_transfer_encoding(value.of(input)));
+        }
+        if head.content_length.is_some() {
+            return refuse(HeadFault::LengthAndTransferEncoding);
+        }
+        head.chunked = true;
+    }
+    match head.method {
+        Method::Connect => refuse(HeadFault::Connect),
+        Method::Trace => refuse(HeadFault::Trace),
+        _ => Ok(()),
+    }
+}
+
+impl From<LineFault> for HeadFault {
+    fn from(fault: LineFault) -> HeadFault {
+        match fault {
+            LineFault::Method => HeadFault::InvalidMethod,
+            LineFault::Request => HeadFault::InvalidRequest,
+            LineFault::Version => HeadFault::InvalidVersion,
+            LineFault::MethodIn09 => HeadFault::InvalidMethodIn09,
+        }
+    }
+}

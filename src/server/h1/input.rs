@@ -1,0 +1,386 @@
+//! Reads heads and bodies from an HTTP/1 connection.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::{Buf, Bytes};
+
+use super::super::stream::ClientStream;
+use super::super::thread::Thread;
+use super::super::timer::Deadline;
+use crate::h1::error::HeadError;
+use crate::h1::framing::{ChunkedDecoder, Decoded};
+use crate::h1::head::RequestHead;
+use crate::h1::limits::HeadLimits;
+use crate::h1::request::{Parse, RequestParser};
+use crate::http::uri::Slashes;
+use crate::http::{
+    BodyError, BodySource, Choice, Client, Connection, Local, RequestBody, Server, ServerId, VirtualServers,
+};
+use crate::log::Level;
+
+/// A connection's socket and what was read from it too early.
+pub struct Io {
+    pub(super) stream: RefCell<ClientStream>,
+    pub(super) deadline: RefCell<Deadline>,
+    pub(super) thread: Rc<Thread>,
+    /// Bytes that nobody has asked for yet.
+    early: RefCell<Bytes>,
+    /// Whether it waits for a request of which no byte has come.
+    idle: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// How long a kept connection may still bring a request when its thread is about to end.
+const GRACE: Duration = Duration::from_millis(500);
+
+impl Io {
+    pub(super) fn new(stream: ClientStream, thread: Rc<Thread>, first: Vec<u8>) -> Self {
+        Self {
+            stream: RefCell::new(stream),
+            deadline: RefCell::default(),
+            thread,
+            early: RefCell::new(first.into()),
+            idle: Cell::new(false),
+            waker: RefCell::default(),
+        }
+    }
+
+    /// Whether the client has sent more than was asked for.
+    pub(super) fn has_input(&self) -> bool {
+        !self.early.borrow().is_empty()
+    }
+
+    /// Notes that the connection waits, and whether for a request of which no byte has come.
+    fn rest(&self, cx: &Context<'_>, idle: bool) {
+        self.idle.set(idle);
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+
+    /// The thread is about to end: a client that has nothing to say any more is let go. It is not cut off at
+    /// once, because its next request may be on its way.
+    pub fn drain(&self) {
+        if self.idle.get() {
+            self.deadline.borrow_mut().set(GRACE);
+            if let Some(waker) = self.waker.borrow().as_ref() {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    /// Bytes that were read too early.
+    pub(super) fn take_input(&self) -> Bytes {
+        std::mem::take(&mut self.early.borrow_mut())
+    }
+
+    /// Reads into a buffer, from the socket.
+    pub(super) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.stream.borrow_mut().poll_read(cx, buffer)
+    }
+}
+
+impl Client for Io {
+    fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.has_input() {
+            return Poll::Pending;
+        }
+        self.stream.borrow().poll_gone(cx)
+    }
+}
+
+/// A head as it was read, or what can be said of one that was not.
+pub(super) struct ReadHead {
+    pub(super) head: RequestHead,
+    pub(super) choice: Choice,
+    /// Why it is refused.
+    pub(super) error: Option<HeadError>,
+    /// The client went away or slept in the middle of it: the status for the log.
+    pub(super) gone: Option<u16>,
+    pub(super) start: Instant,
+    pub(super) start_time: SystemTime,
+}
+
+fn limits(server: &Server) -> HeadLimits {
+    HeadLimits {
+        header_buffer: server.client_header_buffer_size,
+        large_buffers: server.large_client_header_buffers.0,
+        large_buffer: server.large_client_header_buffers.1,
+        slashes: if server.merge_slashes { Slashes::Merge } else { Slashes::Keep },
+        underscores: server.underscores_in_headers,
+        ignore_invalid: server.ignore_invalid_headers,
+    }
+}
+
+/// Reads the next head; `None` where the connection ends without one. `local` is the cycle that the connection
+/// runs on; it moves to the newest one when the first byte of a request comes.
+pub(super) async fn next_request(
+    io: &Io,
+    connection: &Connection,
+    local: &mut Rc<Local>,
+    kept: &mut Option<RequestParser>,
+) -> Option<ReadHead> {
+    let server = default_server(local, connection);
+    let limits = limits(local.cycle.server(server));
+    let parser = match kept.take() {
+        Some(mut parser) => {
+            parser.next_request(&limits, None);
+            parser
+        }
+        None => RequestParser::new(&limits),
+    };
+    io.deadline.borrow_mut().set(patience(local, connection, server));
+    let mut reading = Reading {
+        connection,
+        local,
+        parser,
+        limits,
+        head: RequestHead::new(),
+        choice: Choice { server, regex: None },
+        input: Vec::new(),
+        start: None,
+    };
+    let early = io.take_input();
+    let found = match reading.take(&early, io) {
+        Some(found) => Some(found),
+        None => reading.go_on(io).await,
+    };
+    io.idle.set(false);
+    io.deadline.borrow_mut().clear();
+    *kept = Some(reading.parser);
+    let (start, start_time) = reading.start.unwrap_or_else(|| (Instant::now(), SystemTime::now()));
+    let (error, gone) = match found? {
+        Found::Head => (None, None),
+        Found::Refused(error) => (Some(error), None),
+        Found::Gone(status) => (None, Some(status)),
+    };
+    Some(ReadHead { head: reading.head, choice: reading.choice, error, gone, start, start_time })
+}
+
+fn virtual_servers<'a>(local: &'a Local, connection: &Connection) -> &'a VirtualServers {
+    local.cycle.listens[connection.listen.get()].virtual_servers(connection.local.map(|local| local.ip()))
+}
+
+fn default_server(local: &Local, connection: &Connection) -> ServerId {
+    virtual_servers(local, connection).default
+}
+
+/// How long the first byte of a request may be awaited.
+fn patience(local: &Local, connection: &Connection, server: ServerId) -> Duration {
+    let server = local.cycle.server(server);
+    if connection.requests.get() == 0 {
+        return server.client_header_timeout;
+    }
+    local.cycle.location(server.base).core.keepalive_timeout
+}
+
+enum Found {
+    Head,
+    Refused(HeadError),
+    Gone(u16),
+}
+
+struct Reading<'a> {
+    connection: &'a Connection,
+    local: &'a mut Rc<Local>,
+    parser: RequestParser,
+    limits: HeadLimits,
+    head: RequestHead,
+    choice: Choice,
+    /// The head so far, where it did not come in one piece.
+    input: Vec<u8>,
+    start: Option<(Instant, SystemTime)>,
+}
+
+impl Reading<'_> {
+    /// The first byte of a request has come: it runs on the newest cycle, if that still has the address.
+    fn begin(&mut self, io: &Io) {
+        self.start = Some((Instant::now(), SystemTime::now()));
+        let newest = io.thread.local();
+        if Rc::ptr_eq(self.local, &newest) {
+            return;
+        }
+        let address = &self.local.cycle.listens[self.connection.listen.get()].spec.address;
+        let Some(listen) = newest.cycle.listens.iter().position(|listen| listen.spec.address == *address) else {
+            return;
+        };
+        self.connection.listen.set(listen);
+        *self.local = newest;
+        self.choice = Choice { server: default_server(self.local, self.connection), regex: None };
+        self.limits = limits(self.local.cycle.server(self.choice.server));
+        self.parser.next_request(&self.limits, None);
+    }
+
+    /// Looks at bytes that have just come.
+    fn take(&mut self, new: &[u8], io: &Io) -> Option<Found> {
+        if new.is_empty() {
+            return None;
+        }
+        if self.start.is_none() {
+            self.begin(io);
+        }
+        let mut joined = std::mem::take(&mut self.input);
+        if !joined.is_empty() {
+            joined.extend_from_slice(new);
+        }
+        let whole = if joined.is_empty() { new } else { &joined };
+        loop {
+            match self.parser.parse(whole, &self.limits, &mut self.head) {
+                Ok(Parse::Done(consumed)) => {
+                    if consumed < whole.len() {
+                        *io.early.borrow_mut() = Bytes::copy_from_slice(&whole[consumed..]);
+                    }
+                    return Some(Found::Head);
+                }
+                Ok(Parse::Host) => {
+                    self.choice = virtual_servers(self.local, self.connection).choose(&self.head.host);
+                    self.limits = limits(self.local.cycle.server(self.choice.server));
+                }
+                Ok(Parse::Partial) => {
+                    self.input = if joined.is_empty() { new.to_vec() } else { joined };
+                    return None;
+                }
+                Ok(Parse::Blank) => return None,
+                Err(error) => return Some(Found::Refused(error)),
+            }
+        }
+    }
+
+    async fn go_on(&mut self, io: &Io) -> Option<Found> {
+        loop {
+            let had_begun = self.parser.has_begun();
+            let read = std::future::poll_fn(|cx| {
+                let mut buffer = io.thread.input.borrow_mut();
+                match io.poll_read(cx, &mut buffer) {
+                    Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(Stop::Closed)),
+                    Poll::Ready(Ok(read)) => Poll::Ready(Ok(self.take(&buffer[..read], io))),
+                    Poll::Pending => {
+                        io.rest(cx, !had_begun);
+                        io.deadline.borrow_mut().poll(cx).map(|()| Err(Stop::TimedOut))
+                    }
+                }
+            });
+            match read.await {
+                Ok(Some(found)) => return Some(found),
+                Ok(None) if !had_begun && self.parser.has_begun() => {
+                    io.idle.set(false);
+                    let timeout = self.local.cycle.server(self.choice.server).client_header_timeout;
+                    io.deadline.borrow_mut().set(timeout);
+                }
+                Ok(None) => {}
+                Err(_) if !self.parser.has_begun() => return None,
+                Err(Stop::Closed) => return Some(Found::Gone(400)),
+                Err(Stop::TimedOut) => return Some(Found::Gone(408)),
+            }
+        }
+    }
+}
+
+enum Stop {
+    Closed,
+    TimedOut,
+}
+
+/// Yields a request's body.
+pub(super) struct BodyReader {
+    io: Rc<Io>,
+    framing: RefCell<Framing>,
+    timeout: Cell<Duration>,
+    /// `100 Continue` is owed to the client.
+    expects: Cell<bool>,
+}
+
+enum Framing {
+    Length(u64),
+    Chunked(ChunkedDecoder),
+    Done,
+}
+
+/// The most that is read at once, in bytes.
+const PIECE: u64 = 64 << 10;
+
+impl BodyReader {
+    /// The body that a head announces.
+    pub(super) fn body(io: &Rc<Io>, head: &RequestHead) -> RequestBody {
+        let framing = match head.content_length {
+            _ if head.chunked => Framing::Chunked(ChunkedDecoder::default()),
+            Some(length) if length > 0 => Framing::Length(length),
+            _ => return RequestBody::none(),
+        };
+        let reader = Self {
+            io: io.clone(),
+            framing: RefCell::new(framing),
+            timeout: Cell::default(),
+            expects: Cell::new(head.expects_continue()),
+        };
+        RequestBody::new(Rc::new(reader), head.content_length)
+    }
+
+    /// The client is told to go on, once, when somebody wants the body and none of it has come.
+    fn poll_continue(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.expects.get() && !self.io.has_input() {
+            const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+            let written = ready!(self.io.stream.borrow_mut().poll_write(cx, &[io::IoSlice::new(CONTINUE)]))?;
+            if written < CONTINUE.len() {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+        }
+        self.expects.set(false);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Bytes of the connection, at most `most`.
+    fn poll_bytes(&self, cx: &mut Context<'_>, most: u64) -> Poll<Result<Bytes, BodyError>> {
+        if self.io.has_input() {
+            let mut early = self.io.early.borrow_mut();
+            let take = early.len().min(usize::try_from(most).unwrap_or(usize::MAX));
+            return Poll::Ready(Ok(early.split_to(take)));
+        }
+        let mut buffer = vec![0; usize::try_from(most.min(PIECE)).unwrap_or(usize::MAX)];
+        match self.io.poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(BodyError::Closed)),
+            Poll::Ready(Ok(read)) => {
+                self.io.deadline.borrow_mut().clear();
+                buffer.truncate(read);
+                Poll::Ready(Ok(buffer.into()))
+            }
+            Poll::Pending => {
+                let mut deadline = self.io.deadline.borrow_mut();
+                if !deadline.is_set() {
+                    deadline.set(self.timeout.get());
+                }
+                deadline.poll(cx).map(|()| Err(BodyError::TimedOut))
+            }
+        }
+    }
+}
+
+impl BodySource for BodyReader {
+    fn set_timeout(&self, timeout: Duration) {
+        self.timeout.set(timeout);
+    }
+
+    fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        if ready!(self.poll_continue(cx)).is_err() {
+            return Poll::Ready(Err(BodyError::Closed));
+        }
+        let mut framing = self.framing.borrow_mut();
+        match &mut *framing {
+            Framing::Done => Poll::Ready(Ok(None)),
+            Framing::Length(left) => {
+                let bytes = ready!(self.poll_bytes(cx, *left))?;
+                *left -= bytes.len() as u64;
+                if *left == 0 {
+                    *framing = Framing::Done;
+                }
+                Poll::Ready(Ok(Some(bytes)))
+            }
+            Framing::Chunked(_) => todo!("chunked"),
+        }
+    }
+}

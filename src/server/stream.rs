@@ -1,0 +1,109 @@
+//! A client's socket, TCP or UNIX, with the few calls that the HTTP/1 connection makes on it.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// A client's socket.
+#[derive(Debug)]
+pub enum ClientStream {
+    /// TCP over IPv4 or IPv6.
+    Tcp(TcpStream),
+    /// A UNIX socket.
+    Unix(UnixStream),
+}
+
+impl ClientStream {
+    /// Reads what is there into the buffer; 0 bytes at the end of the stream.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        let polled = match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+        };
+        polled.map_ok(|()| buffer.filled().len())
+    }
+
+    /// Writes some of the slices.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match (self, slices) {
+            (Self::Tcp(stream), [one]) => Pin::new(stream).poll_write(cx, one),
+            (Self::Tcp(stream), _) => Pin::new(stream).poll_write_vectored(cx, slices),
+            (Self::Unix(stream), [one]) => Pin::new(stream).poll_write(cx, one),
+            (Self::Unix(stream), _) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    /// Sends bytes of a file; `offset` moves on with them.
+    pub fn poll_sendfile(
+        &mut self,
+        cx: &mut Context<'_>,
+        file: &OwnedFd,
+        offset: &mut u64,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let ready = match self {
+                Self::Tcp(stream) => stream.poll_write_ready(cx),
+                Self::Unix(stream) => stream.poll_write_ready(cx),
+            };
+            if let Err(error) = std::task::ready!(ready) {
+                return Poll::Ready(Err(error));
+            }
+            let mut send = |fd: BorrowedFd<'_>| Ok(rustix::fs::sendfile(fd, file, Some(offset), count)?);
+            let sent = match self {
+                Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
+                Self::Unix(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
+            };
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+
+    /// Ready when the client has closed its side and nothing that it sent is left to read.
+    pub fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let ready = match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            Self::Unix(stream) => stream.poll_read_ready(cx),
+        };
+        if ready.is_pending() {
+            return Poll::Pending;
+        }
+        let mut byte = [0u8; 1];
+        match rustix::net::recv(
+            self.as_fd(),
+            &mut byte,
+            rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT,
+        ) {
+            Ok((_, 0)) => Poll::Ready(()),
+            Ok(_) | Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Poll::Pending,
+            Err(_) => Poll::Ready(()),
+        }
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn shutdown_write(&self) {
+        // The client may have gone; then there is nobody to tell.
+        let _ = rustix::net::shutdown(self.as_fd(), rustix::net::Shutdown::Write);
+    }
+
+    /// Makes the close that follows a reset, which frees the socket at once.
+    pub fn reset_on_close(&self) {
+        let _ = rustix::net::sockopt::set_socket_linger(self.as_fd(), Some(std::time::Duration::ZERO));
+    }
+}
+
+impl AsFd for ClientStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
