@@ -295,16 +295,23 @@ impl<'c> Ctx<'c> {
     /// # Errors
     /// nginx's `invalid variable name` and `the duplicate "x" variable`.
     pub fn define_variable(&mut self, word: &Word, getter: Getter, cacheable: bool) -> Result<VarIndex, Diagnostic> {
-        let Some(name) = word.value.strip_prefix(b"$").filter(|name| !name.is_empty()) else {
-            let message = format!("invalid variable name \"{}\"", word.text());
-            return Err(Diagnostic::error("invalid-variable", message).at(word.span));
-        };
+        let name = variable_name(word)?;
         self.variables.define(name, getter, cacheable).map_err(|diagnostic| diagnostic.at(word.span))
+    }
+
+    /// Defines a variable that `set` and its like assign; `getter` speaks for it until then. One that is
+    /// defined already keeps its definition.
+    ///
+    /// # Errors
+    /// As [`Self::define_variable`].
+    pub fn assigned_variable(&mut self, word: &Word, getter: Getter) -> Result<VarIndex, Diagnostic> {
+        let name = variable_name(word)?;
+        self.variables.declare(name, getter, true).map_err(|diagnostic| diagnostic.at(word.span))
     }
 
     /// Numbers a variable that a named capture assigns.
     pub(super) fn capture_variable(&mut self, name: &str) -> Result<VarIndex, Diagnostic> {
-        self.variables.define(name.as_bytes(), Getter::Assigned, false)
+        self.variables.declare(name.as_bytes(), Getter::Assigned, false)
     }
 
     /// Complains.
@@ -324,6 +331,14 @@ impl<'c> Ctx<'c> {
         let (variables, variable_names) = self.variables.settle(&mut |diagnostic| diagnostics.push(diagnostic));
         Settled { variables, variable_names, extensions: std::mem::take(&mut self.extensions), diagnostics }
     }
+}
+
+/// What stands behind the `$`.
+fn variable_name(word: &Word) -> Result<&[u8], Diagnostic> {
+    word.value.strip_prefix(b"$").filter(|name| !name.is_empty()).ok_or_else(|| {
+        let message = format!("invalid variable name \"{}\"", word.text());
+        Diagnostic::error("invalid-variable", message).at(word.span)
+    })
 }
 
 /// What is left of a compilation when all blocks are built.

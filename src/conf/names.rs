@@ -17,6 +17,8 @@ struct Entry {
     name: Box<[u8]>,
     first_use: Option<Span>,
     defined: Option<Variable>,
+    /// Only `set` defines it, so a family of built-in variables that has this name gives the value.
+    weak: bool,
 }
 
 impl VariableTable {
@@ -35,7 +37,7 @@ impl VariableTable {
         let index =
             VarIndex(u16::try_from(self.entries.len()).expect("a configuration names fewer than 65,536 variables"));
         self.by_name.insert(name.clone().into(), index);
-        self.entries.push(Entry { name: name.into(), first_use: None, defined: None });
+        self.entries.push(Entry { name: name.into(), first_use: None, defined: None, weak: false });
         index
     }
 
@@ -46,22 +48,36 @@ impl VariableTable {
         index
     }
 
-    /// Defines a variable that a configuration block computes or assigns. A later definition replaces an
-    /// earlier one, as in nginx; a variable that is only assigned keeps the definition it has.
+    /// Defines a variable that a configuration block computes. A later definition replaces an earlier one,
+    /// as in nginx.
     pub(super) fn define(&mut self, name: &[u8], getter: Getter, cacheable: bool) -> Result<VarIndex, Diagnostic> {
+        let (index, _) = self.changeable(name)?;
+        let entry = &mut self.entries[usize::from(index.0)];
+        entry.weak = false;
+        entry.defined = Some(Variable { name: entry.name.clone(), getter, cacheable, setter: None });
+        Ok(index)
+    }
+
+    /// Defines a variable that is assigned at request time: it keeps the definition that it has.
+    pub(super) fn declare(&mut self, name: &[u8], getter: Getter, weak: bool) -> Result<VarIndex, Diagnostic> {
+        let (index, builtin) = self.changeable(name)?;
+        let entry = &mut self.entries[usize::from(index.0)];
+        entry.weak &= weak;
+        if entry.defined.is_none() && builtin.is_none() {
+            entry.weak = weak;
+            entry.defined = Some(Variable { name: entry.name.clone(), getter, cacheable: true, setter: None });
+        }
+        Ok(index)
+    }
+
+    fn changeable(&mut self, name: &[u8]) -> Result<(VarIndex, Option<VariableDef>), Diagnostic> {
         let index = self.index(name);
         let builtin = self.builtin_for(index);
         if builtin.is_some_and(|definition| !definition.changeable) {
             let name = String::from_utf8_lossy(name);
             return Err(Diagnostic::error("duplicate-variable", format!("the duplicate \"{name}\" variable")));
         }
-        let entry = &mut self.entries[usize::from(index.0)];
-        let assigned = matches!(getter, Getter::Assigned);
-        if assigned && (entry.defined.is_some() || builtin.is_some()) {
-            return Ok(index);
-        }
-        entry.defined = Some(Variable { name: entry.name.clone(), getter, cacheable, setter: None });
-        Ok(index)
+        Ok((index, builtin))
     }
 
     fn builtin_for(&self, index: VarIndex) -> Option<VariableDef> {
@@ -80,11 +96,13 @@ impl VariableTable {
     }
 
     fn settle_one(&self, entry: Entry, complain: &mut dyn FnMut(Diagnostic)) -> Variable {
-        if let Some(variable) = entry.defined {
-            return variable;
-        }
-        if let Some(variable) = self.builtin_variable(&entry.name) {
-            return variable;
+        match entry.defined {
+            Some(variable) if !entry.weak => return variable,
+            defined => {
+                if let Some(variable) = self.builtin_variable(&entry.name).or(defined) {
+                    return variable;
+                }
+            }
         }
         let text = String::from_utf8_lossy(&entry.name).into_owned();
         let mut diagnostic = Diagnostic::error("unknown-variable", format!("unknown \"{text}\" variable"));

@@ -39,7 +39,7 @@ impl Ctx<'_> {
             return Ok((Part::Capture(digit - b'0'), rest));
         }
         let (name, rest) = match text {
-            [b'{', text @ ..] => {
+            [b'{', text @ ..] if !text.is_empty() => {
                 let (name, rest) = split_name(text);
                 let [b'}', rest @ ..] = rest else {
                     let name = String::from_utf8_lossy(name);

@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use super::special;
 use crate::http::{
-    Engine, Escape, Flow, Found, HeaderId, Location, Phase, Request, Response, Subrequest, SubrequestFuture, escaped,
+    Engine, Escape, Flow, Found, HeaderId, Location, LocationId, Phase, Request, Response, Subrequest,
+    SubrequestFuture, escaped,
 };
 use crate::log::Level;
 
@@ -45,67 +46,37 @@ enum Entry {
 
 /// Runs a request through phases, error pages and filters.
 pub async fn run(r: &Rc<Request>) -> Answer {
-    let mut entry = if r.internal.get() { Entry::ServerRewrite } else { Entry::PostRead };
-    loop {
-        let mut flow = phases(r, entry).await;
-        entry = loop {
-            flow = match flow {
-                Flow::Respond(response) => match filter(r, *response) {
-                    Ok(response) => return Answer::Response(response),
-                    Err(status) => Flow::Finalize(status),
-                },
-                Flow::Finalize(499) => return Answer::Close(499),
-                Flow::Finalize(444) => return Answer::Close(444),
-                Flow::Finalize(status) => special::finalize(r, status),
-                Flow::Close(status) => return Answer::Close(status),
-                Flow::Redirect { uri, args } => match redirect(r, uri, args) {
-                    Ok(()) => break Entry::ServerRewrite,
-                    Err(status) => Flow::Finalize(status),
-                },
-                Flow::Named(name) => match enter_named(r, &name) {
-                    Ok(()) => break Entry::Rewrite,
-                    Err(status) => Flow::Finalize(status),
-                },
-                Flow::Async(work) => work.await,
-                Flow::Declined | Flow::Ok | Flow::Delay(_) => Flow::Finalize(404),
-            };
-        };
-    }
+    let entry = if r.internal.get() { Entry::ServerRewrite } else { Entry::PostRead };
+    let flow = phases(r, entry).await;
+    answer(r, flow).await
 }
 
 /// Answers with a status at once, without the phases: for heads that could not be read.
 pub async fn refuse(r: &Rc<Request>, status: u16) -> Answer {
-    let mut flow = special::finalize(r, status);
+    answer(r, Flow::Finalize(status)).await
+}
+
+/// Follows a flow through redirects and error pages to the answer.
+async fn answer(r: &Rc<Request>, mut flow: Flow) -> Answer {
     loop {
         flow = match flow {
             Flow::Respond(response) => match filter(r, *response) {
                 Ok(response) => return Answer::Response(response),
-                Err(status) => special::page(r, status),
+                Err(status) => Flow::Finalize(status),
             },
+            Flow::Finalize(status @ (408 | 444 | 499)) | Flow::Close(status) => return Answer::Close(status),
+            Flow::Finalize(status) => special::finalize(r, status),
             Flow::Redirect { uri, args } => match redirect(r, uri, args) {
-                Ok(()) => return run(r).await,
-                Err(status) => special::page(r, status),
+                Ok(()) => phases(r, Entry::ServerRewrite).await,
+                Err(status) => Flow::Finalize(status),
             },
             Flow::Named(name) => match enter_named(r, &name) {
-                Ok(()) => return Box::pin(run_from_named(r)).await,
-                Err(status) => special::page(r, status),
+                Ok(()) => phases(r, Entry::Rewrite).await,
+                Err(status) => Flow::Finalize(status),
             },
-            _ => return Answer::Close(status),
+            Flow::Async(work) => work.await,
+            Flow::Declined | Flow::Ok | Flow::Delay(_) => Flow::Finalize(404),
         };
-    }
-}
-
-async fn run_from_named(r: &Rc<Request>) -> Answer {
-    match phases(r, Entry::Rewrite).await {
-        Flow::Respond(response) => match filter(r, *response) {
-            Ok(response) => Answer::Response(response),
-            Err(status) => Answer::Close(status),
-        },
-        Flow::Finalize(status) => match special::page(r, status) {
-            Flow::Respond(response) => Answer::Response(*response),
-            _ => Answer::Close(status),
-        },
-        _ => Answer::Close(500),
     }
 }
 
@@ -136,7 +107,7 @@ async fn phases(r: &Rc<Request>, entry: Entry) -> Flow {
         if let Some(flow) = handlers(r, Phase::Rewrite).await {
             return flow;
         }
-        if !r.uri_changed.replace(false) {
+        if !r.uri_changed.get() {
             break;
         }
         if let Err(flow) = count_rewrite(r) {
@@ -198,39 +169,21 @@ fn count_rewrite(r: &Rc<Request>) -> Result<(), Flow> {
 
 /// Chooses the location; `Some` where the request ends here.
 fn find_config(r: &Rc<Request>) -> Option<Flow> {
-    let uri = r.uri.borrow().clone();
-    match r.cycle().find_location(r, r.server().base, &uri) {
+    r.clear_content_handler();
+    r.uri_changed.set(false);
+    let base = r.server().base;
+    let (found, slash) = match r.cycle().find_location(r, base, &r.uri.borrow()) {
         Err(_) => return Some(Flow::Finalize(500)),
-        Ok(Found::None) => {}
-        Ok(Found::Prefix(id) | Found::Final(id)) => r.set_location(id),
-        Ok(Found::AddSlash(id)) => {
-            r.set_location(id);
-            enter_location(r);
-            return Some(add_slash(r, uri));
-        }
-    }
+        Ok(Found::None) => (base, false),
+        Ok(Found::Prefix(id) | Found::Final(id)) => (id, false),
+        Ok(Found::AddSlash(id)) => (id, true),
+    };
+    r.set_location(found);
     if r.location().core.internal && !r.internal.get() {
         return Some(Flow::Finalize(404));
     }
-    enter_location(r);
-    too_large(r)
-}
-
-/// What nginx settles whenever a location is entered: `limit_except`, and whether the connection may be kept.
-pub(crate) fn enter_location(r: &Request) {
-    if let Some(limit) = &r.location().limit_except
-        && limit.methods & r.method.get().bit() == 0
-    {
-        r.set_location(limit.location);
-    }
-    let core = &r.location().core;
-    let connection = &r.connection;
-    let spent = connection.requests.get() >= core.keepalive_requests
-        || core.keepalive_timeout.is_zero()
-        || connection.start.elapsed() > core.keepalive_time;
-    if spent && r.is_main() {
-        r.out.keep_alive.set(false);
-    }
+    r.enter(found);
+    too_large(r).or_else(|| slash.then(|| add_slash(r, found)))
 }
 
 fn too_large(r: &Request) -> Option<Flow> {
@@ -243,9 +196,9 @@ fn too_large(r: &Request) -> Option<Flow> {
     Some(Flow::Finalize(413))
 }
 
-fn add_slash(r: &Request, mut uri: Vec<u8>) -> Flow {
-    uri.push(b'/');
-    let mut target = escaped(&uri, Escape::Uri).into_owned();
+/// The location's name, with its slash, is where the client should look.
+fn add_slash(r: &Request, location: LocationId) -> Flow {
+    let mut target = escaped(&r.cycle().location(location).name, Escape::Uri).into_owned();
     let args = r.args.borrow();
     if !args.is_empty() {
         target.push(b'?');
@@ -276,20 +229,36 @@ async fn access(r: &Rc<Request>) -> Option<Flow> {
                     refused = status;
                 }
             }
-            flow => return Some(flow),
+            flow => return Some(delay_refusal(r, flow).await),
         }
     }
     if refused == 403 {
         r.log(Level::Error, "access forbidden by rule");
     }
-    (refused != 0).then_some(Flow::Finalize(refused))
+    if refused == 0 {
+        return None;
+    }
+    Some(delay_refusal(r, Flow::Finalize(refused)).await)
+}
+
+/// `auth_delay`: whoever guesses passwords has to wait for each.
+async fn delay_refusal(r: &Request, flow: Flow) -> Flow {
+    let delay = r.location().core.auth_delay;
+    if matches!(flow, Flow::Finalize(401)) && !delay.is_zero() {
+        r.log(Level::Info, "delaying unauthorized request");
+        tokio::time::sleep(delay).await;
+    }
+    flow
 }
 
 async fn content(r: &Rc<Request>) -> Flow {
-    let location: &Location = r.cycle().location(r.location_id());
-    if let Some(handler) = &location.content {
-        return settled(handler.handle(r)).await;
+    if let Some(handler) = r.content_handler() {
+        match settled(handler.handle(r)).await {
+            Flow::Declined => r.clear_content_handler(),
+            flow => return flow,
+        }
     }
+    let location: &Location = r.cycle().location(r.location_id());
     for handler in location.handlers(Phase::Content) {
         match settled(handler.handle(r)).await {
             Flow::Declined => {}
@@ -327,7 +296,7 @@ fn redirect(r: &Rc<Request>, uri: Vec<u8>, args: Vec<u8>) -> Result<(), u16> {
     r.valid_location.set(true);
     r.add_uri_to_alias.set(false);
     r.clear_contexts();
-    r.set_location(r.server().base);
+    r.enter(r.server().base);
     Ok(())
 }
 
@@ -350,9 +319,10 @@ fn enter_named(r: &Rc<Request>, name: &[u8]) -> Result<(), u16> {
         return complain("could not find named location \"@");
     };
     r.internal.set(true);
+    r.clear_content_handler();
+    r.uri_changed.set(false);
     r.clear_contexts();
-    r.set_location(id);
-    enter_location(r);
+    r.enter(id);
     Ok(())
 }
 
@@ -365,6 +335,7 @@ fn filter(r: &Rc<Request>, mut response: Response) -> Result<Response, u16> {
     }
     let pending = std::mem::take(&mut *r.out.pending.borrow_mut());
     if !pending.is_empty() {
+        response.redirect |= pending.has(HeaderId::Location);
         pending.iter().for_each(|(_, name, value)| response.headers.push(name, value));
     }
     if r.is_main() {

@@ -13,11 +13,11 @@ pub(super) fn finalize(r: &Request, status: u16) -> Flow {
         r.out.keep_alive.set(false);
     }
     let core = &r.location().core;
-    if !r.error_page.get() && r.uri_changes_left.get() != 0 {
+    if !r.error_page.get() && !core.error_pages.is_empty() && r.uri_changes_left.get() != 0 {
+        if !core.recursive_error_pages {
+            r.error_page.set(true);
+        }
         if let Some(page) = core.error_pages.iter().find(|page| page.status == status) {
-            if !core.recursive_error_pages {
-                r.error_page.set(true);
-            }
             return send_error_page(r, page);
         }
     }
@@ -33,7 +33,6 @@ fn send_error_page(r: &Request, page: &ErrorPage) -> Flow {
     let target = page.target.eval(r);
     match target.first() {
         Some(b'/') => {
-            r.out.pending.borrow_mut().remove(HeaderId::Location);
             if r.method.get() != Method::Head {
                 r.method.set(Method::Get);
             }

@@ -211,6 +211,8 @@ pub struct CoreConf {
     pub tcp_nopush: bool,
     /// `tcp_nodelay`
     pub tcp_nodelay: bool,
+    /// `auth_delay`
+    pub auth_delay: Duration,
     /// `satisfy any` rather than `all`.
     pub satisfy_any: bool,
     /// `log_not_found`

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use fancy_regex::{BytesMode, RegexBuilder};
 
 use super::{Request, VarIndex};
+use crate::log::Level;
 
 /// A compiled regular expression.
 pub struct Regex {
@@ -58,8 +59,17 @@ impl Regex {
     /// Searches the subject; a match leaves its captures, and those with names in their variables.
     ///
     /// # Errors
-    /// [`MatchLimit`] where the search was given up.
+    /// [`MatchLimit`] where the search was given up, which is then in the log.
     pub fn exec(&self, r: &Request, subject: &[u8]) -> Result<bool, MatchLimit> {
+        self.search(r, subject).inspect_err(|_| {
+            r.log_with(Level::Alert, |line| {
+                line.put("pcre2_match() failed: -47 on \"").bytes(subject);
+                line.put(format_args!("\" using \"{}\"", self.pattern));
+            });
+        })
+    }
+
+    fn search(&self, r: &Request, subject: &[u8]) -> Result<bool, MatchLimit> {
         if self.groups == 1 {
             let found = self.is_match(subject)?;
             if found {
@@ -94,6 +104,14 @@ pub struct Captures {
 
 impl Captures {
     /// The bytes of a group, empty where it took no part; group 0 is the whole match.
+    pub fn slice(&self, group: usize) -> &[u8] {
+        match self.groups.get(group) {
+            Some(Some((start, end))) => &self.subject[*start..*end],
+            _ => &[],
+        }
+    }
+
+    /// The same, to keep.
     pub fn group(&self, group: usize) -> Bytes {
         match self.groups.get(group) {
             Some(Some((start, end))) => self.subject.slice(*start..*end),

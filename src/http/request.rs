@@ -13,8 +13,8 @@ use std::time::{Instant, SystemTime};
 use bytes::Bytes;
 
 use super::{
-    Captures, Client, Connection, Cycle, Head, HeaderId, Headers, Location, LocationId, Method, RequestBody, Response,
-    Root, Server, ServerId, VarSlots,
+    Captures, Client, Connection, Cycle, Escape, Head, HeaderId, Headers, Location, LocationId, Method, PhaseHandler,
+    RequestBody, Response, Root, Server, ServerId, VarSlots, escape::append_escaped,
 };
 use crate::log::{Level, Line};
 
@@ -128,6 +128,7 @@ pub struct Request {
     pub start_time: SystemTime,
     server: Cell<ServerId>,
     location: Cell<LocationId>,
+    content: Cell<Option<LocationId>>,
     variables: Rc<VarSlots>,
     captures: RefCell<Captures>,
     contexts: RefCell<Vec<(TypeId, Rc<dyn Any>)>>,
@@ -187,6 +188,7 @@ impl Request {
         Rc::new(Self {
             server: Cell::new(incoming.server),
             location: Cell::new(server.base),
+            content: Cell::new(None),
             headers: RefCell::new(incoming.headers),
             host: RefCell::new(incoming.host),
             method: Cell::new(incoming.head.method),
@@ -246,6 +248,7 @@ impl Request {
             start_time: self.start_time,
             server: Cell::new(self.server.get()),
             location: Cell::new(self.server().base),
+            content: Cell::new(None),
             variables: self.variables.clone(),
             captures: RefCell::default(),
             contexts: RefCell::default(),
@@ -278,7 +281,7 @@ impl Request {
         self.location.get()
     }
 
-    /// Moves to another location.
+    /// Moves to another location, without what nginx settles on entry: see [`Self::enter`].
     pub fn set_location(&self, location: LocationId) {
         self.location.set(location);
     }
@@ -289,6 +292,41 @@ impl Request {
             Some(client) => std::future::poll_fn(|cx| client.poll_gone(cx)).await,
             None => std::future::pending().await,
         }
+    }
+
+    /// Moves to another location and settles what nginx settles there: `limit_except`, the handler that
+    /// answers all requests, and whether the connection may be kept. The handler of the location before
+    /// stays where this one (an `if` block) has none.
+    pub fn enter(&self, location: LocationId) {
+        let except = self.cycle().location(location).limit_except;
+        let entered = match except {
+            Some(limit) if limit.methods & self.method.get().bit() == 0 => limit.location,
+            _ => location,
+        };
+        self.location.set(entered);
+        if self.location().content.is_some() {
+            self.content.set(Some(entered));
+        }
+        if self.is_main() && self.connection_is_spent() {
+            self.out.keep_alive.set(false);
+        }
+    }
+
+    fn connection_is_spent(&self) -> bool {
+        let (core, connection) = (&self.location().core, &self.connection);
+        connection.requests.get() >= core.keepalive_requests
+            || core.keepalive_timeout.is_zero()
+            || connection.start.elapsed() > core.keepalive_time
+    }
+
+    /// The handler that answers all requests of the location, in place of the content phase.
+    pub fn content_handler(&self) -> Option<&dyn PhaseHandler> {
+        self.cycle().location(self.content.get()?).content.as_deref()
+    }
+
+    /// Leaves the answer to the content phase.
+    pub fn clear_content_handler(&self) {
+        self.content.set(None);
     }
 
     /// Whether it is the client's own request and not a subrequest.
@@ -318,7 +356,31 @@ impl Request {
 
     /// Appends `$1` … `$9`.
     pub fn append_capture(&self, group: u8, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.captures.borrow().group(usize::from(group)));
+        out.extend_from_slice(self.captures.borrow().slice(usize::from(group)));
+    }
+
+    /// The same, escaped as arguments.
+    pub fn append_escaped_capture(&self, group: u8, out: &mut Vec<u8>) {
+        append_escaped(self.captures.borrow().slice(usize::from(group)), Escape::Args, out);
+    }
+
+    /// Whether the path, as the client sent it, held `%` or `+`: captures of it are then escaped again
+    /// in arguments and redirects.
+    pub fn has_quoted_path(&self) -> bool {
+        let path_end = memchr::memchr2(b'?', b'#', &self.head.target).unwrap_or(self.head.target.len());
+        self.is_main() && memchr::memchr2(b'%', b'+', &self.head.target[..path_end]).is_some()
+    }
+
+    /// The media type of a response that has none of its own: by the URI's extension, or `default_type`.
+    pub fn media_type(&self) -> Bytes {
+        let core = &self.location().core;
+        let by_extension = self.extension().and_then(|extension| match core.types.get(&*extension) {
+            None if extension.iter().any(u8::is_ascii_uppercase) => {
+                core.types.get(&extension.to_ascii_lowercase()[..]).cloned()
+            }
+            found => found.cloned(),
+        });
+        by_extension.unwrap_or_else(|| core.default_type.clone())
     }
 
     /// A module's state for this request, made on first use.
@@ -409,7 +471,9 @@ impl Request {
 
     /// The same with a message of raw bytes.
     pub fn log_with(&self, level: Level, message: impl FnOnce(&mut Line)) {
-        self.location().core.error_log.write(level, Some(self.connection.number), |line| {
+        // A subrequest writes to the log of the request that the client sent.
+        let location = self.main.as_deref().unwrap_or(self).location();
+        location.core.error_log.write(level, Some(self.connection.number), |line| {
             message(line);
             self.add_log_context(line);
         });

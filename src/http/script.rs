@@ -83,7 +83,8 @@ impl Script {
 }
 
 impl Part {
-    fn append(&self, r: &Request, out: &mut Vec<u8>) {
+    /// Appends the part for a request.
+    pub fn append(&self, r: &Request, out: &mut Vec<u8>) {
         match self {
             Part::Literal(bytes) => out.extend_from_slice(bytes),
             Part::Variable(index) => {

@@ -30,7 +30,7 @@ pub enum Getter {
     Prefix(GetPrefixFn, Box<[u8]>),
     /// A variable that a block defines.
     Computed(Box<dyn Compute>),
-    /// Only ever assigned (`set`, named captures); an empty value until then.
+    /// Only ever assigned (named captures); not found until then.
     Assigned,
 }
 
@@ -157,7 +157,7 @@ impl Request {
             Getter::Builtin(get) => get(self, out),
             Getter::Prefix(get, rest) => get(self, rest, out),
             Getter::Computed(computed) => computed.compute(self, out),
-            Getter::Assigned => true,
+            Getter::Assigned => false,
         };
         if variable.cacheable {
             let value = found.then(|| Bytes::copy_from_slice(&out[start..]));

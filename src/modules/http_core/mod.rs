@@ -56,6 +56,7 @@ pub struct Conf {
     sendfile_max_chunk: Option<usize>,
     tcp_nopush: Option<bool>,
     tcp_nodelay: Option<bool>,
+    auth_delay: Option<Duration>,
     satisfy_any: Option<bool>,
     log_not_found: Option<bool>,
     log_subrequest: Option<bool>,
@@ -136,6 +137,7 @@ impl Module for HttpCore {
         Command::size("sendfile_max_chunk", |c| &mut c.sendfile_max_chunk),
         Command::flag("tcp_nopush", |c| &mut c.tcp_nopush),
         Command::flag("tcp_nodelay", |c| &mut c.tcp_nodelay),
+        Command::msec("auth_delay", |c| &mut c.auth_delay),
         Command::custom("satisfy", |c, args, _| {
             assign(&mut c.satisfy_any, args, || args.one_of(1, &[("all", false), ("any", true)]))
         }),
@@ -193,6 +195,7 @@ impl Module for HttpCore {
         conf.sendfile_max_chunk.inherit(&parent.sendfile_max_chunk);
         conf.tcp_nopush.inherit(&parent.tcp_nopush);
         conf.tcp_nodelay.inherit(&parent.tcp_nodelay);
+        conf.auth_delay.inherit(&parent.auth_delay);
         conf.satisfy_any.inherit(&parent.satisfy_any);
         conf.log_not_found.inherit(&parent.log_not_found);
         conf.log_subrequest.inherit(&parent.log_subrequest);

@@ -38,6 +38,7 @@ pub fn resolve(ctx: &Ctx<'_>, node: NodeId, error_log: Arc<ErrorLog>) -> CoreCon
         sendfile_max_chunk: conf.sendfile_max_chunk.map_or(2 << 20, |size| size as u64),
         tcp_nopush: conf.tcp_nopush.unwrap_or(false),
         tcp_nodelay: conf.tcp_nodelay.unwrap_or(true),
+        auth_delay: conf.auth_delay.unwrap_or_default(),
         satisfy_any: conf.satisfy_any.unwrap_or(false),
         log_not_found: conf.log_not_found.unwrap_or(true),
         log_subrequest: conf.log_subrequest.unwrap_or(false),
