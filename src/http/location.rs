@@ -253,6 +253,20 @@ pub struct CoreConf {
     pub reset_timedout_connection: bool,
 }
 
+impl CoreConf {
+    /// The media type for a file extension in any case: from `types`, or else `default_type`.
+    pub fn type_of(&self, extension: Option<&[u8]>) -> &Bytes {
+        extension.and_then(|extension| self.known_type(extension)).unwrap_or(&self.default_type)
+    }
+
+    fn known_type(&self, extension: &[u8]) -> Option<&Bytes> {
+        if extension.iter().any(u8::is_ascii_uppercase) {
+            return self.types.get(&extension.to_ascii_lowercase()[..]);
+        }
+        self.types.get(extension)
+    }
+}
+
 /// The locations of one block, as nginx searches them.
 #[derive(Debug, Default)]
 pub struct LocationTree {

@@ -17,6 +17,7 @@ pub(crate) mod version;
 mod body;
 mod connection;
 mod cycle;
+mod file;
 mod head;
 mod location;
 mod phase;
@@ -35,6 +36,7 @@ pub use cycle::{
     VirtualServers,
 };
 pub(crate) use escape::{Escape, escaped};
+pub use file::{FileFault, FileKind, FileStat, open_file, read_range, stat_file};
 pub use head::Head;
 pub(crate) use header_id::HeaderId;
 pub(crate) use headers::Headers;

@@ -94,12 +94,12 @@ pub enum FilterSlot {
     Headers,
     /// `userid`.
     Userid,
-    /// `sub_filter`.
-    Sub,
-    /// `add_before_body`, `add_after_body`.
-    Addition,
     /// `gunzip`.
     Gunzip,
+    /// `add_before_body`, `add_after_body`.
+    Addition,
+    /// `sub_filter`.
+    Sub,
     /// `charset`.
     Charset,
     /// `ssi`.

@@ -419,10 +419,21 @@ impl Request {
     /// The file that the URI stands for under `root` or `alias`; `None` (with an alert in the log) where the
     /// location's `alias` cannot apply to a rewritten URI.
     pub fn map_uri(&self) -> Option<Vec<u8>> {
-        let location = self.location();
+        let mut path = self.map_root()?;
+        let core = &self.location().core;
         let uri = self.uri.borrow();
-        let (script, rest) = match &location.core.root {
-            Root::Root(script) => (script, &uri[..]),
+        path.extend_from_slice(match core.root {
+            Root::Alias(_) if core.alias_prefix != usize::MAX => uri.get(core.alias_prefix..).unwrap_or_default(),
+            Root::Alias(_) if !self.add_uri_to_alias.get() => &[],
+            _ => &uri[..],
+        });
+        Some(path)
+    }
+
+    /// The part of [`Self::map_uri`] that `root` or `alias` give: what comes of the URI stands behind it.
+    pub fn map_root(&self) -> Option<Vec<u8>> {
+        let location = self.location();
+        let script = match &location.core.root {
             Root::Alias(_) if !self.valid_location.get() => {
                 self.log_with(Level::Alert, |line| {
                     line.put("\"alias\" cannot be used in location \"").bytes(&location.name);
@@ -430,10 +441,7 @@ impl Request {
                 });
                 return None;
             }
-            Root::Alias(script) if location.core.alias_prefix == usize::MAX => {
-                (script, if self.add_uri_to_alias.get() { &uri[..] } else { &[] })
-            }
-            Root::Alias(script) => (script, uri.get(location.core.alias_prefix..).unwrap_or_default()),
+            Root::Root(script) | Root::Alias(script) => script,
         };
         let mut path = Vec::with_capacity(128);
         script.append(self, &mut path);
@@ -441,7 +449,6 @@ impl Request {
             let prefix = self.cycle().process.prefix.as_os_str().as_encoded_bytes();
             path.splice(..0, prefix.iter().chain(b"/").copied());
         }
-        path.extend_from_slice(rest);
         Some(path)
     }
 

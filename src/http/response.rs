@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Body, HeaderId, Headers};
+use super::{Body, HeaderId, Headers, date};
 
 /// A response on its way through the filters. Fields that nginx keeps apart from the list of headers
 /// stand apart here too, because it writes them first and filters change them.
@@ -56,6 +56,11 @@ impl Response {
             body: Body::Bytes(body),
             ..Self::default()
         }
+    }
+
+    /// When it was changed, in seconds since 1970, whether the file system or upstream's header says so.
+    pub fn modified(&self) -> Option<i64> {
+        self.last_modified.or_else(|| date::parse_http(self.headers.get(HeaderId::LastModified)?))
     }
 
     /// Forgets the length, as a filter that changes the body must.

@@ -3,7 +3,12 @@
 pub mod core;
 pub mod error_log;
 pub mod http_core;
+mod index;
+mod not_modified;
+mod range;
 mod rewrite;
+mod static_files;
+mod try_files;
 
 use crate::conf::{AnyModule, erase};
 use crate::schema::DirectiveSpec;
@@ -15,6 +20,11 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<error_log::ErrorLogs>(),
     erase::<http_core::HttpCore>(),
     erase::<rewrite::Rewrite>(),
+    erase::<try_files::TryFiles>(),
+    erase::<index::Index>(),
+    erase::<static_files::StaticFiles>(),
+    erase::<not_modified::NotModified>(),
+    erase::<range::Range>(),
 ];
 
 /// Whether a row of the table is run by a module.
