@@ -187,6 +187,20 @@ impl Headers {
         });
     }
 
+    /// The same by name, which is then spelled as given.
+    pub(crate) fn replace(&mut self, name: &[u8], value: &[u8]) {
+        let id = HeaderId::of(name);
+        debug_assert!(id != HeaderId::Other);
+        if !self.has(id) {
+            return self.push(name, value);
+        }
+        self.set(id, value);
+        let name = self.store(name);
+        if let Some(field) = self.fields.iter_mut().find(|field| field.id == id) {
+            field.name = name;
+        }
+    }
+
     fn name<'a>(&'a self, field: &Field) -> &'a [u8] {
         field.name_in(&self.arena)
     }
@@ -299,9 +313,12 @@ mod tests {
         headers.set(HeaderId::Server, b"me");
         assert_eq!(lines(&headers), ["X-Thing: 1", "Set-Cookie: c=3", "Server: me"]);
         assert!(headers.remove_name(b"x-THING"));
+        headers.replace(b"SERVER", b"you");
+        assert_eq!(lines(&headers), ["Set-Cookie: c=3", "SERVER: you"]);
+        headers.set(HeaderId::Server, b"me");
         headers.retain(|id, _, _| id != HeaderId::SetCookie);
         assert!(!headers.has(HeaderId::SetCookie));
-        assert_eq!(lines(&headers), ["Server: me"]);
+        assert_eq!(lines(&headers), ["SERVER: me"]);
         headers.clear();
         assert!(headers.is_empty() && headers.get(HeaderId::Server).is_none());
     }

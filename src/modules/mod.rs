@@ -2,6 +2,7 @@
 
 pub mod core;
 pub mod error_log;
+mod headers;
 pub mod http_core;
 mod index;
 mod not_modified;
@@ -24,6 +25,7 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<index::Index>(),
     erase::<static_files::StaticFiles>(),
     erase::<not_modified::NotModified>(),
+    erase::<headers::AddHeaders>(),
     erase::<range::Range>(),
 ];
 
