@@ -17,6 +17,8 @@ pub mod schema;
 
 pub mod load;
 
+pub mod check;
+
 mod http;
 
 mod h1;

@@ -1,4 +1,5 @@
 //! The command line.
 
 mod args;
+mod report;
 mod version;

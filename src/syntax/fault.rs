@@ -33,7 +33,7 @@ pub(super) fn lonely_close(at: Span) -> Diagnostic {
 
 /// A `}` while a statement still waits for its `;`.
 pub(super) fn missing_semicolon(close: Span, last: Span) -> Diagnostic {
-    unexpected(b'}', last).nginx_at(close).label("a `;` is missing behind this").related(close, "nginx notices it here")
+    unexpected(b'}', last).nginx_at(close).label("a `;` is missing behind this")
 }
 
 /// Something glued to a closing quote.

@@ -1,0 +1,85 @@
+//! How a statement ends, and how many arguments it has.
+
+use super::{Checker, habit};
+use crate::{
+    diag::Diagnostic,
+    schema::{Context, DirectiveSpec},
+    syntax::Directive,
+};
+
+/// `;` where a block belongs, or a block where `;` belongs.
+pub(super) fn shape(directive: &Directive, spec: &DirectiveSpec) -> Option<Diagnostic> {
+    let name = directive.name.text();
+    let has_block = directive.block.as_ref().is_some_and(|block| block.open == directive.end);
+    if spec.opens.is_none() && has_block {
+        let message = format!("directive \"{name}\" is not terminated by \";\"");
+        let fault = Diagnostic::error("unexpected-block", message).at(directive.end);
+        return Some(fault.label(format!("`{name}` has no block")).help(unexpected_block_help(directive)));
+    }
+    if spec.opens.is_some() && !has_block && !is_cut(directive, spec) {
+        let message = format!("directive \"{name}\" has no opening \"{{\"");
+        let fault = Diagnostic::error("missing-block", message).at(directive.span());
+        return Some(
+            fault.label("this opens a block").help(format!("write `{name} … {{` and end the block with `}}`")),
+        );
+    }
+    None
+}
+
+fn unexpected_block_help(directive: &Directive) -> String {
+    let glued = directive.args.last().filter(|word| word.span.end == directive.end.start);
+    match glued {
+        Some(word) if word.value.ends_with(b"$") || word.value.contains(&b'$') => {
+            format!("write variables as `$name` or `${{name}}`: a `{{` ends the word `{}`", word.text())
+        }
+        Some(word) => format!("a `{{` ends the word `{}`; put the whole word into quotes", word.text()),
+        None => "end it with `;`".into(),
+    }
+}
+
+/// Whether a block directive was cut short by a fault of syntax, which has been reported.
+pub(super) fn is_cut(directive: &Directive, spec: &DirectiveSpec) -> bool {
+    spec.opens.is_some() && directive.end.start == directive.end.end
+}
+
+/// `invalid number of arguments in "x" directive`
+pub(super) fn arguments(
+    checker: &Checker<'_>,
+    directive: &Directive,
+    spec: &DirectiveSpec,
+    context: Context,
+) -> Option<Diagnostic> {
+    let count = directive.args.len();
+    if spec.arity.takes(count) || is_cut(directive, spec) {
+        return None;
+    }
+    let name = directive.name.text();
+    let message = format!("invalid number of arguments in \"{name}\" directive");
+    let fault = Diagnostic::error("argument-count", message);
+    if let Some(last) = habit::lost_semicolon(checker.sources, directive, context) {
+        return Some(fault.at(last.span).label("a `;` is missing behind this"));
+    }
+    if let Some(continued) = directive.args.iter().find(|word| &*word.value == b"\\\n" || &*word.value == b"\\\r") {
+        let help = "take it out: a directive goes on until its `;`";
+        return Some(fault.at(continued.span).label("a backslash does not join lines").help(help));
+    }
+    let fault = fault.at(directive.span()).label(format!("{} here, it takes {}", arguments_here(count), spec.arity));
+    Some(match (directive.args.first(), directive.args.get(1)) {
+        (Some(sign), Some(value)) if &*sign.value == b"=" => {
+            fault.help(format!("write `{name} {};` without the `=`", value.text()))
+        }
+        (Some(first), Some(_)) if spec.arity.takes(1) && !first.quoted => {
+            let all: Vec<_> = directive.args.iter().map(|word| word.text()).collect();
+            fault.help(format!("if it is one value, quote it: `{name} \"{}\";`", all.join(" ")))
+        }
+        _ => fault,
+    })
+}
+
+fn arguments_here(count: usize) -> String {
+    match count {
+        0 => "no argument".into(),
+        1 => "1 argument".into(),
+        _ => format!("{count} arguments"),
+    }
+}

@@ -1,0 +1,78 @@
+//! Habits from other languages and slips that have a name.
+
+use crate::{
+    load::Sources,
+    schema::{Context, Schema},
+    syntax::{Directive, Word},
+};
+
+/// What is odd about a name that nginx does not know: a label and a help.
+pub(super) fn name(name: &[u8]) -> Option<(String, String)> {
+    let said = |label: &str, help: &str| Some((label.to_owned(), help.to_owned()));
+    let text = String::from_utf8_lossy(name);
+    if let Some(rest) = text.strip_prefix('\u{feff}') {
+        return said("a byte-order mark stands before this word", &format!("save the file without it: `{rest}`"));
+    }
+    if text.starts_with("//") || text.starts_with("/*") || text.starts_with("--") || text.starts_with("<!--") {
+        return said("this is not a comment to nginx", "a comment starts with `#` and ends with its line");
+    }
+    if text.contains('\u{a0}') {
+        return said("a no-break space is part of this word", "replace it by an ordinary space");
+    }
+    if matches!(&*text, "else" | "elseif" | "elsif" | "elif" | "else_if") {
+        return said("nginx has no `else`", "write a second `if` with the opposite condition, or a `map`");
+    }
+    if let Some(known) = text.strip_suffix([':', '=']).filter(|known| is_directive(known)) {
+        return said("a name and its arguments are parted by a space", &format!("write `{known}`"));
+    }
+    if let Some((known, _)) = text.split_once('#').filter(|(known, _)| is_directive(known)) {
+        return said("a comment starts only behind a space or `;`", &format!("write `{known} #…`"));
+    }
+    if let Some((known, rest)) = text.split_once('=').filter(|(known, _)| is_directive(known)) {
+        return said("nginx has no assignments", &format!("write `{known} {rest};`"));
+    }
+    let bare = text.trim_start_matches('}');
+    if bare.len() < text.len() && (is_directive(bare) || bare.is_empty()) {
+        return said(
+            "a `}` is glued to this word",
+            &format!("put a space or a line break behind the `}}`: `}} {bare}`"),
+        );
+    }
+    None
+}
+
+fn is_directive(name: &str) -> bool {
+    Schema::nginx().named(name.as_bytes()).next().is_some()
+}
+
+/// The word behind which a `;` seems to be lost: the next one begins a line and is the name of a directive that may stand here.
+pub(super) fn lost_semicolon<'a>(sources: &Sources, directive: &'a Directive, context: Context) -> Option<&'a Word> {
+    let words: Vec<&Word> = std::iter::once(&directive.name).chain(&directive.args).collect();
+    let lost = words.windows(2).find(|pair| {
+        !pair[1].quoted && begins_line(sources, pair[1]) && Schema::nginx().find(&pair[1].value, context).is_some()
+    });
+    lost.map(|pair| pair[0])
+}
+
+fn begins_line(sources: &Sources, word: &Word) -> bool {
+    let text = &sources.get(word.span.file).text[..word.span.start as usize];
+    let line = text.rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
+    line.len() < text.len() && line.iter().all(u8::is_ascii_whitespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn habits_are_recognised() {
+        let help = |text: &str| name(text.as_bytes()).map(|(_, help)| help);
+        assert_eq!(help("root:").as_deref(), Some("write `root`"));
+        assert_eq!(help("root=/srv").as_deref(), Some("write `root /srv;`"));
+        assert_eq!(help("\u{feff}upstream").as_deref(), Some("save the file without it: `upstream`"));
+        assert_eq!(help("/*").as_deref(), Some("a comment starts with `#` and ends with its line"));
+        assert_eq!(help("server_name#").as_deref(), Some("write `server_name #…`"));
+        assert!(help("elseif").is_some() && help("gzip\u{a0}on").is_some() && help("}location").is_some());
+        assert_eq!((help("foo:"), help("sever_name")), (None, None));
+    }
+}

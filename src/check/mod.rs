@@ -1,0 +1,179 @@
+//! Tree against schema: names, places, blocks, arguments, duplicates, types. Every independent fault is reported, in nginx's
+//! sentences and in nginx's order for each directive.
+
+mod count;
+mod habit;
+mod name;
+mod rule;
+mod scope;
+mod table;
+mod value;
+
+use std::collections::{HashMap, HashSet};
+
+use crate::{
+    diag::{Diagnostic, Span},
+    load::{Loaded, Sources},
+    schema::{Context, DirectiveSpec, Schema},
+    syntax::Directive,
+};
+use scope::Scope;
+
+/// What a check found fit to compile.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// The names of the directives that an error was reported of.
+    refused: HashSet<Span>,
+}
+
+impl Checked {
+    /// Whether no error was reported of this directive itself; its block may hold others.
+    pub fn accepts(&self, directive: &Directive) -> bool {
+        !self.refused.contains(&directive.name.span)
+    }
+
+    /// Takes out of a tree what errors were reported of, so that nothing is said twice about it.
+    pub fn prune(&self, directives: &mut Vec<Directive>) {
+        directives.retain(|directive| self.accepts(directive));
+        for block in directives.iter_mut().filter_map(|directive| directive.block.as_mut()) {
+            self.prune(&mut block.directives);
+        }
+    }
+}
+
+/// Checks a configuration. `runs` says whether some module runs a directive; others are errors, except those that the table
+/// marks as without effect. What is found is added to `out`, not sorted.
+pub fn check(
+    loaded: &Loaded,
+    schema: &'static Schema,
+    runs: &dyn Fn(&DirectiveSpec) -> bool,
+    out: &mut Vec<Diagnostic>,
+) -> Checked {
+    let checked = check_in(loaded, schema, Context::MAIN, runs, out);
+    if !loaded.root.iter().any(|directive| &*directive.name.value == b"events") {
+        out.push(no_events());
+    }
+    checked
+}
+
+/// Checks directives as if they stood in a block of this kind: for files that are part of a configuration.
+pub fn check_in(
+    loaded: &Loaded,
+    schema: &'static Schema,
+    context: Context,
+    runs: &dyn Fn(&DirectiveSpec) -> bool,
+    out: &mut Vec<Diagnostic>,
+) -> Checked {
+    let sources = &loaded.sources;
+    let not_run = HashMap::new();
+    let mut checker = Checker { schema, sources, runs, out, checked: Checked::default(), not_run };
+    checker.block(&loaded.root, Place { context, opened_by: None, is_run: true });
+    checker.checked
+}
+
+/// nginx says this only when it has read everything, and names no line.
+fn no_events() -> Diagnostic {
+    Diagnostic::error("missing-section", "no \"events\" section in configuration")
+        .help("put `events { }` into the main file")
+}
+
+/// Where directives stand.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    context: Context,
+    /// The directive whose block it is.
+    opened_by: Option<&'a Directive>,
+    /// Whether the blocks around are run at all: if not, that has been said of them.
+    is_run: bool,
+}
+
+struct Checker<'a> {
+    schema: &'static Schema,
+    sources: &'a Sources,
+    runs: &'a dyn Fn(&DirectiveSpec) -> bool,
+    out: &'a mut Vec<Diagnostic>,
+    checked: Checked,
+    /// Where in `out` it is said that a directive of this name is not run.
+    not_run: HashMap<&'static str, usize>,
+}
+
+impl Checker<'_> {
+    fn block(&mut self, directives: &[Directive], place: Place<'_>) {
+        let mut scope = Scope::default();
+        if place.context.is_table() {
+            table::check(place.context, directives, self.out);
+            return;
+        }
+        for directive in directives {
+            match self.schema.find(&directive.name.value, place.context) {
+                Some(spec) => self.known(directive, spec, place, &mut scope),
+                None => self.stranger(directive, place),
+            }
+        }
+    }
+
+    /// A directive that may stand here.
+    fn known(&mut self, directive: &Directive, spec: &'static DirectiveSpec, place: Place<'_>, scope: &mut Scope) {
+        let fault = count::shape(directive, spec).or_else(|| count::arguments(self, directive, spec, place.context));
+        if let Some(fault) = fault {
+            self.refuse(directive, fault);
+        } else if !count::is_cut(directive, spec) {
+            self.set(directive, spec, scope);
+        }
+        let is_run = self.is_run(directive, spec, place);
+        if let (Some(opens), Some(block)) = (spec.opens, &directive.block) {
+            let context = opens.within(place.context);
+            self.block(&block.directives, Place { context, opened_by: Some(directive), is_run });
+        }
+    }
+
+    /// What nginx's setter does: refuse a duplicate, read the value, and look at it once more.
+    fn set(&mut self, directive: &Directive, spec: &'static DirectiveSpec, scope: &mut Scope) {
+        let mut warnings = Vec::new();
+        let set = scope
+            .enter(directive, spec)
+            .and_then(|()| value::check(directive, spec, scope, &mut warnings))
+            .and_then(|()| rule::check(directive, spec, &mut warnings));
+        self.out.append(&mut warnings);
+        if let Err(fault) = set {
+            self.refuse(directive, *fault);
+        }
+    }
+
+    /// A name that nginx does not know, or knows elsewhere. What its block would be is guessed.
+    fn stranger(&mut self, directive: &Directive, place: Place<'_>) {
+        let (fault, meant) = name::refuse(self, directive, place);
+        self.refuse(directive, fault);
+        let opens = meant.and_then(|spec| Some((spec, spec.opens?)));
+        if let (Some((spec, opens)), Some(block)) = (opens, &directive.block) {
+            let around = if spec.contexts.intersects(place.context) { place.context } else { spec.contexts };
+            let context = opens.within(around);
+            let is_run = place.is_run && (self.runs)(spec);
+            self.block(&block.directives, Place { context, opened_by: Some(directive), is_run });
+        }
+    }
+
+    /// Whether a directive is run; if not, that is said once for each name.
+    fn is_run(&mut self, directive: &Directive, spec: &'static DirectiveSpec, place: Place<'_>) -> bool {
+        let needs_running = !spec.no_effect && !spec.obsolete && spec.name != "include";
+        if !needs_running || (self.runs)(spec) {
+            return place.is_run;
+        }
+        self.checked.refused.insert(directive.name.span);
+        if !place.is_run {
+            return false;
+        }
+        if let Some(&said) = self.not_run.get(spec.name) {
+            self.out[said].related.push((directive.name.span, "here too".into()));
+        } else {
+            self.not_run.insert(spec.name, self.out.len());
+            self.out.push(name::not_run(directive, spec));
+        }
+        false
+    }
+
+    fn refuse(&mut self, directive: &Directive, fault: Diagnostic) {
+        self.checked.refused.insert(directive.name.span);
+        self.out.push(fault.nginx_at(directive.end));
+    }
+}

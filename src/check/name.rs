@@ -1,0 +1,98 @@
+//! Names: unknown ones, and known ones in the wrong place.
+
+use super::{Checker, Place, habit};
+use crate::{
+    diag::{Diagnostic, closest},
+    schema::{Context, DirectiveSpec, Presence},
+    syntax::Directive,
+};
+
+/// Says why a directive cannot stand here, and what it most likely is.
+pub(super) fn refuse(
+    checker: &Checker<'_>,
+    directive: &Directive,
+    place: Place<'_>,
+) -> (Diagnostic, Option<&'static DirectiveSpec>) {
+    let name = &directive.name.value;
+    let mut here = checker.schema.named(name).filter(|spec| spec.presence == Presence::Here).peekable();
+    match here.peek().copied() {
+        Some(first) => {
+            let contexts = here.fold(Context::NONE, |all, spec| all | spec.contexts);
+            (misplaced(directive, contexts, place), Some(first))
+        }
+        None => unknown(checker, directive, place.context),
+    }
+}
+
+/// `"x" directive is not allowed here`
+fn misplaced(directive: &Directive, contexts: Context, place: Place<'_>) -> Diagnostic {
+    let message = format!("\"{}\" directive is not allowed here", directive.name.text());
+    let fault = Diagnostic::error("misplaced-directive", message)
+        .at(directive.name.span)
+        .label(format!("not in {}", place.context))
+        .help(format!("it may stand in: {contexts}"));
+    match place.opened_by.filter(|around| around.name.value == directive.name.value) {
+        Some(around) => fault.related(around.span(), "is the `}` of this block missing?"),
+        None => fault,
+    }
+}
+
+/// `unknown directive "x"`
+fn unknown(
+    checker: &Checker<'_>,
+    directive: &Directive,
+    context: Context,
+) -> (Diagnostic, Option<&'static DirectiveSpec>) {
+    let name = directive.name.text();
+    let fault = Diagnostic::error("unknown-directive", format!("unknown directive \"{name}\"")).at(directive.name.span);
+    let other = checker.schema.named(&directive.name.value).next();
+    if let Some(spec) = other {
+        return (elsewhere(fault, spec), Some(spec));
+    }
+    if let Some(who) = checker.schema.third_party(&directive.name.value) {
+        return (fault.label(format!("this belongs to {who}, which is not part of nginx")), None);
+    }
+    if let Some((label, help)) = habit::name(&directive.name.value) {
+        return (fault.label(label).help(help), None);
+    }
+    let meant = meant(checker, &name, context);
+    let fault = match meant {
+        Some(spec) if spec.contexts.intersects(context) => fault.help(format!("did you mean `{}`?", spec.name)),
+        Some(spec) => fault.help(format!("did you mean `{}`? It may stand in: {}", spec.name, spec.contexts)),
+        None => fault.label("nginx has no such directive"),
+    };
+    (fault, meant)
+}
+
+/// The nearest name among those that may stand here, then among all.
+fn meant(checker: &Checker<'_>, name: &str, context: Context) -> Option<&'static DirectiveSpec> {
+    let schema = checker.schema;
+    let near_here = closest(name, schema.within(context).map(|spec| spec.name));
+    let near = near_here.or_else(|| closest(name, schema.within(Context::ANY).map(|spec| spec.name)))?;
+    schema.find(near.as_bytes(), context).or_else(|| schema.find(near.as_bytes(), Context::ANY))
+}
+
+/// Another nginx has it.
+fn elsewhere(fault: Diagnostic, spec: &DirectiveSpec) -> Diagnostic {
+    let fault = match spec.presence {
+        Presence::Later(Some(version)) => fault.label(format!("added in nginx {version}; this is nginx 1.28")),
+        Presence::Later(None) => fault.label("added in a version after nginx 1.28"),
+        Presence::Removed(version) => fault.label(format!("removed in nginx {version}")),
+        Presence::NotLinux => fault.label("nginx has it on other systems only"),
+        Presence::Here => fault,
+    };
+    match spec.instead {
+        Some(instead) => fault.help(format!("write `{instead}` instead")),
+        None => fault,
+    }
+}
+
+/// Ours: nginx would run it.
+pub(super) fn not_run(directive: &Directive, spec: &DirectiveSpec) -> Diagnostic {
+    let message = format!("\"{}\" directive is known to nginx, not run by rnginx yet", spec.name);
+    Diagnostic::error("not-run", message)
+        .at(directive.name.span)
+        .nginx_at(directive.end)
+        .label(format!("from nginx's {} module", spec.module))
+        .help(format!("take it out, or run this configuration with nginx; {}", spec.documentation()))
+}
