@@ -171,9 +171,9 @@ impl RequestParser {
         head.line = Piece::new(line.start, line.end);
         head.method_name = Piece::new(line.start, line.method_end);
         head.protocol = line.protocol.map(|at| Piece::new(at, line.end)).unwrap_or_default();
-        self.take_target(input, limits, head)?;
         self.stage = Stage::Headers;
-        self.lines = HeaderReader::at(self.line.pos);
+        self.lines = HeaderReader::at(line.pos);
+        self.take_target(input, limits, head)?;
         if let Some(place) = self.line.host.clone() {
             host::append_valid(&input[place], &mut head.host)
                 .ok_or_else(|| HeadError::new(HeadFault::InvalidHostInLine))?;
@@ -286,8 +286,9 @@ impl RequestParser {
 
     /// nginx quotes the line that does not fit, or the last one if the buffers ran out between two lines.
     #[cold]
-    fn too_large(&self, start: usize, input: &[u8]) -> HeadError {
+    fn too_large(&mut self, start: usize, input: &[u8]) -> HeadError {
         let end = self.buffers.end();
+        self.lines.pos = start;
         match if start < end { Some(start) } else { self.last_line } {
             Some(start) => HeadError::too_long_line(&input[start..end]),
             None => HeadError::new(HeadFault::TooLargeRequest),
@@ -394,3 +395,6 @@ impl From<LineFault> for HeadFault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
