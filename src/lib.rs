@@ -33,4 +33,4 @@ mod server;
 
 mod process;
 
-mod cli;
+pub mod cli;

@@ -3,3 +3,127 @@
 mod args;
 mod report;
 mod version;
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use args::Args;
+
+use crate::load::Form;
+use crate::log::{ErrorLog, Level, LogFile, Sink, console};
+use crate::paths::{Given, Layout, Paths};
+use crate::process::{self, Call, Compiled, Setup};
+
+/// Runs the program as nginx runs with the same words, the program's name first; gives its exit code.
+///
+/// # Safety
+/// The process has one thread: it is going to be split in two, and to change its user.
+pub unsafe fn run(program: Vec<OsString>) -> ExitCode {
+    process::keep_name(program.first().map_or(OsStr::new(""), OsString::as_os_str));
+    let args = match Args::parse(program.iter().skip(1).cloned()) {
+        Ok(args) => args,
+        Err(error) => {
+            console::say(error);
+            return ExitCode::FAILURE;
+        }
+    };
+    if args.version {
+        show_version(&args);
+        if !args.test {
+            return ExitCode::SUCCESS;
+        }
+    }
+    // SAFETY: the caller has one thread.
+    let code = unsafe { work(&args, program) };
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+fn show_version(args: &Args) {
+    let layout = &Layout::BUILT;
+    let help = if args.help { version::help(layout) } else { String::new() };
+    let configure = if args.configure { version::configure(layout) } else { String::new() };
+    // Nobody to tell where stderr is gone.
+    let _ = io::stderr().write_all((version::version() + &help + &configure).as_bytes());
+}
+
+/// # Safety
+/// The process has one thread.
+unsafe fn work(args: &Args, program: Vec<OsString>) -> i32 {
+    let given = given(args);
+    let paths = Paths::new(Layout::BUILT, given);
+    let form = process::form_of(&paths.conf);
+    let paths = if form == Form::Full { paths } else { at_home(paths.for_site(given)) };
+    console::echo(true);
+    let level = if args.test { Level::Info } else { Level::Notice };
+    let early = Arc::new(early_log(paths.error_log.as_deref(), level));
+    let directives = args.directives.as_ref().map(|text| text.to_string_lossy().into_owned());
+    let call = Call { setup: Setup { paths, directives, form }, program, version: version::VERSION, early };
+    if args.test {
+        return test(args, &call, &process::say);
+    }
+    match args.order {
+        Some(order) => process::signal(&call, order, &process::say),
+        // SAFETY: the caller has one thread.
+        None => unsafe { process::serve(call, &process::say) },
+    }
+}
+
+fn given(args: &Args) -> Given<'_> {
+    Given { prefix: args.prefix.as_deref(), conf: args.conf.as_deref(), error_log: args.error_log.as_deref() }
+}
+
+/// Makes the folders that a site's file has no word for. What cannot be made is said when it is used.
+fn at_home(paths: Paths) -> Paths {
+    let layout = &paths.layout;
+    for file in [layout.error_log, layout.http_log, layout.pid, layout.client_body_temp, layout.proxy_temp] {
+        if let Some(folder) = paths.of(file).parent() {
+            let _ = std::fs::create_dir_all(folder);
+        }
+    }
+    paths
+}
+
+/// The log until the configuration's own is open: stderr where the file cannot be.
+fn early_log(path: Option<&Path>, level: Level) -> ErrorLog {
+    let file = path.and_then(|path| {
+        let opened = LogFile::open(path).inspect_err(|error| {
+            let name = path.display();
+            console::say_error(error, format_args!("[alert] could not open error log file: open() \"{name}\" failed"));
+        });
+        opened.ok()
+    });
+    ErrorLog::to(file.map_or(Sink::Stderr, |file| Sink::File(Arc::new(file))), level)
+}
+
+fn test(args: &Args, call: &Call, say: process::Say<'_>) -> i32 {
+    let name = call.setup.paths.conf.display();
+    let loud = |message: std::fmt::Arguments<'_>| {
+        if !args.quiet {
+            console::say(message);
+        }
+    };
+    let Ok(compiled) = process::test(call, say, || loud(format_args!("the configuration file {name} syntax is ok")))
+    else {
+        console::say(format_args!("configuration file {name} test failed"));
+        return 1;
+    };
+    loud(format_args!("configuration file {name} test is successful"));
+    if args.dump {
+        // A reader that went away has read what it wanted.
+        let _ = dump(&compiled);
+    }
+    0
+}
+
+fn dump(compiled: &Compiled) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for source in compiled.loaded.sources.files() {
+        write!(out, "# configuration file {}:\n", source.name)?;
+        out.write_all(&source.text)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()
+}

@@ -26,4 +26,7 @@ pub trait Resources {
     /// # Errors
     /// Why the user database could not be asked; `None` where it has no such user or group.
     fn user(&mut self, user: &str, group: Option<&str>) -> io::Result<Option<User>>;
+
+    /// Whether the program that opens ports is root; the worker that compiles may not be.
+    fn superuser(&self) -> bool;
 }

@@ -84,6 +84,12 @@ impl Module for Events {
 struct WorkerConnections(Option<u64>);
 
 fn set_user(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+    if !ctx.resources.superuser() {
+        let message = "the \"user\" directive makes sense only if the master process runs with super-user privileges, \
+                       ignored";
+        ctx.complain_in(args.directive(), Diagnostic::warning("user-ignored", message));
+        return Ok(());
+    }
     let group = (args.len() > 2).then(|| args.text(2));
     assign(&mut c.user, args, || {
         let name = args.text(1);
@@ -127,8 +133,20 @@ fn env_var(text: &str) -> EnvVar {
     }
 }
 
+/// The user of a worker where nobody named one: never root. nginx is built with these names.
+fn default_user(ctx: &mut Ctx<'_>) -> Option<User> {
+    let groups = ["nogroup", "nobody"];
+    let found = groups.into_iter().find_map(|group| ctx.resources.user("nobody", Some(group)).ok().flatten());
+    if found.is_none() {
+        ctx.complain(Diagnostic::error("unknown-user", "getpwnam(\"nobody\") failed"));
+    }
+    found
+}
+
 /// What the main block says, every default resolved.
 pub fn process_conf(ctx: &mut Ctx<'_>) -> ProcessConf {
+    let named = ctx.nodes().next().is_some_and(|main| ctx.conf_at::<Conf>(main).user.is_some());
+    let default_user = if !named && ctx.resources.superuser() { default_user(ctx) } else { None };
     let worker_connections = ctx.collected::<WorkerConnections>().0.unwrap_or(512);
     let paths = ctx.paths();
     let main = ctx.nodes().next().expect("the main block is always there");
@@ -138,7 +156,7 @@ pub fn process_conf(ctx: &mut Ctx<'_>) -> ProcessConf {
         master_process: conf.master_process.unwrap_or(true),
         pid: conf.pid.clone().unwrap_or_else(|| paths.of(paths.layout.pid)),
         lock_file: conf.lock_file.clone().unwrap_or_else(|| paths.of(paths.layout.lock)),
-        user: conf.user.clone(),
+        user: conf.user.clone().or(default_user),
         worker_processes: conf.worker_processes.unwrap_or(1),
         worker_connections: usize::try_from(worker_connections).unwrap_or(usize::MAX),
         worker_rlimit_nofile: conf.worker_rlimit_nofile,

@@ -1,9 +1,27 @@
 //! Master and worker: privileges, sockets handed on, signals, reload.
 
+mod bundle;
 mod channel;
+mod config;
+mod folders;
 mod fork;
+mod logs;
+mod master;
 mod pid;
+mod privileges;
+mod running;
 mod signals;
+mod single;
+mod sockets;
+mod start;
 mod title;
+mod upgrade;
+mod user;
+mod wait;
+mod worker;
 
+pub use config::{Compiled, Setup, form_of, one_line};
+pub use running::say;
 pub use signals::Order;
+pub use start::{Call, Say, serve, signal, test};
+pub use title::keep_name;

@@ -1,6 +1,6 @@
 //! The name that `ps` shows: `nginx: master process …`, written over our arguments and environment as nginx does.
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -40,7 +40,7 @@ pub fn set(title: &str) {
 
 /// Calls the process `nginx` where it was called by that name: a program that replaces itself by its image's path would
 /// lose it otherwise.
-pub fn keep_name(argument: &OsString) {
+pub fn keep_name(argument: &OsStr) {
     if Path::new(argument).file_name().is_some_and(|name| name.as_bytes() == b"nginx")
         && let Ok(name) = CString::new("nginx")
     {

@@ -45,8 +45,8 @@ pub(super) fn add(c: &mut Conf, args: &Args<'_>, _ctx: &mut Ctx<'_>) -> SetResul
 }
 
 /// The `listen` of a server without one: port 80, or 8000 for those who may not open it.
-pub(super) fn implied(at: Span) -> ListenConf {
-    let port = if rustix::process::geteuid().is_root() { 80 } else { 8000 };
+pub(super) fn implied(superuser: bool, at: Span) -> ListenConf {
+    let port = if superuser { 80 } else { 8000 };
     let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let spec = plain(ListenAddress::Tcp(address), address.to_string());
     ListenConf { spec, default_server: false, sets_options: false, at }

@@ -142,7 +142,7 @@ fn collect_addresses(ctx: &mut Ctx<'_>) -> Vec<Address> {
     for (number, node) in servers(ctx).into_iter().enumerate() {
         let id = ServerId(u32::try_from(number).expect("fewer servers than bytes in a file"));
         let conf = ctx.conf_at::<Conf>(node);
-        let implied = [implied(ctx.place(node))];
+        let implied = [implied(ctx.resources.superuser(), ctx.place(node))];
         let listens: &[listen::ListenConf] = if conf.listens.is_empty() { &implied } else { &conf.listens };
         for listen in listens {
             match addresses.iter_mut().find(|address| address.listen.spec.address == listen.spec.address) {

@@ -1,0 +1,151 @@
+//! From the command line to a running nginx: test it, signal it, or become it.
+
+use std::ffi::OsString;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::config::{Compiled, Setup};
+use super::fork::{self, Launch};
+use super::logs::{self, Logs};
+use super::master::{Birth, Master};
+use super::running::{Candidate, Purpose, Refused, Running};
+use super::signals::{self, Order, Signals};
+use super::sockets::{self, Listening};
+use super::{pid, single, title};
+use crate::log::{ErrorLog, Level, console};
+
+/// The exit code of a program that could not start.
+const FAILED: i32 = 1;
+
+/// What the program was called with.
+#[derive(Debug)]
+pub struct Call {
+    /// Where files stand, and `-g`.
+    pub setup: Setup,
+    /// The program and its arguments.
+    pub program: Vec<OsString>,
+    /// nginx's name and version, for the log.
+    pub version: &'static str,
+    /// The log until the configuration's own is open.
+    pub early: Arc<ErrorLog>,
+}
+
+/// Says what there is to say about a configuration, on stderr and in a log.
+pub type Say<'s> = &'s dyn Fn(&Compiled, &ErrorLog);
+
+/// Reads the configuration, and opens what it needs: all that `-t` does. `between` runs when it is fine by itself and
+/// nothing is open yet.
+pub fn test(call: &Call, say: Say<'_>, between: impl FnOnce()) -> Result<Compiled, Refused> {
+    let none = Logs::default();
+    let setup = Rc::new(call.setup.clone());
+    let (candidate, compiled) = Candidate::read(&setup, &none);
+    say(&compiled, &call.early);
+    let candidate = candidate.ok_or(Refused)?;
+    between();
+    pid::test(&candidate.cycle().process.pid, &call.early).map_err(|_| Refused)?;
+    candidate.open(&[], Purpose::Test, &call.early)?;
+    Ok(compiled)
+}
+
+/// Sends a signal to the nginx of the pid file that the configuration names; gives the exit code.
+pub fn signal(call: &Call, order: Order, say: Say<'_>) -> i32 {
+    let none = Logs::default();
+    let setup = Rc::new(call.setup.clone());
+    let (candidate, compiled) = Candidate::read(&setup, &none);
+    say(&compiled, &call.early);
+    let Some(candidate) = candidate else { return FAILED };
+    let log = &call.early;
+    log.say(Level::Notice, "signal process started");
+    let Some(pid) = pid::read(&candidate.cycle().process.pid, log) else { return FAILED };
+    let signal = order.signal();
+    match signals::send(pid, signal) {
+        Ok(()) => 0,
+        Err(error) => {
+            log.say_error(Level::Alert, &error, format_args!("kill({pid}, {}) failed", signal.number()));
+            FAILED
+        }
+    }
+}
+
+/// Becomes a running nginx; returns when that ends, with its exit code.
+///
+/// # Safety
+/// The process has one thread.
+pub unsafe fn serve(call: Call, say: Say<'_>) -> i32 {
+    let parent = rustix::process::getppid();
+    let inherited = std::env::var("NGINX").ok().map(|variable| sockets::inherit(&variable, &call.early));
+    let daemonized = inherited.is_some();
+    let Ok(running) = open(&call, say, inherited.unwrap_or_default()) else { return FAILED };
+    report(&running, call.version);
+    // SAFETY: the caller has one thread.
+    match unsafe { launch(running, call, daemonized, parent) } {
+        Ok(code) => code,
+        Err(Refused) => FAILED,
+    }
+}
+
+fn open(call: &Call, say: Say<'_>, inherited: Vec<Listening>) -> Result<Running, Refused> {
+    let none = Logs::default();
+    let setup = Rc::new(call.setup.clone());
+    let (candidate, compiled) = Candidate::read(&setup, &none);
+    say(&compiled, &call.early);
+    candidate.ok_or(Refused)?.open(&inherited, Purpose::Serve, &call.early)
+}
+
+/// nginx's first lines in its log.
+fn report(running: &Running, version: &str) {
+    let log = running.log();
+    log.say(Level::Notice, "using the \"epoll\" event method");
+    log.say(Level::Notice, version);
+    let system = rustix::system::uname();
+    let (name, release) = (system.sysname().to_string_lossy(), system.release().to_string_lossy());
+    log.say(Level::Notice, format_args!("OS: {name} {release}"));
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let number = |limit: Option<u64>| limit.map_or(i64::MAX.to_string(), |limit| limit.to_string());
+    let (current, maximum) = (number(limit.current), number(limit.maximum));
+    log.say(Level::Notice, format_args!("getrlimit(RLIMIT_NOFILE): {current}:{maximum}"));
+}
+
+/// # Safety
+/// The process has one thread.
+unsafe fn launch(
+    running: Running,
+    call: Call,
+    inherited: bool,
+    parent: Option<rustix::process::Pid>,
+) -> Result<i32, Refused> {
+    let log = Arc::clone(running.log());
+    let conf = &running.cycle.process;
+    let (background, with_master) = (conf.daemon && !inherited, conf.master_process);
+    let before = rustix::process::getpid();
+    let launch = if background {
+        // SAFETY: the caller has one thread.
+        let daemon = unsafe { fork::daemonize() };
+        daemon.map_err(|error| {
+            log.say_error(Level::Emerg, &error, "daemon() failed");
+            Refused
+        })?
+    } else {
+        Launch::foreground()
+    };
+    let parent = if background { Some(before) } else { parent };
+    let signals = Signals::hold().map_err(|error| {
+        log.say_error(Level::Emerg, &error, "signalfd() failed");
+        Refused
+    })?;
+    pid::write(&conf.pid, &log).map_err(|_| Refused)?;
+    logs::redirect_stderr(&log);
+    console::echo(false);
+    drop(call.early);
+    // SAFETY: the caller has one thread, and arguments and environment were copied.
+    unsafe { title::prepare() };
+    let daemonized = background || inherited;
+    if with_master {
+        let birth = Birth { running, program: call.program, daemonized, parent, launch };
+        // SAFETY: the caller has one thread.
+        Ok(unsafe { Master::new(birth, signals).run() })
+    } else {
+        // SAFETY: the caller has one thread.
+        Ok(unsafe { single::run(running, signals, || launch.succeed()) })
+    }
+}
