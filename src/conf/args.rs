@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::diag::Diagnostic;
+use crate::http::MediaTypes;
 use crate::schema::value;
 use crate::syntax::{Directive, Word};
 
@@ -132,6 +133,29 @@ impl<'a> Args<'a> {
             Diagnostic::error("invalid-value", format!("invalid value \"{}\"", self.text(index)))
                 .at(self.word(index).span)
         })
+    }
+
+    /// Words that each stand for bits, put together.
+    ///
+    /// # Errors
+    /// nginx's `invalid value "x"`.
+    pub fn bits(&self, choices: &[(&str, u32)]) -> Result<u32, Diagnostic> {
+        (1..self.len()).try_fold(0, |bits, index| Ok(bits | self.one_of(index, choices)?))
+    }
+
+    /// Count and size of buffers.
+    ///
+    /// # Errors
+    /// nginx's `"name" directive invalid value`.
+    pub fn buffers(&self) -> Result<(usize, usize), Diagnostic> {
+        let (count, size) = value::buffers(self.value(1), self.value(2)).ok_or_else(|| self.invalid(1))?;
+        usize::try_from(count).ok().zip(usize::try_from(size).ok()).ok_or_else(|| self.invalid(1))
+    }
+
+    /// Adds the words to a list of media types, which begins with its defaults.
+    pub fn add_types(&self, types: &mut Option<MediaTypes>, defaults: &[&str]) {
+        let types = types.get_or_insert_with(|| MediaTypes::new(defaults.iter().map(|name| name.as_bytes())));
+        self.words().iter().for_each(|word| types.insert(&word.value));
     }
 
     /// nginx's `"name" directive invalid value`, at a word.

@@ -101,6 +101,6 @@ impl Response {
 
     /// Whether the type, without parameters and in any case, is one of these.
     pub fn has_type(&self, types: &super::MediaTypes) -> bool {
-        self.content_type.as_deref().is_some_and(|content_type| types.contains(content_type))
+        types.is_any() || self.content_type.as_deref().is_some_and(|content_type| types.contains(content_type))
     }
 }

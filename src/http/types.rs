@@ -26,6 +26,11 @@ impl MediaTypes {
         }
     }
 
+    /// Whether all types are in the set, and what has no type too.
+    pub fn is_any(&self) -> bool {
+        self.any
+    }
+
     /// Whether a content type, parameters and all, is in the set.
     pub fn contains(&self, content_type: &[u8]) -> bool {
         if self.any {

@@ -2,6 +2,7 @@
 
 pub mod core;
 pub mod error_log;
+mod gzip;
 mod headers;
 pub mod http_core;
 mod index;
@@ -26,6 +27,7 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<static_files::StaticFiles>(),
     erase::<not_modified::NotModified>(),
     erase::<headers::AddHeaders>(),
+    erase::<gzip::Gzip>(),
     erase::<range::Range>(),
 ];
 

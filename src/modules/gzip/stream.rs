@@ -1,0 +1,308 @@
+//! A body that is compressed while it is sent.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use flate2::{Compress, Compression, FlushCompress, Status};
+
+use super::Ratio;
+use crate::http::{Body, BodyCut, BodyStream, Chunk, FileRange, Headers, read_range};
+
+/// How to compress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Settings {
+    /// nginx's level, 1 to 9.
+    pub(super) level: u32,
+    /// The window's size as a power of two.
+    pub(super) window: u8,
+    /// Compressed bytes wait for more until there are so many.
+    pub(super) buffer: usize,
+    /// The most compressed bytes that are made before they are sent.
+    pub(super) most: usize,
+    /// `gzip_no_buffer`: compressed bytes do not wait.
+    pub(super) no_buffer: bool,
+}
+
+impl Settings {
+    /// A body of known length needs no larger window than itself.
+    pub(super) fn for_length(mut self, length: Option<u64>) -> Self {
+        let Some(length) = length.filter(|length| *length > 0) else { return self };
+        while self.window > 9 && length + 262 < 1 << (self.window - 1) {
+            self.window -= 1;
+        }
+        self
+    }
+
+    /// The compressor has a first level of its own that is quicker than any of zlib's and compresses less:
+    /// its second is as small as zlib's first, in half the time.
+    fn compression(self) -> Compression {
+        Compression::new(self.level.max(2))
+    }
+}
+
+/// Compressors that are not in use: making one costs more than compressing a small body.
+#[derive(Default)]
+pub(super) struct Pool(RefCell<Vec<(Settings, Compress)>>);
+
+const MOST_IDLE: usize = 8;
+
+impl Pool {
+    fn take(&self, settings: Settings) -> Compress {
+        let mut idle = self.0.borrow_mut();
+        let same = |other: &Settings| (other.level, other.window) == (settings.level, settings.window);
+        match idle.iter().rposition(|(other, _)| same(other)) {
+            Some(at) => idle.swap_remove(at).1,
+            None => Compress::new_gzip(settings.compression(), settings.window),
+        }
+    }
+
+    fn give_back(&self, settings: Settings, mut compress: Compress) {
+        let mut idle = self.0.borrow_mut();
+        if idle.len() == MOST_IDLE {
+            idle.remove(0);
+        }
+        compress.reset();
+        idle.push((settings, compress));
+    }
+}
+
+/// Files are read in pieces of this many bytes.
+const READ: u64 = 32 << 10;
+
+pub(super) struct Compressor {
+    body: Body,
+    settings: Settings,
+    pool: Rc<Pool>,
+    ratio: Rc<Ratio>,
+    /// `None` before the first byte and behind the last one.
+    compress: Option<Compress>,
+    input: Bytes,
+    file: Option<FileRange>,
+    output: Vec<u8>,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Reading,
+    /// What was read is being put out.
+    Flushing,
+    /// It was, and the client's side is to be told.
+    Flushed,
+    Ending,
+    Ended,
+}
+
+impl Compressor {
+    pub(super) fn new(body: Body, settings: Settings, pool: Rc<Pool>, ratio: Rc<Ratio>) -> Self {
+        Self {
+            body,
+            settings,
+            pool,
+            ratio,
+            compress: None,
+            input: Bytes::new(),
+            file: None,
+            output: Vec::new(),
+            state: State::Reading,
+        }
+    }
+
+    /// Compresses into the free part of the output.
+    fn step(&mut self, flush: FlushCompress) -> Result<Status, BodyCut> {
+        if self.output.capacity() - self.output.len() < self.settings.buffer {
+            self.output.reserve(self.settings.buffer.max(self.output.len()));
+        }
+        let compress = self.compress.get_or_insert_with(|| self.pool.take(self.settings));
+        let before = compress.total_in();
+        let status = compress.compress_vec(&self.input, &mut self.output, flush).map_err(|_| BodyCut)?;
+        let read = usize::try_from(compress.total_in() - before).unwrap_or(usize::MAX);
+        self.input.advance(read.min(self.input.len()));
+        Ok(status)
+    }
+
+    fn take_output(&mut self) -> Poll<Option<Chunk>> {
+        Poll::Ready(Some(Chunk::Bytes(std::mem::take(&mut self.output).into())))
+    }
+
+    /// Reads on in a file; `false` where there is none.
+    fn read_file(&mut self) -> Result<bool, BodyCut> {
+        let Some(file) = &mut self.file else { return Ok(false) };
+        let length = file.len().min(READ);
+        let bytes = read_range(&*file.file, file.start, length as usize).map_err(|_| BodyCut)?;
+        if bytes.len() as u64 != length {
+            return Err(BodyCut);
+        }
+        file.start += length;
+        if file.is_empty() {
+            self.file = None;
+        }
+        self.input = bytes.into();
+        Ok(true)
+    }
+
+    /// Gets something to compress or to do; `false` where the body has nothing just now.
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, BodyCut> {
+        if self.read_file()? {
+            return Ok(true);
+        }
+        match self.body.poll_next(cx) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(None) => self.state = State::Ending,
+            Poll::Ready(Some(Err(cut))) => return Err(cut),
+            Poll::Ready(Some(Ok(Chunk::Flush))) => self.state = State::Flushing,
+            Poll::Ready(Some(Ok(Chunk::Bytes(bytes)))) => self.input = bytes,
+            Poll::Ready(Some(Ok(Chunk::File(range)))) => self.file = (!range.is_empty()).then_some(range),
+        }
+        Ok(true)
+    }
+
+    fn end(&mut self) {
+        self.state = State::Ended;
+        let Some(compress) = self.compress.take() else { return };
+        self.ratio.read.set(compress.total_in());
+        self.ratio.written.set(compress.total_out());
+        self.pool.give_back(self.settings, compress);
+    }
+
+    fn advance(&mut self, cx: &mut Context<'_>) -> Result<Poll<Option<Chunk>>, BodyCut> {
+        loop {
+            if self.output.len() >= self.settings.most {
+                return Ok(self.take_output());
+            }
+            match self.state {
+                State::Reading if !self.input.is_empty() => {
+                    self.step(FlushCompress::None)?;
+                }
+                State::Reading => {
+                    if !self.read(cx)? {
+                        let enough = if self.settings.no_buffer { 1 } else { self.settings.buffer };
+                        return Ok(if self.output.len() >= enough { self.take_output() } else { Poll::Pending });
+                    }
+                }
+                State::Flushing => {
+                    self.step(FlushCompress::Sync)?;
+                    if self.output.len() < self.output.capacity() {
+                        self.state = State::Flushed;
+                    }
+                }
+                State::Ending => {
+                    if self.step(FlushCompress::Finish)? == Status::StreamEnd {
+                        self.end();
+                    }
+                }
+                State::Flushed | State::Ended if !self.output.is_empty() => return Ok(self.take_output()),
+                State::Flushed => {
+                    self.state = State::Reading;
+                    return Ok(Poll::Ready(Some(Chunk::Flush)));
+                }
+                State::Ended => return Ok(Poll::Ready(None)),
+            }
+        }
+    }
+}
+
+impl BodyStream for Compressor {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, BodyCut>>> {
+        self.advance(cx).map_or_else(|cut| Poll::Ready(Some(Err(cut))), |next| next.map(|next| next.map(Ok)))
+    }
+
+    fn poll_progress(&mut self, cx: &mut Context<'_>) {
+        self.body.poll_progress(cx);
+    }
+
+    fn trailers(&mut self) -> Option<Headers> {
+        self.body.trailers()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    const SETTINGS: Settings = Settings { level: 1, window: 15, buffer: 4096, most: 128 << 10, no_buffer: false };
+
+    fn compress(body: Body, settings: Settings) -> (Vec<Chunk>, Rc<Ratio>) {
+        let ratio = Rc::<Ratio>::default();
+        let mut stream = Compressor::new(body, settings, Rc::default(), ratio.clone());
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut chunks = Vec::new();
+        while let Poll::Ready(Some(chunk)) = stream.poll_next(&mut cx) {
+            chunks.push(chunk.unwrap());
+        }
+        (chunks, ratio)
+    }
+
+    fn bytes(chunks: &[Chunk]) -> Vec<u8> {
+        let part = |chunk: &Chunk| match chunk {
+            Chunk::Bytes(bytes) => bytes.to_vec(),
+            _ => Vec::new(),
+        };
+        chunks.iter().flat_map(part).collect()
+    }
+
+    fn unpack(bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        flate2::read::GzDecoder::new(bytes).read_to_end(&mut out).unwrap();
+        out
+    }
+
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 1u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        (0..length).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn compresses() {
+        for length in [0, 1, 100, 5000, 1 << 20] {
+            let text = b"hello, world ".repeat(length / 13 + 1)[..length].to_vec();
+            for content in [text, noise(length)] {
+                let settings = SETTINGS.for_length(Some(length as u64));
+                let (chunks, ratio) = compress(Body::Bytes(content.clone().into()), settings);
+                let packed = bytes(&chunks);
+                assert!(unpack(&packed) == content, "{length}");
+                assert_eq!((ratio.read.get(), ratio.written.get()), (length as u64, packed.len() as u64));
+            }
+        }
+    }
+
+    #[test]
+    fn flushes() {
+        let body = Body::chunks([
+            Chunk::Bytes(Bytes::from_static(b"first")),
+            Chunk::Flush,
+            Chunk::Bytes(Bytes::from_static(b"second")),
+        ]);
+        let (chunks, _) = compress(body, SETTINGS);
+        assert!(matches!(chunks[..], [Chunk::Bytes(_), Chunk::Flush, Chunk::Bytes(_)]), "{chunks:?}");
+        let mut decoder = flate2::Decompress::new_gzip(15);
+        let mut seen = Vec::with_capacity(100);
+        decoder.decompress_vec(&bytes(&chunks[..1]), &mut seen, flate2::FlushDecompress::Sync).unwrap();
+        assert_eq!(seen, b"first");
+        assert_eq!(unpack(&bytes(&chunks)), b"firstsecond");
+    }
+
+    #[test]
+    fn reads_files() {
+        let mut file = tempfile::tempfile().unwrap();
+        let content = noise(100_000);
+        std::io::Write::write_all(&mut file, &content).unwrap();
+        let range = FileRange { file: Rc::new(file.into()), start: 10, end: 99_990 };
+        let (chunks, _) = compress(Body::File(range), SETTINGS);
+        assert!(unpack(&bytes(&chunks)) == content[10..99_990]);
+    }
+
+    #[test]
+    fn keeps_the_window_small() {
+        let window = |length| SETTINGS.for_length(Some(length)).window;
+        assert_eq!([1, 250, 251, 16_121, 16_122, 1 << 30].map(window), [9, 9, 10, 14, 15, 15]);
+    }
+}
