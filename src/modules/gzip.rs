@@ -28,8 +28,6 @@ pub struct Conf {
     window: Option<u8>,
     no_buffer: Option<bool>,
     min_length: Option<usize>,
-    postpone: Option<usize>,
-    hash: Option<usize>,
     rules: rules::Conf,
 }
 
@@ -46,8 +44,6 @@ impl Module for Gzip {
         }),
         Command::number("gzip_comp_level", |c| &mut c.level),
         Command::custom("gzip_window", set_window),
-        Command::size("gzip_hash", |c| &mut c.hash),
-        Command::size("postpone_gzipping", |c| &mut c.postpone),
         Command::flag("gzip_no_buffer", |c| &mut c.no_buffer),
         Command::size("gzip_min_length", |c| &mut c.min_length),
         Command::flag("gzip_vary", |c| &mut c.rules.vary),

@@ -303,6 +303,6 @@ mod tests {
     #[test]
     fn keeps_the_window_small() {
         let window = |length| SETTINGS.for_length(Some(length)).window;
-        assert_eq!([1, 250, 251, 16_121, 16_122, 1 << 30].map(window), [9, 9, 10, 14, 15, 15]);
+        assert_eq!([1, 249, 250, 16_121, 16_122, 1 << 30].map(window), [9, 9, 10, 14, 15, 15]);
     }
 }
