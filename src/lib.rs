@@ -34,3 +34,5 @@ mod server;
 mod process;
 
 pub mod cli;
+
+pub use server::{Site, SiteBody, SiteError, SiteService};

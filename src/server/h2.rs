@@ -1,18 +1,192 @@
-//! HTTP/2 connections on hyper. RFC 9113.
+//! HTTP/2 connections on hyper, in the clear with prior knowledge. RFC 9113.
 
+use std::cell::Cell;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::exchange::exchange;
 use super::h1;
 use super::stream::ClientStream;
 use super::thread::Thread;
 use crate::http::{Connection, Local};
 
+/// What an HTTP/2 client sends first (RFC 9113, 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Streams that a client may have open at once: nginx's `http2_max_concurrent_streams`.
+const STREAMS: u32 = 128;
+
 /// Serves a connection that may begin with HTTP/2's preface, or with an HTTP/1 request.
 pub(super) async fn serve_or_h1(
     thread: Rc<Thread>,
     local: Rc<Local>,
-    stream: ClientStream,
+    mut stream: ClientStream,
     connection: Rc<Connection>,
 ) {
-    h1::serve(thread, local, stream, connection, Vec::new()).await;
+    let servers =
+        local.cycle.listens[connection.listen.get()].virtual_servers(connection.local.map(|local| local.ip()));
+    let patience = local.cycle.server(servers.default).client_header_timeout;
+    let Ok(Some(first)) = tokio::time::timeout(patience, first_bytes(&thread, &mut stream)).await else { return };
+    if first.starts_with(PREFACE) {
+        serve(thread, Replayed { first, stream }, connection).await;
+    } else {
+        h1::serve(thread, local, stream, connection, first).await;
+    }
+}
+
+/// Reads until it is clear which protocol it is; `None` where the client closed before that.
+async fn first_bytes(thread: &Thread, stream: &mut ClientStream) -> Option<Vec<u8>> {
+    let mut first = Vec::new();
+    while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
+        let read = std::future::poll_fn(|cx| {
+            let mut buffer = thread.input.borrow_mut();
+            let read = std::task::ready!(stream.poll_read(cx, &mut buffer))?;
+            first.extend_from_slice(&buffer[..read]);
+            Poll::Ready(io::Result::Ok(read))
+        });
+        if read.await.ok()? == 0 {
+            return (!first.is_empty()).then_some(first);
+        }
+    }
+    Some(first)
+}
+
+async fn serve(thread: Rc<Thread>, stream: Replayed, connection: Rc<Connection>) {
+    let open = Rc::new(Open::default());
+    let service = service_fn(|request| {
+        let (thread, connection, guard) = (thread.clone(), connection.clone(), open.begin());
+        async move {
+            let answered = exchange(thread.local(), connection, request, &thread.date).await;
+            drop(guard);
+            // An error resets the stream: nginx's 444.
+            answered.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))
+        }
+    });
+    let mut builder = http2::Builder::new(LocalExecutor);
+    builder.timer(TokioTimer::new()).max_concurrent_streams(STREAMS).auto_date_header(false);
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut drain = thread.drain_watch();
+    let idle = thread.local().cycle.listens.get(connection.listen.get()).map_or(Duration::ZERO, |listen| {
+        let local = thread.local();
+        let server = local.cycle.server(listen.servers.default);
+        local.cycle.location(server.base).core.keepalive_timeout
+    });
+    let ended = tokio::select! {
+        _ = serving.as_mut() => true,
+        _ = drain.wait_for(|draining| *draining) => false,
+        () = open.idle_for(idle) => false,
+    };
+    if !ended {
+        serving.as_mut().graceful_shutdown();
+        // An error here is the client's, and the connection is over.
+        let _ = serving.await;
+    }
+}
+
+/// Requests under way, to know when the connection is idle.
+#[derive(Default)]
+struct Open {
+    count: Cell<usize>,
+    changes: Cell<u64>,
+}
+
+impl Open {
+    fn begin(self: &Rc<Self>) -> OpenGuard {
+        self.count.set(self.count.get() + 1);
+        self.changes.set(self.changes.get() + 1);
+        OpenGuard(self.clone())
+    }
+
+    /// Ends when no request has been under way for this long.
+    async fn idle_for(&self, time: Duration) {
+        loop {
+            let before = self.changes.get();
+            tokio::time::sleep(time.max(Duration::from_millis(100))).await;
+            if self.count.get() == 0 && self.changes.get() == before {
+                return;
+            }
+        }
+    }
+}
+
+struct OpenGuard(Rc<Open>);
+
+impl Drop for OpenGuard {
+    fn drop(&mut self) {
+        self.0.count.set(self.0.count.get() - 1);
+        self.0.changes.set(self.0.changes.get() + 1);
+    }
+}
+
+/// Runs hyper's tasks on the thread that the connection belongs to.
+#[derive(Clone, Copy)]
+struct LocalExecutor;
+
+impl<F> hyper::rt::Executor<F> for LocalExecutor
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    fn execute(&self, task: F) {
+        tokio::task::spawn_local(task);
+    }
+}
+
+/// A stream whose first bytes were read already.
+struct Replayed {
+    first: Vec<u8>,
+    stream: ClientStream,
+}
+
+impl AsyncRead for Replayed {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() {
+            let length = self.first.len().min(buffer.remaining());
+            buffer.put_slice(&self.first[..length]);
+            self.first.drain(..length);
+            return Poll::Ready(Ok(()));
+        }
+        match &mut self.stream {
+            ClientStream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            ClientStream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Replayed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream.poll_write(cx, &[io::IoSlice::new(bytes)])
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            ClientStream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            ClientStream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream.poll_write(cx, slices)
+    }
 }

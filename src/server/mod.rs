@@ -1,11 +1,15 @@
 //! Listeners, connections and the threads that serve them.
 
+mod exchange;
 mod fleet;
 mod h1;
 mod h2;
+mod head;
 mod listener;
+mod site;
 mod stream;
 mod thread;
 mod timer;
 
 pub use fleet::{Fleet, ListenSocket};
+pub use site::{Site, SiteBody, SiteError, SiteService};

@@ -1,9 +1,8 @@
 //! What nginx settles when a response's head is written: framing, redirects, the order of the fields.
 
-use bytes::Bytes;
-
+use super::super::head::{first_fields, last_fields, settle_location};
 use crate::http::date::DateCache;
-use crate::http::{HeaderId, Headers, Method, Request, Response, Version, date, status};
+use crate::http::{HeaderId, Headers, Method, Request, Response, Version, status};
 
 /// How the client finds the end of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +59,7 @@ pub(super) fn write(
     framing: Framing,
     dates: &mut DateCache,
 ) {
-    settle_location(r, version, response);
+    settle_location(r, response);
     if version < Version::HTTP_10 {
         return;
     }
@@ -71,42 +70,12 @@ pub(super) fn write(
         (None, None) => out.extend_from_slice(format!("{:03} ", response.status).as_bytes()),
     }
     out.extend_from_slice(b"\r\n");
-    let core = &r.location().core;
-    if !response.headers.has(HeaderId::Server) {
-        field(out, b"Server", core.server_tokens.name().as_bytes());
-    }
-    if !response.headers.has(HeaderId::Date) {
-        field(out, b"Date", dates.at(unix_now()));
-    }
-    if let Some(content_type) = &response.content_type {
-        out.extend_from_slice(b"Content-Type: ");
-        out.extend_from_slice(content_type);
-        if let Some(charset) = &response.charset {
-            out.extend_from_slice(b"; charset=");
-            out.extend_from_slice(charset);
-        }
-        out.extend_from_slice(b"\r\n");
-    }
-    if let Some(length) = response.content_length.filter(|_| !response.headers.has(HeaderId::ContentLength)) {
-        field(out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
-    }
-    if let Some(time) = response.last_modified.filter(|_| !response.headers.has(HeaderId::LastModified)) {
-        field(out, b"Last-Modified", &date::format_http(time));
-    }
-    if response.redirect
-        && let Some(location) = response.headers.get(HeaderId::Location).map(Bytes::copy_from_slice)
-    {
-        response.headers.remove(HeaderId::Location);
-        field(out, b"Location", &location);
-    }
+    first_fields(r, response, dates, &mut |name, value| field(out, name, value));
     if framing == Framing::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
     connection(out, r, response);
-    if response.gzip_vary {
-        out.extend_from_slice(b"Vary: Accept-Encoding\r\n");
-    }
-    fields(out, &response.headers);
+    last_fields(response, &mut |name, value| field(out, name, value));
     out.extend_from_slice(b"\r\n");
 }
 
@@ -122,50 +91,6 @@ fn connection(out: &mut Vec<u8>, r: &Request, response: &Response) {
     } else {
         out.extend_from_slice(b"Connection: close\r\n");
     }
-}
-
-/// A redirect of our own to a path becomes absolute: scheme, host, and the port where it is not the usual one.
-fn settle_location(r: &Request, _version: Version, response: &mut Response) {
-    let core = &r.location().core;
-    let Some(path) = response.headers.get(HeaderId::Location) else {
-        response.redirect = false;
-        return;
-    };
-    if !response.redirect || !path.starts_with(b"/") {
-        response.redirect = false;
-        return;
-    }
-    if !core.absolute_redirect {
-        return;
-    }
-    let absolute = absolute(r, path);
-    response.headers.set(HeaderId::Location, &absolute);
-}
-
-fn absolute(r: &Request, path: &[u8]) -> Vec<u8> {
-    let core = &r.location().core;
-    let secure = r.connection.secure;
-    let mut out: Vec<u8> = if secure { b"https://".to_vec() } else { b"http://".to_vec() };
-    let host = r.host.borrow();
-    if core.server_name_in_redirect {
-        out.extend_from_slice(&r.server().name);
-    } else if host.is_empty() {
-        match r.connection.local {
-            Some(local) => out.extend_from_slice(local.ip().to_string().as_bytes()),
-            None => out.extend_from_slice(b"unix"),
-        }
-    } else {
-        out.extend_from_slice(&host);
-    }
-    let usual = if secure { 443 } else { 80 };
-    if let Some(port) =
-        r.connection.local.map(|local| local.port()).filter(|port| core.port_in_redirect && *port != usual)
-    {
-        out.push(b':');
-        out.extend_from_slice(itoa::Buffer::new().format(port).as_bytes());
-    }
-    out.extend_from_slice(path);
-    out
 }
 
 /// Appends fields as they are.
@@ -190,8 +115,4 @@ pub(super) fn chunk_size(out: &mut Vec<u8>, length: u64) {
     use std::io::Write as _;
     // Writing to memory does not fail.
     let _ = write!(out, "{length:x}\r\n");
-}
-
-fn unix_now() -> i64 {
-    rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse).tv_sec
 }

@@ -74,6 +74,14 @@ impl Io {
         }
     }
 
+    /// Puts bytes back that belong to somebody else.
+    fn give_back(&self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            let mut early = self.early.borrow_mut();
+            *early = if early.is_empty() { bytes } else { [&bytes[..], &early[..]].concat().into() };
+        }
+    }
+
     /// Bytes that were read too early.
     pub(super) fn take_input(&self) -> Bytes {
         std::mem::take(&mut self.early.borrow_mut())
@@ -380,7 +388,21 @@ impl BodySource for BodyReader {
                 }
                 Poll::Ready(Ok(Some(bytes)))
             }
-            Framing::Chunked(_) => todo!("chunked"),
+            Framing::Chunked(decoder) => loop {
+                let bytes = ready!(self.poll_bytes(cx, PIECE))?;
+                match decoder.decode(&bytes).map_err(|_| BodyError::Malformed)? {
+                    Decoded::Data { range, .. } => {
+                        self.io.give_back(bytes.slice(range.end..));
+                        return Poll::Ready(Ok(Some(bytes.slice(range))));
+                    }
+                    Decoded::Done(end) => {
+                        self.io.give_back(bytes.slice(end..));
+                        *framing = Framing::Done;
+                        return Poll::Ready(Ok(None));
+                    }
+                    Decoded::NeedMore => {}
+                }
+            },
         }
     }
 }

@@ -1,0 +1,310 @@
+//! Requests and responses of the `http` crate made into ours and back: what HTTP/2 and the embedded site share.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::{Buf, Bytes};
+use http_body::{Body as HttpBody, Frame};
+
+use crate::cycle::{self, Answer};
+use crate::http::date::DateCache;
+use crate::http::uri::{self, Slashes};
+use crate::http::{
+    Body, BodyCut, BodyError, BodySource, Choice, Chunk, Connection, FileRange, Head, HeaderId, Headers, Incoming,
+    Local, Method, Request, RequestBody, Response, SentHead, Version, host,
+};
+
+/// The most that is read from a file at once, in bytes.
+const PIECE: u64 = 64 << 10;
+
+/// Runs a request of the `http` crate; `None` where nginx would close the connection without an answer.
+pub(super) async fn exchange<B>(
+    local: Rc<Local>,
+    connection: Rc<Connection>,
+    request: http::Request<B>,
+    dates: &RefCell<DateCache>,
+) -> Option<http::Response<ResponseBody>>
+where
+    B: HttpBody + 'static,
+    B::Data: Buf,
+{
+    connection.requests.set(connection.requests.get() + 1);
+    let (parts, body) = request.into_parts();
+    let (incoming, choice, status) = incoming(&local, &connection, &parts, body);
+    let r = Request::new(local, connection, incoming);
+    if let Some(regex) = &choice.regex {
+        let host = r.host.borrow().clone();
+        // It matched when the server was chosen; now it leaves its captures.
+        let _ = regex.exec(&r, &host);
+    }
+    let logged = Logged(r.clone());
+    let answer = match status {
+        Some(status) => cycle::refuse(&r, status).await,
+        None => cycle::run(&r).await,
+    };
+    match answer {
+        Answer::Response(response) => Some(respond(logged, response, dates)),
+        Answer::Close(status) => {
+            r.out.status.set(status);
+            None
+        }
+    }
+}
+
+/// Logs the request when it has ended, however it ended.
+struct Logged(Rc<Request>);
+
+impl Drop for Logged {
+    fn drop(&mut self) {
+        if self.0.out.status.get() == 0 {
+            self.0.out.status.set(499);
+        }
+        cycle::log(&self.0);
+    }
+}
+
+/// Makes the request; the status is for one that is refused.
+fn incoming<B>(
+    local: &Local,
+    connection: &Connection,
+    parts: &http::request::Parts,
+    body: B,
+) -> (Incoming, Choice, Option<u16>)
+where
+    B: HttpBody + 'static,
+    B::Data: Buf,
+{
+    let mut refused = None;
+    let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let named = authority.or_else(|| parts.headers.get(http::header::HOST).map(|value| value.as_bytes()));
+    let mut host = Vec::new();
+    if named.is_some_and(|named| host::append_valid(named, &mut host).is_none()) {
+        host.clear();
+        refused = Some(400);
+    }
+    let servers =
+        local.cycle.listens[connection.listen.get()].virtual_servers(connection.local.map(|local| local.ip()));
+    let choice = servers.choose(&host);
+    let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let slashes = if local.cycle.server(choice.server).merge_slashes { Slashes::Merge } else { Slashes::Keep };
+    let mut path = Vec::new();
+    let args = match uri::normalise(target.as_bytes(), slashes, &mut path) {
+        Ok(found) => found.args.map(|range| target.as_bytes()[range].to_vec()).unwrap_or_default(),
+        Err(_) => {
+            refused = Some(400);
+            Vec::new()
+        }
+    };
+    let incoming = Incoming {
+        head: head(parts, target),
+        headers: headers(&parts.headers, authority),
+        host: host.into(),
+        uri: path,
+        args,
+        server: choice.server,
+        body: request_body(body),
+        client: None,
+        keep_alive: true,
+        start: Instant::now(),
+        start_time: SystemTime::now(),
+    };
+    (incoming, choice, refused)
+}
+
+fn head(parts: &http::request::Parts, target: &str) -> Head {
+    let (version, protocol) = match parts.version {
+        http::Version::HTTP_2 => (Version::HTTP_2, "HTTP/2.0"),
+        http::Version::HTTP_3 => (Version::HTTP_3, "HTTP/3.0"),
+        http::Version::HTTP_10 => (Version::HTTP_10, "HTTP/1.0"),
+        _ => (Version::HTTP_11, "HTTP/1.1"),
+    };
+    let name = parts.method.as_str();
+    let line = Bytes::from(format!("{name} {target} {protocol}"));
+    let at_target = name.len() + 1;
+    Head {
+        method_name: line.slice(..name.len()),
+        method: Method::of(name.as_bytes()),
+        target: line.slice(at_target..at_target + target.len()),
+        protocol: Bytes::from_static(protocol.as_bytes()),
+        version,
+        valid_target: true,
+        length: line.len() as u64,
+        line,
+    }
+}
+
+/// The fields, `Host` first; the crumbs of a cookie are put together again (RFC 9113, 8.2.3).
+fn headers(map: &http::HeaderMap, authority: Option<&[u8]>) -> Headers {
+    let mut headers = Headers::new();
+    if let Some(authority) = authority {
+        headers.push_id(HeaderId::Host, authority);
+    }
+    let crumbs: Vec<_> = map.get_all(http::header::COOKIE).iter().map(http::HeaderValue::as_bytes).collect();
+    for (name, value) in map {
+        if name == http::header::COOKIE || (name == http::header::HOST && authority.is_some()) {
+            continue;
+        }
+        headers.push(name.as_str().as_bytes(), value.as_bytes());
+    }
+    if !crumbs.is_empty() {
+        headers.push(b"cookie", &crumbs.join(&b"; "[..]));
+    }
+    headers
+}
+
+fn request_body<B>(body: B) -> RequestBody
+where
+    B: HttpBody + 'static,
+    B::Data: Buf,
+{
+    if body.is_end_stream() {
+        return RequestBody::none();
+    }
+    let length = body.size_hint().exact();
+    RequestBody::new(Rc::new(Source(RefCell::new(Box::pin(body)))), length)
+}
+
+/// A body of the `http` crate's kind, as ours.
+struct Source<B>(RefCell<Pin<Box<B>>>);
+
+impl<B> BodySource for Source<B>
+where
+    B: HttpBody,
+    B::Data: Buf,
+{
+    fn set_timeout(&self, _timeout: Duration) {}
+
+    fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        loop {
+            let frame = match ready!(self.0.borrow_mut().as_mut().poll_frame(cx)) {
+                None => return Poll::Ready(Ok(None)),
+                Some(Err(_)) => return Poll::Ready(Err(BodyError::Closed)),
+                Some(Ok(frame)) => frame,
+            };
+            if let Ok(mut data) = frame.into_data()
+                && data.has_remaining()
+            {
+                return Poll::Ready(Ok(Some(data.copy_to_bytes(data.remaining()))));
+            }
+        }
+    }
+}
+
+/// Makes the response, its fields in the order that nginx's HTTP/2 writes them.
+fn respond(logged: Logged, mut response: Response, dates: &RefCell<DateCache>) -> http::Response<ResponseBody> {
+    let r = logged.0.clone();
+    let has_body = r.method.get() != Method::Head && !response.header_only && !matches!(response.status, 204 | 304);
+    if response.status == 204 {
+        response.content_type = None;
+        response.clear_content_length();
+    }
+    let mut answer = http::Response::new(());
+    *answer.status_mut() =
+        http::StatusCode::from_u16(response.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    super::head::settle_location(&r, &mut response);
+    super::head::each_field(&r, &response, &mut dates.borrow_mut(), &mut |name, value| {
+        let name = http::HeaderName::from_bytes(name);
+        let value = http::HeaderValue::from_bytes(value);
+        // A field that cannot be said in HTTP/2 is left out, as one with a line break must be.
+        if let (Ok(name), Ok(value)) = (name, value) {
+            answer.headers_mut().append(name, value);
+        }
+    });
+    let body = if has_body { std::mem::take(&mut response.body) } else { Body::Empty };
+    *r.out.head.borrow_mut() = Some(SentHead {
+        content_type: response.content_type,
+        content_length: response.content_length,
+        last_modified: response.last_modified,
+        chunked: false,
+        headers: response.headers,
+        trailers: Headers::new(),
+    });
+    r.out.head_sent.set(true);
+    let sent = if matches!(body, Body::Empty) { Stage::Done } else { Stage::Data };
+    r.out.complete.set(sent == Stage::Done);
+    answer.map(|()| ResponseBody { logged, body, file: None, stage: sent })
+}
+
+/// A response's body as the `http` crate's world pulls it.
+pub(super) struct ResponseBody {
+    logged: Logged,
+    body: Body,
+    /// What is left of a file's piece.
+    file: Option<FileRange>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    Data,
+    Trailers,
+    Done,
+}
+
+impl ResponseBody {
+    fn count(&self, length: usize) {
+        let out = &self.logged.0.out;
+        out.bytes.set(out.bytes.get() + length as u64);
+    }
+
+    fn file_piece(&mut self) -> Option<Result<Bytes, BodyCut>> {
+        let range = self.file.as_mut().filter(|range| !range.is_empty())?;
+        let mut buffer = vec![0; usize::try_from(range.len().min(PIECE)).unwrap_or(usize::MAX)];
+        match rustix::io::pread(&*range.file, &mut buffer, range.start) {
+            Ok(read) if read > 0 => {
+                range.start += read as u64;
+                buffer.truncate(read);
+                Some(Ok(buffer.into()))
+            }
+            _ => Some(Err(BodyCut)),
+        }
+    }
+}
+
+impl HttpBody for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyCut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyCut>>> {
+        while self.stage == Stage::Data {
+            if let Some(piece) = self.file_piece() {
+                return Poll::Ready(Some(piece.map(|bytes| {
+                    self.count(bytes.len());
+                    Frame::data(bytes)
+                })));
+            }
+            match ready!(self.body.poll_next(cx)) {
+                Some(Err(cut)) => return Poll::Ready(Some(Err(cut))),
+                Some(Ok(Chunk::Bytes(bytes))) => {
+                    self.count(bytes.len());
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+                Some(Ok(Chunk::File(range))) => self.file = Some(range),
+                Some(Ok(Chunk::Flush)) => {}
+                None => self.stage = Stage::Trailers,
+            }
+        }
+        if self.stage == Stage::Trailers {
+            self.stage = Stage::Done;
+            self.logged.0.out.complete.set(true);
+            if let Some(trailers) = self.body.trailers().filter(|trailers| !trailers.is_empty()) {
+                return Poll::Ready(Some(Ok(Frame::trailers(trailer_map(&trailers)))));
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stage == Stage::Done
+    }
+}
+
+fn trailer_map(trailers: &Headers) -> http::HeaderMap {
+    let parsed = trailers.iter().filter_map(|(_, name, value)| {
+        Some((http::HeaderName::from_bytes(name).ok()?, http::HeaderValue::from_bytes(value).ok()?))
+    });
+    parsed.collect()
+}

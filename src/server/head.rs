@@ -1,0 +1,102 @@
+//! What nginx settles when a response's head is written, whatever the protocol: redirects, and the order of fields.
+
+use crate::http::date::DateCache;
+use crate::http::{HeaderId, Request, Response, date};
+
+/// A redirect of our own to a path becomes absolute: scheme, host, and the port where it is not the usual one.
+pub(super) fn settle_location(r: &Request, response: &mut Response) {
+    let path = response.headers.get(HeaderId::Location).filter(|path| response.redirect && path.starts_with(b"/"));
+    let Some(path) = path else {
+        response.redirect = false;
+        return;
+    };
+    if r.location().core.absolute_redirect {
+        let absolute = absolute(r, path);
+        response.headers.set(HeaderId::Location, &absolute);
+    }
+}
+
+fn absolute(r: &Request, path: &[u8]) -> Vec<u8> {
+    let core = &r.location().core;
+    let secure = r.connection.secure;
+    let mut out: Vec<u8> = if secure { b"https://".to_vec() } else { b"http://".to_vec() };
+    let host = r.host.borrow();
+    if core.server_name_in_redirect {
+        out.extend_from_slice(&r.server().name);
+    } else if host.is_empty() {
+        match r.connection.local {
+            Some(local) => out.extend_from_slice(local.ip().to_string().as_bytes()),
+            None => out.extend_from_slice(b"unix:"),
+        }
+    } else {
+        out.extend_from_slice(&host);
+    }
+    let usual = if secure { 443 } else { 80 };
+    let port = r.connection.local.map(|local| local.port());
+    if let Some(port) = port.filter(|port| core.port_in_redirect && *port != usual) {
+        out.push(b':');
+        out.extend_from_slice(itoa::Buffer::new().format(port).as_bytes());
+    }
+    out.extend_from_slice(path);
+    out
+}
+
+/// Calls back for each field of the head but those that frame HTTP/1's messages, in nginx's order.
+pub(super) fn each_field(
+    r: &Request,
+    response: &Response,
+    dates: &mut DateCache,
+    field: &mut impl FnMut(&[u8], &[u8]),
+) {
+    first_fields(r, response, dates, field);
+    last_fields(response, field);
+}
+
+/// The fields that stand before `Transfer-Encoding` and `Connection`.
+pub(super) fn first_fields(
+    r: &Request,
+    response: &Response,
+    dates: &mut DateCache,
+    field: &mut impl FnMut(&[u8], &[u8]),
+) {
+    let headers = &response.headers;
+    if !headers.has(HeaderId::Server) {
+        field(b"Server", r.location().core.server_tokens.name().as_bytes());
+    }
+    if !headers.has(HeaderId::Date) {
+        field(b"Date", dates.at(unix_now()));
+    }
+    if let Some(content_type) = &response.content_type {
+        match &response.charset {
+            Some(charset) => field(b"Content-Type", &[content_type, &b"; charset="[..], charset].concat()),
+            None => field(b"Content-Type", content_type),
+        }
+    }
+    if let Some(length) = response.content_length.filter(|_| !headers.has(HeaderId::ContentLength)) {
+        field(b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
+    }
+    if let Some(time) = response.last_modified.filter(|_| !headers.has(HeaderId::LastModified)) {
+        field(b"Last-Modified", &date::format_http(time));
+    }
+    if response.redirect
+        && let Some(location) = headers.get(HeaderId::Location)
+    {
+        field(b"Location", location);
+    }
+}
+
+/// The fields that stand behind `Connection`.
+pub(super) fn last_fields(response: &Response, field: &mut impl FnMut(&[u8], &[u8])) {
+    if response.gzip_vary {
+        field(b"Vary", b"Accept-Encoding");
+    }
+    for (id, name, value) in response.headers.iter() {
+        if !(response.redirect && id == HeaderId::Location) {
+            field(name, value);
+        }
+    }
+}
+
+fn unix_now() -> i64 {
+    rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse).tv_sec
+}
