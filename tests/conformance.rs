@@ -18,7 +18,7 @@ use support::run::{self, Outcome};
 const ORACLE: &str = "nginx version: nginx/1.28.3\n";
 
 /// A case that takes longer should be made quicker, or holds up all others.
-const SLOW: Duration = Duration::from_secs(2);
+const SLOW: Duration = Duration::from_secs(3);
 
 struct Case {
     /// `http_core/location-exact`

@@ -1,7 +1,7 @@
 //! Backends of a case on raw sockets: they echo what the proxy really sent, or play a script, and remember what they received.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::Shutdown;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -24,10 +24,10 @@ pub enum Manner {
 }
 
 pub struct Backend {
-    at: String,
-    stop: Arc<AtomicBool>,
+    listener: Arc<Socket>,
     thread: Option<JoinHandle<()>>,
     transcripts: Arc<Mutex<Vec<String>>>,
+    /// Fills the queue of [`Manner::Full`].
     _filler: Option<Wire>,
 }
 
@@ -35,20 +35,15 @@ impl Backend {
     /// Listens on `at` (`127.0.0.1:8081`, `unix:/path`).
     pub fn start(at: &str, manner: Manner) -> io::Result<Backend> {
         let full = manner == Manner::Full;
-        let listener = listen(at, if full { 0 } else { 128 })?;
-        let mut backend = Backend {
-            at: at.to_owned(),
-            stop: Arc::default(),
-            thread: None,
-            transcripts: Arc::default(),
-            _filler: if full { Some(Wire::connect(at)?) } else { None },
-        };
-        let (stop, transcripts) = (backend.stop.clone(), backend.transcripts.clone());
-        backend.thread = Some(std::thread::spawn(move || match manner {
-            Manner::Full => wait_for(&stop),
-            manner => serve(&listener, &manner, &stop, &transcripts),
-        }));
-        Ok(backend)
+        let listener = Arc::new(listen(at, if full { 0 } else { 128 })?);
+        let transcripts = Arc::default();
+        if full {
+            let _filler = Some(Wire::connect(at)?);
+            return Ok(Backend { listener, thread: None, transcripts, _filler });
+        }
+        let (socket, notes) = (listener.clone(), transcripts.clone());
+        let thread = Some(std::thread::spawn(move || serve(&socket, &manner, &notes)));
+        Ok(Backend { listener, thread, transcripts, _filler: None })
     }
 
     /// Whether one of its connections has received `text` so far.
@@ -58,13 +53,10 @@ impl Backend {
 
     /// Ends it, and gives a text for each connection that it had.
     pub fn finish(mut self) -> Vec<String> {
-        self.stop.store(true, Ordering::Release);
+        // Wakes the thread out of `accept`.
+        let _ = self.listener.shutdown(Shutdown::Both);
         if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            let wake = Wire::connect(&self.at);
-            drop(self._filler.take());
             thread.join().expect("a backend does not panic");
-            drop(wake);
         }
         std::mem::take(&mut self.transcripts.lock().expect("no backend panicked"))
     }
@@ -83,18 +75,9 @@ fn listen(at: &str, backlog: i32) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn wait_for(stop: &AtomicBool) {
-    while !stop.load(Ordering::Acquire) {
-        std::thread::park();
-    }
-}
-
-fn serve(listener: &Socket, manner: &Manner, stop: &AtomicBool, transcripts: &Arc<Mutex<Vec<String>>>) {
+fn serve(listener: &Socket, manner: &Manner, transcripts: &Arc<Mutex<Vec<String>>>) {
     let mut connections = Vec::new();
     while let Ok((socket, _)) = listener.accept() {
-        if stop.load(Ordering::Acquire) {
-            break;
-        }
         let Ok(wire) = Wire::new(socket) else {
             continue;
         };

@@ -64,8 +64,15 @@ pub struct Exchange {
     /// `None`: 127.0.0.1:8080.
     pub at: Option<String>,
     pub steps: Vec<Step>,
-    /// Repeated, each time on a new connection, until the transcript holds this.
-    pub until: Option<String>,
+    /// Repeated, each time on a new connection.
+    pub until: Option<Until>,
+}
+
+/// A text that has to come in the transcript, or in a file.
+#[derive(Clone, Debug)]
+pub struct Until {
+    pub file: Option<String>,
+    pub text: String,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -225,8 +232,8 @@ fn via(rest: &str) -> (&str, Option<String>) {
 
 /// `METHOD TARGET [HTTP/1.0] [via ADDRESS] [until "text"]`: a whole exchange with the usual headers filled in.
 fn request(title: &str, method: &str, rest: &str, lines: &[&str]) -> Result<Section, String> {
-    let (rest, until) = match rest.split_once(" until \"") {
-        Some((rest, text)) => (rest, Some(text.trim_end_matches('"').to_owned())),
+    let (rest, until) = match rest.split_once(" until ") {
+        Some((rest, what)) => (rest, Some(until(what)?)),
         None => (rest, None),
     };
     let (line, at) = via(rest);
@@ -235,6 +242,14 @@ fn request(title: &str, method: &str, rest: &str, lines: &[&str]) -> Result<Sect
     bytes.extend(headers_and_body(lines, version)?);
     let steps = vec![Step::Send(bytes), Step::Close];
     Ok(Section::Exchange(Exchange { title: title.to_owned(), name: None, at, steps, until }))
+}
+
+/// `"text"` or `FILE "text"`
+fn until(what: &str) -> Result<Until, String> {
+    let (file, text) = what.split_once('"').ok_or("a text in quotes is needed")?;
+    let text = text.strip_suffix('"').ok_or("the text has no end")?.to_owned();
+    let file = Some(file.trim().to_owned()).filter(|file| !file.is_empty());
+    Ok(Until { file, text })
 }
 
 fn headers_and_body(lines: &[&str], version: &str) -> Result<Vec<u8>, String> {

@@ -12,6 +12,7 @@ static RULES: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         rule(r"PID#TID: \*\d+ ", "PID#TID: *N "),
         rule(r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}", "TIME_LOCAL"),
         rule(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d", "TIME_ISO8601"),
+        rule(r"(?<!\d)0{8}\d{12}(?!\d)", "BOUNDARY"),
         rule(r"(?<![\w.])1[789]\d{8}\.\d{3}(?![\w.])", "MSEC"),
         rule(r"(?<![\w.])\d+\.\d{3}(?![\w.])", "N.NNN"),
     ]

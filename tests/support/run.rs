@@ -144,8 +144,15 @@ impl Run<'_> {
         self.out.push_str(&format!("=== {}\n", exchange.title));
         let text = match &exchange.until {
             None => self.play(exchange),
-            Some(wanted) => poll(|| Some(self.play(exchange)).filter(|t| t.contains(wanted)))
-                .unwrap_or_else(|| format!("~ \"{wanted}\" never came\n")),
+            Some(until) => poll(|| {
+                let text = self.play(exchange);
+                let come = match &until.file {
+                    None => text.contains(&until.text),
+                    Some(file) => self.file_has(file, &until.text),
+                };
+                come.then_some(text)
+            })
+            .unwrap_or_else(|| format!("~ \"{}\" never came\n", until.text)),
         };
         self.out.push_str(&text);
     }
@@ -194,11 +201,13 @@ impl Run<'_> {
     }
 
     fn wait(&mut self, path: &str, text: &str) {
-        let file = self.place.join(path);
-        let holds = || fs::read(&file).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(text));
-        if poll(|| holds().then_some(())).is_none() {
+        if poll(|| self.file_has(path, text).then_some(())).is_none() {
             self.out.push_str(&format!("=== wait {path}\n~ \"{text}\" never came\n"));
         }
+    }
+
+    fn file_has(&self, path: &str, text: &str) -> bool {
+        fs::read(self.place.join(path)).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(text))
     }
 
     fn reached(&mut self, at: &str, text: &str) {

@@ -38,7 +38,7 @@ impl Server {
     /// What it printed and its exit code, if it ended instead.
     pub fn start(binary: &Path, place: &Place, conf: &str, options: &Options) -> Result<Server, String> {
         let globals = globals(conf, &options.globals);
-        let daemon = globals.contains("daemon on;");
+        let daemon = [conf, &globals].iter().any(|text| text.contains("daemon on;"));
         let mut server = Server {
             child: spawn(binary, place, &globals, options).map_err(|e| e.to_string())?,
             pid_file: place.join(pid_path(conf)),
