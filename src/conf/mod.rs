@@ -8,6 +8,7 @@ mod module;
 mod names;
 mod resources;
 mod script;
+mod temp_path;
 
 pub use args::Args;
 pub use builder::{Installed, LocationBuilder};
@@ -15,3 +16,4 @@ pub use ctx::{Ctx, LocationName, NodeId, NodeKind, Settled};
 pub use inherit::Inherit;
 pub use module::{AnyModule, Command, Module, SetResult, assign, erase};
 pub use resources::Resources;
+pub use temp_path::temp_path;

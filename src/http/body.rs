@@ -184,6 +184,11 @@ pub trait BodySource {
 
     /// The next bytes, `None` at the end of the body.
     fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>>;
+
+    /// In a chunked body, how many bytes of the chunk are still to come behind those that were read.
+    fn chunk_left(&self) -> u64 {
+        0
+    }
 }
 
 /// Why a request's body could not be read.

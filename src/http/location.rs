@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Filter, LogHandler, MatchLimit, Phase, PhaseHandler, Regex, Request, Script, ServerTokens};
+use super::{
+    Filter, Lifetime, LogHandler, MatchLimit, Phase, PhaseHandler, Regex, Request, Script, ServerTokens, TempPath,
+};
 use crate::log::ErrorLog;
 
 /// A location's number in [`super::Cycle::locations`]. Server blocks and `if` blocks have one too.
@@ -156,6 +158,28 @@ pub enum LingeringClose {
     Always,
 }
 
+/// `client_body_in_file_only`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyInFile {
+    /// `off`: only what does not fit the buffer.
+    Off,
+    /// `on`: always, and the file stays.
+    Kept,
+    /// `clean`: always, and the file goes with the request.
+    Clean,
+}
+
+impl BodyInFile {
+    /// How long the file of a body stays.
+    pub fn lifetime(self) -> Lifetime {
+        match self {
+            BodyInFile::Off => Lifetime::Nameless,
+            BodyInFile::Kept => Lifetime::Kept,
+            BodyInFile::Clean => Lifetime::WhileUsed,
+        }
+    }
+}
+
 /// `if_modified_since`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IfModifiedSince {
@@ -192,7 +216,9 @@ pub struct CoreConf {
     /// `client_body_timeout`
     pub client_body_timeout: Duration,
     /// `client_body_temp_path`
-    pub client_body_temp_path: Arc<std::path::Path>,
+    pub client_body_temp_path: Arc<TempPath>,
+    /// `client_body_in_file_only`
+    pub client_body_in_file_only: BodyInFile,
     /// `keepalive_timeout`, first value; zero closes after each response.
     pub keepalive_timeout: Duration,
     /// `keepalive_timeout`, second value: seconds in the `Keep-Alive` header; 0 sends none.

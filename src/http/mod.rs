@@ -26,6 +26,9 @@ mod request;
 mod request_body;
 mod response;
 mod script;
+mod stored_body;
+mod temp_file;
+mod tunnel;
 mod types;
 mod variable;
 
@@ -41,17 +44,22 @@ pub use head::Head;
 pub(crate) use header_id::HeaderId;
 pub(crate) use headers::Headers;
 pub use location::{
-    CoreConf, ErrorAnswer, ErrorPage, Extensions, Found, IfModifiedSince, LimitExcept, LingeringClose, Location,
+    BodyInFile, CoreConf, ErrorAnswer, ErrorPage, Extensions, Found, IfModifiedSince, LimitExcept, LingeringClose, Location,
     LocationId, LocationKind, LocationTree, LocationTreeParts, Root, Types,
 };
 pub(crate) use method::Method;
 pub use phase::{Filter, FilterSlot, Flow, FlowFuture, LogHandler, Phase, PhaseHandler};
 pub use regex::{Captures, MatchLimit, Regex};
-pub use request::{Engine, Incoming, Local, Outgoing, Request, SentHead, Subrequest, SubrequestFuture, ThreadState};
-pub use request_body::{RequestBody, StoredBody, TempFile};
+pub use request::{
+    Engine, Incoming, Local, Outgoing, Request, SentHead, Subrequest, SubrequestFuture, ThreadState, UpstreamInfo,
+};
+pub use request_body::RequestBody;
 pub use response::Response;
 pub use script::{Part, Script, is_true};
 pub(crate) use status::ServerTokens;
+pub use stored_body::StoredBody;
+pub use temp_file::{Lifetime, TempFile, TempFileError, TempPath};
+pub use tunnel::{ClientIo, Tunnel, TunnelFuture};
 pub use types::MediaTypes;
 pub use variable::{BuiltinGet, Compute, GetFn, GetPrefixFn, Getter, VarIndex, VarSlots, Variable, VariableDef};
 pub(crate) use version::Version;

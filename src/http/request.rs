@@ -155,8 +155,14 @@ pub struct Outgoing {
     pub limit_rate: Cell<Option<u64>>,
     /// The response's head, for `$sent_http_…`.
     pub head: RefCell<Option<SentHead>>,
-    /// The upstream in use, for the error log.
-    pub upstream: RefCell<Option<Bytes>>,
+    /// The upstream that was asked last; it outlives internal redirects.
+    pub upstream: RefCell<Option<Rc<dyn UpstreamInfo>>>,
+}
+
+/// What a request keeps of the upstream it was sent to. Modules find their own type behind it.
+pub trait UpstreamInfo: Any {
+    /// Adds `, upstream: "http://127.0.0.1:8080/path"` to a line of the error log, where a peer was chosen.
+    fn add_log_context(&self, line: &mut Line);
 }
 
 /// The fields of a response's head that `$sent_http_…` and logs ask for.
@@ -496,7 +502,7 @@ impl Request {
             line.put(", subrequest: \"").bytes(&self.uri.borrow()).put('"');
         }
         if let Some(upstream) = &*self.out.upstream.borrow() {
-            line.put(", upstream: \"").bytes(upstream).put('"');
+            upstream.add_log_context(line);
         }
         for (label, id) in [(", host: \"", HeaderId::Host), (", referrer: \"", HeaderId::Referer)] {
             if let Some(value) = self.header(id) {

@@ -1,13 +1,14 @@
-//! The body of a request: read when somebody wants it, kept in memory or in a file.
+//! The body of a request: read when somebody wants it, as it comes or whole.
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{BodyError, BodySource, Request};
+use super::stored_body::Storing;
+use super::{BodyError, BodySource, HeaderId, Request, StoredBody};
 use crate::log::Level;
 
 /// A request's body.
@@ -20,38 +21,6 @@ struct Inner {
     finished: Cell<bool>,
     received: Cell<u64>,
     stored: RefCell<Option<Rc<StoredBody>>>,
-}
-
-/// A body that was read whole.
-#[derive(Debug, Default)]
-pub struct StoredBody {
-    /// What stayed in memory, the last bytes of the body where there is a file.
-    pub memory: Vec<Bytes>,
-    /// What did not fit.
-    pub file: Option<TempFile>,
-    /// Its length in bytes.
-    pub length: u64,
-}
-
-/// A temporary file, removed when nobody needs it.
-#[derive(Debug)]
-pub struct TempFile {
-    /// The open file, positioned nowhere in particular.
-    pub file: Rc<OwnedFd>,
-    /// Its path.
-    pub path: std::path::PathBuf,
-    /// Bytes in it.
-    pub length: u64,
-    /// Whether it is left behind.
-    pub keep: bool,
-}
-
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        if !self.keep {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
 }
 
 impl RequestBody {
@@ -92,7 +61,7 @@ impl RequestBody {
 
     /// Its length in bytes, where the client said it or all was read.
     pub fn length(&self) -> Option<u64> {
-        self.0.length.or_else(|| self.stored().map(|stored| stored.length))
+        self.0.length.or_else(|| self.stored().map(|stored| stored.length()))
     }
 
     /// Whether nothing of it is left to read.
@@ -114,21 +83,44 @@ impl RequestBody {
     ///
     /// # Errors
     /// What went wrong with the client or its framing; a body longer than `client_max_body_size`.
-    pub async fn next(&self, r: &Request) -> Result<Option<Bytes>, BodyError> {
-        let Some(source) = self.0.source.as_ref().filter(|_| !self.is_finished()) else { return Ok(None) };
-        source.set_timeout(r.location().core.client_body_timeout);
-        let Some(bytes) = std::future::poll_fn(|cx| source.poll_read(cx)).await? else {
-            self.0.finished.set(true);
-            return Ok(None);
+    pub fn poll_next(&self, r: &Request, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        let core = &r.location().core;
+        let Some(bytes) = ready!(self.poll_unlimited(core.client_body_timeout, cx))? else {
+            return Poll::Ready(Ok(None));
         };
-        let received = self.received() + bytes.len() as u64;
-        self.0.received.set(received);
-        let limit = r.location().core.client_max_body_size;
-        if limit != 0 && received > limit {
-            r.log(Level::Error, format_args!("client intended to send too large chunked body: {received} bytes"));
-            return Err(BodyError::TooLarge);
+        let before = self.received() - bytes.len() as u64;
+        // The rest of the chunk is on its way, and counts already.
+        let coming = bytes.len() as u64 + self.0.source.as_ref().map_or(0, |source| source.chunk_left());
+        let limit = core.client_max_body_size;
+        if limit != 0 && self.0.length.is_none() && limit.saturating_sub(before) < coming {
+            r.log(Level::Error, format_args!("client intended to send too large chunked body: {before}+{coming} bytes"));
+            return Poll::Ready(Err(BodyError::TooLarge));
         }
-        Ok(Some(bytes))
+        Poll::Ready(Ok(Some(bytes)))
+    }
+
+    fn poll_unlimited(&self, timeout: Duration, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        let Some(source) = self.0.source.as_ref().filter(|_| !self.is_finished()) else {
+            return Poll::Ready(Ok(None));
+        };
+        source.set_timeout(timeout);
+        let bytes = ready!(source.poll_read(cx))?;
+        match &bytes {
+            Some(bytes) => self.0.received.set(self.received() + bytes.len() as u64),
+            None => self.0.finished.set(true),
+        }
+        if self.0.length == Some(self.received()) {
+            self.0.finished.set(true);
+        }
+        Poll::Ready(Ok(bytes))
+    }
+
+    /// [`Self::poll_next`] as a future.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn next(&self, r: &Request) -> Result<Option<Bytes>, BodyError> {
+        std::future::poll_fn(|cx| self.poll_next(r, cx)).await
     }
 
     /// The next bytes, whatever `client_max_body_size` says: to be dropped.
@@ -136,13 +128,7 @@ impl RequestBody {
     /// # Errors
     /// What went wrong with the client or its framing.
     pub async fn next_unlimited(&self, timeout: Duration) -> Result<Option<Bytes>, BodyError> {
-        let Some(source) = self.0.source.as_ref().filter(|_| !self.is_finished()) else { return Ok(None) };
-        source.set_timeout(timeout);
-        let bytes = std::future::poll_fn(|cx| source.poll_read(cx)).await?;
-        if bytes.is_none() {
-            self.0.finished.set(true);
-        }
-        Ok(bytes)
+        std::future::poll_fn(|cx| self.poll_unlimited(timeout, cx)).await
     }
 
     /// Reads the whole body; what does not fit `client_body_buffer_size` goes to a temporary file.
@@ -153,12 +139,12 @@ impl RequestBody {
         if let Some(stored) = self.stored() {
             return Ok(stored);
         }
-        let mut stored = StoredBody::default();
+        let mut storing = Storing::new(self.0.length);
         while let Some(bytes) = self.next(r).await? {
-            stored.length += bytes.len() as u64;
-            stored.memory.push(bytes);
+            storing.push(r, bytes)?;
         }
-        let stored = Rc::new(stored);
+        let announced = self.exists() || r.headers.borrow().has(HeaderId::ContentLength);
+        let stored = Rc::new(storing.finish(r, announced)?);
         *self.0.stored.borrow_mut() = Some(stored.clone());
         Ok(stored)
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Body, HeaderId, Headers, date};
+use super::{Body, HeaderId, Headers, Tunnel, date};
 
 /// A response on its way through the filters. Fields that nginx keeps apart from the list of headers
 /// stand apart here too, because it writes them first and filters change them.
@@ -38,6 +38,10 @@ pub struct Response {
     pub redirect: bool,
     /// `Connection: Upgrade` goes to the client (101).
     pub upgrade: bool,
+    /// What takes the connection over once the head has been sent; the body is empty then.
+    pub tunnel: Option<Tunnel>,
+    /// The body alone is sent, and the connection closed: an upstream answered without a head, as HTTP/0.9 does.
+    pub bare: bool,
 }
 
 impl Response {

@@ -16,8 +16,8 @@ use bytes::Bytes;
 pub use resolved::resolve;
 pub use servers::{build_listens, build_server, limit_except, location_tree, passes_requests_on, servers};
 
-use crate::conf::{Command, Inherit, LocationBuilder, Module, NodeId, assign};
-use crate::http::{ErrorPage, IfModifiedSince, LingeringClose, Root, Script, ServerTokens, Types};
+use crate::conf::{Command, Inherit, LocationBuilder, Module, NodeId, assign, temp_path};
+use crate::http::{BodyInFile, ErrorPage, IfModifiedSince, LingeringClose, Root, Script, ServerTokens, TempPath, Types};
 
 /// `ngx_http_core_module`.
 pub struct HttpCore;
@@ -46,7 +46,8 @@ pub struct Conf {
     client_max_body_size: Option<u64>,
     client_body_buffer_size: Option<usize>,
     client_body_timeout: Option<Duration>,
-    client_body_temp_path: Option<Bytes>,
+    client_body_temp_path: Option<TempPath>,
+    client_body_in_file_only: Option<BodyInFile>,
     keepalive_timeout: Option<Duration>,
     keepalive_header: Option<u64>,
     keepalive_requests: Option<u64>,
@@ -83,6 +84,9 @@ const SERVER_TOKENS: &[(&str, ServerTokens)] =
 
 const LINGERING_CLOSE: &[(&str, LingeringClose)] =
     &[("off", LingeringClose::Off), ("on", LingeringClose::On), ("always", LingeringClose::Always)];
+
+const BODY_IN_FILE: &[(&str, BodyInFile)] =
+    &[("off", BodyInFile::Off), ("on", BodyInFile::Kept), ("clean", BodyInFile::Clean)];
 
 const IF_MODIFIED_SINCE: &[(&str, IfModifiedSince)] =
     &[("off", IfModifiedSince::Off), ("exact", IfModifiedSince::Exact), ("before", IfModifiedSince::Before)];
@@ -122,7 +126,12 @@ impl Module for HttpCore {
         Command::offset("client_max_body_size", |c| &mut c.client_max_body_size),
         Command::size("client_body_buffer_size", |c| &mut c.client_body_buffer_size),
         Command::msec("client_body_timeout", |c| &mut c.client_body_timeout),
-        Command::text("client_body_temp_path", |c| &mut c.client_body_temp_path),
+        Command::custom("client_body_temp_path", |c, args, ctx| {
+            assign(&mut c.client_body_temp_path, args, || temp_path(args, ctx))
+        }),
+        Command::custom("client_body_in_file_only", |c, args, _| {
+            assign(&mut c.client_body_in_file_only, args, || args.one_of(1, BODY_IN_FILE))
+        }),
         Command::custom("keepalive_timeout", |c, args, _| {
             assign(&mut c.keepalive_timeout, args, || args.msec(1))?;
             if args.len() > 2 {
@@ -186,6 +195,7 @@ impl Module for HttpCore {
         conf.client_body_buffer_size.inherit(&parent.client_body_buffer_size);
         conf.client_body_timeout.inherit(&parent.client_body_timeout);
         conf.client_body_temp_path.inherit(&parent.client_body_temp_path);
+        conf.client_body_in_file_only.inherit(&parent.client_body_in_file_only);
         conf.keepalive_timeout.inherit(&parent.keepalive_timeout);
         conf.keepalive_header.inherit(&parent.keepalive_header);
         conf.keepalive_requests.inherit(&parent.keepalive_requests);

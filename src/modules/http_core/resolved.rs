@@ -1,6 +1,5 @@
 //! The directives of a location with every default resolved.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,9 @@ use bytes::Bytes;
 
 use super::{Conf, types};
 use crate::conf::{Ctx, NodeId, NodeKind};
-use crate::http::{CoreConf, IfModifiedSince, LingeringClose, LocationKind, Root, Script, ServerTokens};
+use crate::http::{
+    BodyInFile, CoreConf, IfModifiedSince, LingeringClose, LocationKind, Root, Script, ServerTokens, TempPath,
+};
 use crate::log::ErrorLog;
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
@@ -28,7 +29,8 @@ pub fn resolve(ctx: &Ctx<'_>, node: NodeId, error_log: Arc<ErrorLog>) -> CoreCon
         client_max_body_size: conf.client_max_body_size.unwrap_or(1 << 20),
         client_body_buffer_size: conf.client_body_buffer_size.unwrap_or(2 * rustix::param::page_size()),
         client_body_timeout: conf.client_body_timeout.unwrap_or(MINUTE),
-        client_body_temp_path: body_temp_path(ctx, conf).into(),
+        client_body_temp_path: Arc::new(body_temp_path(ctx, conf)),
+        client_body_in_file_only: conf.client_body_in_file_only.unwrap_or(BodyInFile::Off),
         keepalive_timeout,
         keepalive_header: conf.keepalive_header.unwrap_or(0),
         keepalive_requests: conf.keepalive_requests.unwrap_or(1000),
@@ -65,12 +67,10 @@ fn default_root(ctx: &Ctx<'_>) -> Root {
     Root::Root(Script::constant(ctx.full_path("html").into_os_string().into_encoded_bytes()))
 }
 
-fn body_temp_path(ctx: &Ctx<'_>, conf: &Conf) -> PathBuf {
+fn body_temp_path(ctx: &Ctx<'_>, conf: &Conf) -> TempPath {
     let paths = ctx.paths();
-    match &conf.client_body_temp_path {
-        Some(path) => ctx.full_path(&*String::from_utf8_lossy(path)),
-        None => paths.of(paths.layout.client_body_temp),
-    }
+    let default = || TempPath { path: paths.of(paths.layout.client_body_temp), levels: [0; 3] };
+    conf.client_body_temp_path.clone().unwrap_or_else(default)
 }
 
 /// How much of the URI an `alias` replaces: the name of the location that it stands in.
