@@ -44,8 +44,8 @@ pub use head::Head;
 pub(crate) use header_id::HeaderId;
 pub(crate) use headers::Headers;
 pub use location::{
-    BodyInFile, CoreConf, ErrorAnswer, ErrorPage, Extensions, Found, IfModifiedSince, LimitExcept, LingeringClose, Location,
-    LocationId, LocationKind, LocationTree, LocationTreeParts, Root, Types,
+    BodyInFile, CoreConf, ErrorAnswer, ErrorPage, Extensions, Found, IfModifiedSince, LimitExcept, LingeringClose,
+    Location, LocationId, LocationKind, LocationTree, LocationTreeParts, Root, Types,
 };
 pub(crate) use method::Method;
 pub use phase::{Filter, FilterSlot, Flow, FlowFuture, LogHandler, Phase, PhaseHandler};

@@ -93,7 +93,10 @@ impl RequestBody {
         let coming = bytes.len() as u64 + self.0.source.as_ref().map_or(0, |source| source.chunk_left());
         let limit = core.client_max_body_size;
         if limit != 0 && self.0.length.is_none() && limit.saturating_sub(before) < coming {
-            r.log(Level::Error, format_args!("client intended to send too large chunked body: {before}+{coming} bytes"));
+            r.log(
+                Level::Error,
+                format_args!("client intended to send too large chunked body: {before}+{coming} bytes"),
+            );
             return Poll::Ready(Err(BodyError::TooLarge));
         }
         Poll::Ready(Ok(Some(bytes)))

@@ -17,7 +17,9 @@ pub use resolved::resolve;
 pub use servers::{build_listens, build_server, limit_except, location_tree, passes_requests_on, servers};
 
 use crate::conf::{Command, Inherit, LocationBuilder, Module, NodeId, assign, temp_path};
-use crate::http::{BodyInFile, ErrorPage, IfModifiedSince, LingeringClose, Root, Script, ServerTokens, TempPath, Types};
+use crate::http::{
+    BodyInFile, ErrorPage, IfModifiedSince, LingeringClose, Root, Script, ServerTokens, TempPath, Types,
+};
 
 /// `ngx_http_core_module`.
 pub struct HttpCore;

@@ -301,6 +301,7 @@ pub(super) struct BodyReader {
     timeout: Cell<Duration>,
     /// `100 Continue` is owed to the client.
     expects: Cell<bool>,
+    chunk_left: Cell<u64>,
 }
 
 enum Framing {
@@ -325,6 +326,7 @@ impl BodyReader {
             framing: RefCell::new(framing),
             timeout: Cell::default(),
             expects: Cell::new(head.expects_continue()),
+            chunk_left: Cell::default(),
         };
         RequestBody::new(Rc::new(reader), head.content_length)
     }
@@ -373,6 +375,10 @@ impl BodySource for BodyReader {
         self.timeout.set(timeout);
     }
 
+    fn chunk_left(&self) -> u64 {
+        self.chunk_left.get()
+    }
+
     fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
         if ready!(self.poll_continue(cx)).is_err() {
             return Poll::Ready(Err(BodyError::Closed));
@@ -391,7 +397,8 @@ impl BodySource for BodyReader {
             Framing::Chunked(decoder) => loop {
                 let bytes = ready!(self.poll_bytes(cx, PIECE))?;
                 match decoder.decode(&bytes).map_err(|_| BodyError::Malformed)? {
-                    Decoded::Data { range, .. } => {
+                    Decoded::Data { range, announced } => {
+                        self.chunk_left.set(announced - range.len() as u64);
                         self.io.give_back(bytes.slice(range.end..));
                         return Poll::Ready(Ok(Some(bytes.slice(range))));
                     }
