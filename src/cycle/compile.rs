@@ -38,6 +38,7 @@ pub fn compile(loaded: &Loaded, paths: &Paths, fallback: Arc<ErrorLog>, resource
         listens,
         servers,
         locations,
+        shows_heads: settled.variables.iter().any(|variable| variable.name.starts_with(b"sent_")),
         variables: settled.variables,
         variable_names: settled.variable_names,
         extensions: settled.extensions,

@@ -342,6 +342,9 @@ fn filter(r: &Rc<Request>, mut response: Response) -> Result<Response, u16> {
         r.out.status.set(response.status);
     }
     for filter in &r.cycle().location(r.location_id()).filters {
+        if r.cycle().shows_heads {
+            *r.out.head.borrow_mut() = Some(response.head().into());
+        }
         filter.filter(r, &mut response)?;
     }
     r.out.status.set(response.status);

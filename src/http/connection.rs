@@ -38,8 +38,26 @@ pub fn address_text(address: Option<SocketAddr>) -> Bytes {
     }
 }
 
+/// What the system knows of a TCP connection, for `$tcpinfo_…`. Times in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpInfo {
+    /// Round trip time.
+    pub rtt: u32,
+    /// How much it varies.
+    pub rttvar: u32,
+    /// Congestion window of the sender, in segments.
+    pub snd_cwnd: u32,
+    /// Window advertised to the client, in bytes.
+    pub rcv_space: u32,
+}
+
 /// The client at the other end of a request.
 pub trait Client {
+    /// What the system knows of the TCP connection, where it is one.
+    fn tcp_info(&self) -> Option<TcpInfo> {
+        None
+    }
+
     /// Ready when the client has closed its side and waits for nothing any more.
     fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()>;
 }

@@ -25,6 +25,8 @@ pub struct Cycle {
     pub variables: Vec<Variable>,
     /// Variables by name.
     pub variable_names: HashMap<Box<[u8]>, VarIndex>,
+    /// Whether some variable shows a response's head before it is sent (`$sent_http_…`).
+    pub shows_heads: bool,
     /// What modules keep for the whole configuration, by type.
     pub extensions: Extensions,
     /// `error_log` of the main block.

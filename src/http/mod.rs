@@ -16,10 +16,13 @@ pub(crate) mod version;
 
 mod body;
 mod connection;
+mod credentials;
 mod cycle;
+mod entry;
 mod file;
 mod head;
 mod location;
+mod path;
 mod phase;
 mod regex;
 mod request;
@@ -33,7 +36,9 @@ mod types;
 mod variable;
 
 pub use body::{Body, BodyCut, BodyError, BodySource, BodyStream, Chunk, FileRange};
-pub use connection::{Client, Connection, address_text};
+pub use connection::{Client, Connection, TcpInfo, address_text};
+pub use credentials::Credentials;
+pub(crate) use credentials::decode_base64;
 pub use cycle::{
     Choice, Cycle, EnvVar, KeepAlive, Listen, ListenAddress, ListenSpec, ProcessConf, Server, ServerId, User,
     VirtualServers,

@@ -13,8 +13,8 @@ use std::time::{Instant, SystemTime};
 use bytes::Bytes;
 
 use super::{
-    Captures, Client, Connection, Cycle, Escape, Head, HeaderId, Headers, Location, LocationId, Method, PhaseHandler,
-    RequestBody, Response, Root, Server, ServerId, VarSlots, escape::append_escaped,
+    Captures, Client, Connection, Cycle, Escape, Head, HeaderId, Headers, Location, LocationId, Method, RequestBody,
+    Response, Server, ServerId, TcpInfo, VarSlots, escape::append_escaped,
 };
 use crate::log::{Level, Line};
 
@@ -116,6 +116,8 @@ pub struct Request {
     pub out: Outgoing,
     /// The body.
     pub body: RequestBody,
+    /// Whether it was read along with the request before it.
+    pub pipelined: bool,
     /// The client, to ask whether it is still there.
     pub client: Option<Rc<dyn Client>>,
     /// The main request, where this is a subrequest.
@@ -127,8 +129,8 @@ pub struct Request {
     /// When it began, for clocks.
     pub start_time: SystemTime,
     server: Cell<ServerId>,
-    location: Cell<LocationId>,
-    content: Cell<Option<LocationId>>,
+    pub(super) location: Cell<LocationId>,
+    pub(super) content: Cell<Option<LocationId>>,
     variables: Rc<VarSlots>,
     captures: RefCell<Captures>,
     contexts: RefCell<Vec<(TypeId, Rc<dyn Any>)>>,
@@ -182,6 +184,22 @@ pub struct SentHead {
     pub trailers: Headers,
 }
 
+impl From<Response> for SentHead {
+    fn from(response: Response) -> Self {
+        let content_type = match (response.content_type, response.charset) {
+            (Some(name), Some(charset)) => Some([&name[..], b"; charset=", &charset].concat().into()),
+            (name, _) => name,
+        };
+        Self {
+            content_type,
+            content_length: response.content_length,
+            last_modified: response.last_modified,
+            headers: response.headers,
+            ..Self::default()
+        }
+    }
+}
+
 /// How many times a URI may change.
 const URI_CHANGES: u8 = 11;
 
@@ -210,6 +228,7 @@ impl Request {
             error_status: Cell::new(0),
             out,
             body: incoming.body,
+            pipelined: incoming.pipelined,
             client: incoming.client,
             main: None,
             sub: None,
@@ -247,6 +266,7 @@ impl Request {
             error_status: Cell::new(0),
             out: Outgoing::default(),
             body: if sub.with_body { self.body.share() } else { RequestBody::none() },
+            pipelined: main.pipelined,
             client: main.client.clone(),
             main: Some(main),
             sub: Some(sub),
@@ -292,47 +312,17 @@ impl Request {
         self.location.set(location);
     }
 
+    /// What the system knows of the TCP connection, where it is one.
+    pub fn tcp_info(&self) -> Option<TcpInfo> {
+        self.client.as_ref()?.tcp_info()
+    }
+
     /// Ends when the client has closed its side of the connection; never, where that cannot be known.
     pub async fn client_gone(&self) {
         match &self.client {
             Some(client) => std::future::poll_fn(|cx| client.poll_gone(cx)).await,
             None => std::future::pending().await,
         }
-    }
-
-    /// Moves to another location and settles what nginx settles there: `limit_except`, the handler that
-    /// answers all requests, and whether the connection may be kept. The handler of the location before
-    /// stays where this one (an `if` block) has none.
-    pub fn enter(&self, location: LocationId) {
-        let except = self.cycle().location(location).limit_except;
-        let entered = match except {
-            Some(limit) if limit.methods & self.method.get().bit() == 0 => limit.location,
-            _ => location,
-        };
-        self.location.set(entered);
-        if self.location().content.is_some() {
-            self.content.set(Some(entered));
-        }
-        if self.is_main() && self.connection_is_spent() {
-            self.out.keep_alive.set(false);
-        }
-    }
-
-    fn connection_is_spent(&self) -> bool {
-        let (core, connection) = (&self.location().core, &self.connection);
-        connection.requests.get() >= core.keepalive_requests
-            || core.keepalive_timeout.is_zero()
-            || connection.start.elapsed() > core.keepalive_time
-    }
-
-    /// The handler that answers all requests of the location, in place of the content phase.
-    pub fn content_handler(&self) -> Option<&dyn PhaseHandler> {
-        self.cycle().location(self.content.get()?).content.as_deref()
-    }
-
-    /// Leaves the answer to the content phase.
-    pub fn clear_content_handler(&self) {
-        self.content.set(None);
     }
 
     /// Whether it is the client's own request and not a subrequest.
@@ -377,18 +367,6 @@ impl Request {
         self.is_main() && memchr::memchr2(b'%', b'+', &self.head.target[..path_end]).is_some()
     }
 
-    /// The media type of a response that has none of its own: by the URI's extension, or `default_type`.
-    pub fn media_type(&self) -> Bytes {
-        let core = &self.location().core;
-        let by_extension = self.extension().and_then(|extension| match core.types.get(&*extension) {
-            None if extension.iter().any(u8::is_ascii_uppercase) => {
-                core.types.get(&extension.to_ascii_lowercase()[..]).cloned()
-            }
-            found => found.cloned(),
-        });
-        by_extension.unwrap_or_else(|| core.default_type.clone())
-    }
-
     /// A module's state for this request, made on first use.
     pub fn context<T: Default + 'static>(&self) -> Rc<T> {
         typed_entry(&self.contexts)
@@ -415,47 +393,6 @@ impl Request {
     pub fn set_uri(&self, uri: Vec<u8>) {
         *self.uri.borrow_mut() = uri;
         self.unchanged_uri.set(false);
-    }
-
-    /// The path's extension, as nginx finds it.
-    pub fn extension(&self) -> Option<Ref<'_, [u8]>> {
-        Ref::filter_map(self.uri.borrow(), |uri| super::uri::extension(uri)).ok()
-    }
-
-    /// The file that the URI stands for under `root` or `alias`; `None` (with an alert in the log) where the
-    /// location's `alias` cannot apply to a rewritten URI.
-    pub fn map_uri(&self) -> Option<Vec<u8>> {
-        let mut path = self.map_root()?;
-        let core = &self.location().core;
-        let uri = self.uri.borrow();
-        path.extend_from_slice(match core.root {
-            Root::Alias(_) if core.alias_prefix != usize::MAX => uri.get(core.alias_prefix..).unwrap_or_default(),
-            Root::Alias(_) if !self.add_uri_to_alias.get() => &[],
-            _ => &uri[..],
-        });
-        Some(path)
-    }
-
-    /// The part of [`Self::map_uri`] that `root` or `alias` give: what comes of the URI stands behind it.
-    pub fn map_root(&self) -> Option<Vec<u8>> {
-        let location = self.location();
-        let script = match &location.core.root {
-            Root::Alias(_) if !self.valid_location.get() => {
-                self.log_with(Level::Alert, |line| {
-                    line.put("\"alias\" cannot be used in location \"").bytes(&location.name);
-                    line.put("\" where URI was rewritten");
-                });
-                return None;
-            }
-            Root::Root(script) | Root::Alias(script) => script,
-        };
-        let mut path = Vec::with_capacity(128);
-        script.append(self, &mut path);
-        if !path.starts_with(b"/") {
-            let prefix = self.cycle().process.prefix.as_os_str().as_encoded_bytes();
-            path.splice(..0, prefix.iter().chain(b"/").copied());
-        }
-        Some(path)
     }
 
     /// Sets the `Location` of the redirect that is about to be finalized.
@@ -528,6 +465,8 @@ pub struct Incoming {
     pub server: ServerId,
     /// The body.
     pub body: RequestBody,
+    /// Whether it was read along with the request before it.
+    pub pipelined: bool,
     /// The client.
     pub client: Option<Rc<dyn Client>>,
     /// Whether the client wants the connection kept.

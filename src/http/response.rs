@@ -67,6 +67,19 @@ impl Response {
         self.last_modified.or_else(|| date::parse_http(self.headers.get(HeaderId::LastModified)?))
     }
 
+    /// The same head without the body.
+    pub fn head(&self) -> Self {
+        Self {
+            status: self.status,
+            content_type: self.content_type.clone(),
+            charset: self.charset.clone(),
+            content_length: self.content_length,
+            last_modified: self.last_modified,
+            headers: self.headers.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Forgets the length, as a filter that changes the body must.
     pub fn clear_content_length(&mut self) {
         self.content_length = None;

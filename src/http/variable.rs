@@ -1,10 +1,11 @@
 //! Variables: numbered at load time, evaluated on demand, kept where nginx keeps them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use bytes::Bytes;
 
 use super::Request;
+use crate::log::Level;
 
 /// A variable's number in [`super::Cycle::variables`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,7 +107,14 @@ impl VariableDef {
 
 /// The values that a request and its subrequests have found or been given.
 #[derive(Default)]
-pub struct VarSlots(RefCell<Vec<Slot>>);
+pub struct VarSlots {
+    slots: RefCell<Vec<Slot>>,
+    /// Variables being evaluated inside each other.
+    depth: Cell<u8>,
+}
+
+/// How deep variables may stand inside each other.
+const MAX_DEPTH: u8 = 100;
 
 #[derive(Clone, Default)]
 enum Slot {
@@ -119,7 +127,7 @@ enum Slot {
 impl VarSlots {
     /// Appends the kept value; `None` where nothing is kept.
     fn append(&self, index: VarIndex, out: &mut Vec<u8>) -> Option<bool> {
-        match self.0.borrow().get(usize::from(index.0))? {
+        match self.slots.borrow().get(usize::from(index.0))? {
             Slot::Unknown => None,
             Slot::NotFound => Some(false),
             Slot::Value(bytes) => {
@@ -131,7 +139,7 @@ impl VarSlots {
 
     /// Keeps a value, or that there is none.
     pub fn keep(&self, index: VarIndex, value: Option<Bytes>) {
-        let mut slots = self.0.borrow_mut();
+        let mut slots = self.slots.borrow_mut();
         let index = usize::from(index.0);
         if slots.len() <= index {
             slots.resize(index + 1, Slot::Unknown);
@@ -141,7 +149,7 @@ impl VarSlots {
 
     /// Forgets everything that was kept.
     pub fn clear(&self) {
-        self.0.borrow_mut().clear();
+        self.slots.borrow_mut().clear();
     }
 }
 
@@ -153,16 +161,43 @@ impl Request {
         }
         let variable = &self.cycle().variables[usize::from(index.0)];
         let start = out.len();
-        let found = match &variable.getter {
-            Getter::Builtin(get) => get(self, out),
-            Getter::Prefix(get, rest) => get(self, rest, out),
-            Getter::Computed(computed) => computed.compute(self, out),
-            Getter::Assigned => false,
-        };
+        let found = self.evaluate(variable, out);
         if variable.cacheable {
             let value = found.then(|| Bytes::copy_from_slice(&out[start..]));
             self.variables().keep(index, value);
         }
+        found
+    }
+
+    /// The same at the end of a request, when nobody is left to remember the value for.
+    pub fn append_last(&self, index: VarIndex, out: &mut Vec<u8>) -> bool {
+        if let Some(found) = self.variables().append(index, out) {
+            return found;
+        }
+        self.evaluate(&self.cycle().variables[usize::from(index.0)], out)
+    }
+
+    fn evaluate(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {
+        match &variable.getter {
+            Getter::Builtin(get) => get(self, out),
+            Getter::Prefix(get, rest) => get(self, rest, out),
+            Getter::Computed(computed) => self.compute(variable, &**computed, out),
+            Getter::Assigned => false,
+        }
+    }
+
+    /// Only these can stand inside each other.
+    fn compute(&self, variable: &Variable, computed: &dyn Compute, out: &mut Vec<u8>) -> bool {
+        let depth = &self.variables().depth;
+        if depth.get() == MAX_DEPTH {
+            self.log_with(Level::Error, |line| {
+                line.put("cycle while evaluating variable \"").bytes(&variable.name).put('"');
+            });
+            return false;
+        }
+        depth.set(depth.get() + 1);
+        let found = computed.compute(self, out);
+        depth.set(depth.get() - 1);
         found
     }
 

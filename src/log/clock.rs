@@ -9,6 +9,15 @@ use rustix::time::{ClockId, clock_gettime};
 /// Length of `2026/11/22 08:00:00`.
 const LEN: usize = 19;
 
+/// A time as the error log has it, `2026/11/22 08:00:00`.
+type ErrorTime = [u8; LEN];
+
+/// A time as `$time_local` has it, `22/Nov/2026:08:00:00 +0000`.
+pub type LocalTime = [u8; 26];
+
+/// A time as `$time_iso8601` has it, `2026-11-22T08:00:00+00:00`.
+pub type IsoTime = [u8; 25];
+
 /// Counts changes of the system's time zone that we were told of.
 static ZONE_GENERATION: AtomicU32 = AtomicU32::new(0);
 
@@ -20,7 +29,14 @@ struct Clock {
     generation: u32,
     zone: TimeZone,
     second: i64,
-    text: [u8; LEN],
+    texts: Texts,
+}
+
+/// One second in all forms.
+struct Texts {
+    error: ErrorTime,
+    local: LocalTime,
+    iso: IsoTime,
 }
 
 /// Makes every thread look up the time zone again: nginx does so whenever it reads its configuration.
@@ -29,40 +45,75 @@ pub fn refresh_zone() {
 }
 
 /// The time of now, as nginx's error log writes it.
-pub(super) fn now() -> [u8; LEN] {
+pub(super) fn now() -> ErrorTime {
+    with_now(|texts| texts.error)
+}
+
+/// The time of now for `$time_local`.
+pub fn time_local() -> LocalTime {
+    with_now(|texts| texts.local)
+}
+
+/// The time of now for `$time_iso8601`.
+pub fn time_iso8601() -> IsoTime {
+    with_now(|texts| texts.iso)
+}
+
+fn with_now<T>(pick: fn(&Texts) -> T) -> T {
     let second = clock_gettime(ClockId::RealtimeCoarse).tv_sec;
     let generation = ZONE_GENERATION.load(Ordering::Relaxed);
     CLOCK.with_borrow_mut(|clock| match clock {
-        Some(clock) if clock.generation == generation => clock.at(second),
-        _ => clock.insert(Clock::new(generation)).at(second),
+        Some(clock) if clock.generation == generation => pick(clock.at(second)),
+        _ => pick(clock.insert(Clock::new(generation, second)).at(second)),
     })
 }
 
 impl Clock {
-    fn new(generation: u32) -> Self {
-        Self { generation, zone: TimeZone::system(), second: i64::MIN, text: [b'0'; LEN] }
+    fn new(generation: u32, second: i64) -> Self {
+        let zone = TimeZone::system();
+        Self { generation, second, texts: format(second, &zone), zone }
     }
 
-    fn at(&mut self, second: i64) -> [u8; LEN] {
+    fn at(&mut self, second: i64) -> &Texts {
         if second != self.second {
-            self.text = format(second, &self.zone);
+            self.texts = format(second, &self.zone);
             self.second = second;
         }
-        self.text
+        &self.texts
     }
 }
 
-fn format(second: i64, zone: &TimeZone) -> [u8; LEN] {
+const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+
+fn format(second: i64, zone: &TimeZone) -> Texts {
     let time = Timestamp::from_second(second).unwrap_or_default().to_zoned(zone.clone());
-    let mut text = *b"0000/00/00 00:00:00";
     let year = u16::try_from(time.year()).unwrap_or_default();
-    decimal(&mut text[0..4], year);
-    for (place, value) in
-        [(5, time.month()), (8, time.day()), (11, time.hour()), (14, time.minute()), (17, time.second())]
-    {
-        decimal(&mut text[place..place + 2], u16::from(value.unsigned_abs()));
+    let fields = [time.month(), time.day(), time.hour(), time.minute(), time.second()]
+        .map(|field| u16::from(field.unsigned_abs()));
+    let mut error = *b"0000/00/00 00:00:00";
+    let mut local = *b"00/xxx/0000:00:00:00 +0000";
+    let mut iso = *b"0000-00-00T00:00:00+00:00";
+    decimal(&mut error[..4], year);
+    decimal(&mut local[7..11], year);
+    decimal(&mut iso[..4], year);
+    for (place, value) in [5, 8, 11, 14, 17].into_iter().zip(fields) {
+        decimal(&mut error[place..place + 2], value);
+        decimal(&mut iso[place..place + 2], value);
     }
-    text
+    for (place, value) in [0, 12, 15, 18].into_iter().zip(&fields[1..]) {
+        decimal(&mut local[place..place + 2], *value);
+    }
+    let month = 3 * usize::from(fields[0] - 1);
+    local[3..6].copy_from_slice(&MONTHS[month..month + 3]);
+    let offset = time.offset().seconds();
+    let sign = if offset < 0 { b'-' } else { b'+' };
+    let minutes = u16::try_from(offset.unsigned_abs() / 60).unwrap_or_default();
+    (local[21], iso[19]) = (sign, sign);
+    decimal(&mut local[22..24], minutes / 60);
+    decimal(&mut local[24..], minutes % 60);
+    decimal(&mut iso[20..22], minutes / 60);
+    decimal(&mut iso[23..], minutes % 60);
+    Texts { error, local, iso }
 }
 
 fn decimal(digits: &mut [u8], mut value: u16) {
@@ -77,7 +128,17 @@ mod tests {
     use super::*;
 
     fn text(second: i64, zone: &TimeZone) -> String {
-        String::from_utf8(format(second, zone).to_vec()).unwrap()
+        String::from_utf8(format(second, zone).error.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn writes_the_forms_of_access_logs() {
+        let kathmandu = TimeZone::fixed(jiff::tz::Offset::from_seconds(20_700).unwrap());
+        let texts = format(1_795_334_409, &kathmandu);
+        assert_eq!(texts.local, *b"22/Nov/2026:13:45:09 +0545");
+        assert_eq!(texts.iso, *b"2026-11-22T13:45:09+05:45");
+        let newfoundland = TimeZone::fixed(jiff::tz::Offset::from_seconds(-12_600).unwrap());
+        assert_eq!(format(0, &newfoundland).local, *b"31/Dec/1969:20:30:00 -0330");
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod level;
 mod line;
 pub mod trace;
 
-pub use clock::refresh_zone;
+pub use clock::{IsoTime, LocalTime, refresh_zone, time_iso8601, time_local};
 pub use errno::describe;
 pub use error_log::{ErrorLog, Sink, Target};
 pub use file::LogFile;

@@ -104,6 +104,7 @@ where
         host: host.into(),
         uri: path,
         args,
+        pipelined: false,
         server: choice.server,
         body: request_body(body),
         client: None,
@@ -214,14 +215,7 @@ fn respond(logged: Logged, mut response: Response, dates: &RefCell<DateCache>) -
         }
     });
     let body = if has_body { std::mem::take(&mut response.body) } else { Body::Empty };
-    *r.out.head.borrow_mut() = Some(SentHead {
-        content_type: response.content_type,
-        content_length: response.content_length,
-        last_modified: response.last_modified,
-        chunked: false,
-        headers: response.headers,
-        trailers: Headers::new(),
-    });
+    *r.out.head.borrow_mut() = Some(SentHead::from(response));
     r.out.head_sent.set(true);
     let sent = if matches!(body, Body::Empty) { Stage::Done } else { Stage::Data };
     r.out.complete.set(sent == Stage::Done);

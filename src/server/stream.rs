@@ -1,12 +1,14 @@
 //! A client's socket, TCP or UNIX, with the few calls that the HTTP/1 connection makes on it.
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+use crate::http::TcpInfo;
 
 /// A client's socket.
 #[derive(Debug)]
@@ -26,6 +28,28 @@ impl ClientStream {
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
         };
         polled.map_ok(|()| buffer.filled().len())
+    }
+
+    /// What the system knows of the connection, where it is TCP.
+    pub fn tcp_info(&self) -> Option<TcpInfo> {
+        let Self::Tcp(stream) = self else { return None };
+        let mut info = std::mem::MaybeUninit::<libc::tcp_info>::zeroed();
+        let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).ok()?;
+        let fd = stream.as_fd().as_raw_fd();
+        // SAFETY: the descriptor is open, and the system writes at most `length` bytes into `info`.
+        let failed =
+            unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &mut length) };
+        if failed != 0 {
+            return None;
+        }
+        // SAFETY: all of it is integers, for which zero is a value where the system wrote none.
+        let info = unsafe { info.assume_init() };
+        Some(TcpInfo {
+            rtt: info.tcpi_rtt,
+            rttvar: info.tcpi_rttvar,
+            snd_cwnd: info.tcpi_snd_cwnd,
+            rcv_space: info.tcpi_rcv_space,
+        })
     }
 
     /// Writes some of the slices.

@@ -7,6 +7,7 @@ mod resolved;
 mod server_name;
 mod servers;
 mod types;
+mod variables;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +17,11 @@ use bytes::Bytes;
 pub use resolved::resolve;
 pub use servers::{build_listens, build_server, limit_except, location_tree, passes_requests_on, servers};
 
+pub(super) use variables::put_seconds;
+
 use crate::conf::{Command, Inherit, LocationBuilder, Module, NodeId, assign, temp_path};
 use crate::http::{
-    BodyInFile, ErrorPage, IfModifiedSince, LingeringClose, Root, Script, ServerTokens, TempPath, Types,
+    BodyInFile, ErrorPage, IfModifiedSince, LingeringClose, Root, Script, ServerTokens, TempPath, Types, VariableDef,
 };
 
 /// `ngx_http_core_module`.
@@ -178,6 +181,8 @@ impl Module for HttpCore {
         Command::flag("http2", |c| &mut c.http2),
         Command::flag("reset_timedout_connection", |c| &mut c.reset_timedout_connection),
     ];
+
+    const VARIABLES: &'static [VariableDef] = variables::VARIABLES;
 
     fn merge(parent: &Conf, conf: &mut Conf) {
         if conf.root.is_none() {

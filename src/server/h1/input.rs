@@ -18,7 +18,7 @@ use crate::h1::limits::HeadLimits;
 use crate::h1::request::{Parse, RequestParser};
 use crate::http::uri::Slashes;
 use crate::http::{
-    BodyError, BodySource, Choice, Client, Connection, Local, RequestBody, Server, ServerId, VirtualServers,
+    BodyError, BodySource, Choice, Client, Connection, Local, RequestBody, Server, ServerId, TcpInfo, VirtualServers,
 };
 use crate::log::Level;
 
@@ -94,6 +94,10 @@ impl Io {
 }
 
 impl Client for Io {
+    fn tcp_info(&self) -> Option<TcpInfo> {
+        self.stream.borrow().tcp_info()
+    }
+
     fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.has_input() {
             return Poll::Pending;
@@ -110,6 +114,8 @@ pub(super) struct ReadHead {
     pub(super) error: Option<HeadError>,
     /// The client went away or slept in the middle of it: the status for the log.
     pub(super) gone: Option<u16>,
+    /// It was read along with the request before it.
+    pub(super) pipelined: bool,
     pub(super) start: Instant,
     pub(super) start_time: SystemTime,
 }
@@ -154,6 +160,7 @@ pub(super) async fn next_request(
         start: None,
     };
     let early = io.take_input();
+    let pipelined = connection.requests.get() > 0 && !early.is_empty();
     let found = match reading.take(&early, io) {
         Some(found) => Some(found),
         None => reading.go_on(io).await,
@@ -167,7 +174,7 @@ pub(super) async fn next_request(
         Found::Refused(error) => (Some(error), None),
         Found::Gone(status) => (None, Some(status)),
     };
-    Some(ReadHead { head: reading.head, choice: reading.choice, error, gone, start, start_time })
+    Some(ReadHead { head: reading.head, choice: reading.choice, error, gone, pipelined, start, start_time })
 }
 
 fn virtual_servers<'a>(local: &'a Local, connection: &Connection) -> &'a VirtualServers {

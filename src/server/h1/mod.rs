@@ -44,11 +44,11 @@ pub(super) async fn serve(
 /// Answers one request; `true` where the connection may bring another one.
 async fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, incoming: ReadHead) -> bool {
     connection.requests.set(connection.requests.get() + 1);
-    let ReadHead { head, choice, error, gone, start, start_time } = incoming;
+    let ReadHead { head, choice, error, gone, pipelined, start, start_time } = incoming;
     let refused = error.is_some();
     let version = head.version;
     let body = if refused { RequestBody::none() } else { BodyReader::body(io, &head) };
-    let r = request(io, local, connection, head, &choice, body, (start, start_time));
+    let r = request(io, local, connection, head, &choice, body, pipelined, (start, start_time));
     if let Some(regex) = &choice.regex {
         // It matched when the server was chosen; now it leaves its captures.
         let host = r.host.borrow().clone();
@@ -99,6 +99,7 @@ fn request(
     mut parsed: RequestHead,
     choice: &Choice,
     body: RequestBody,
+    pipelined: bool,
     (start, start_time): (Instant, SystemTime),
 ) -> Rc<Request> {
     let keep_alive = parsed.wants_keep_alive();
@@ -112,6 +113,7 @@ fn request(
         args,
         server: choice.server,
         body,
+        pipelined,
         client: Some(io.clone()),
         keep_alive,
         start,

@@ -49,14 +49,8 @@ pub(super) async fn send(io: &Rc<Io>, r: &Rc<Request>, version: Version, mut res
 
 /// Keeps the head for `$sent_http_…`.
 fn remember(r: &Request, response: Response, framing: Framing) {
-    *r.out.head.borrow_mut() = Some(SentHead {
-        content_type: response.content_type,
-        content_length: response.content_length,
-        last_modified: response.last_modified,
-        chunked: framing == Framing::Chunked,
-        headers: response.headers,
-        trailers: Default::default(),
-    });
+    let chunked = framing == Framing::Chunked;
+    *r.out.head.borrow_mut() = Some(SentHead { chunked, ..SentHead::from(response) });
 }
 
 struct Output<'a> {

@@ -1,0 +1,40 @@
+//! What nginx settles whenever a request enters a location.
+
+use super::{LocationId, PhaseHandler, Request};
+
+impl Request {
+    /// Moves to another location and settles what nginx settles there: `limit_except`, the handler that
+    /// answers all requests, and whether the connection may be kept. The handler of the location before
+    /// stays where this one (an `if` block) has none.
+    pub fn enter(&self, location: LocationId) {
+        let except = self.cycle().location(location).limit_except;
+        let entered = match except {
+            Some(limit) if limit.methods & self.method.get().bit() == 0 => limit.location,
+            _ => location,
+        };
+        self.location.set(entered);
+        if self.location().content.is_some() {
+            self.content.set(Some(entered));
+        }
+        if self.is_main() && self.connection_is_spent() {
+            self.out.keep_alive.set(false);
+        }
+    }
+
+    fn connection_is_spent(&self) -> bool {
+        let (core, connection) = (&self.location().core, &self.connection);
+        connection.requests.get() >= core.keepalive_requests
+            || core.keepalive_timeout.is_zero()
+            || connection.start.elapsed() > core.keepalive_time
+    }
+
+    /// The handler that answers all requests of the location, in place of the content phase.
+    pub fn content_handler(&self) -> Option<&dyn PhaseHandler> {
+        self.cycle().location(self.content.get()?).content.as_deref()
+    }
+
+    /// Leaves the answer to the content phase.
+    pub fn clear_content_handler(&self) {
+        self.content.set(None);
+    }
+}

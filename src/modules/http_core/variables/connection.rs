@@ -1,0 +1,103 @@
+//! Variables of the connection, the worker and the machine.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::OnceLock;
+
+use super::{put, put_number, put_seconds};
+use crate::http::Request;
+
+pub(super) fn remote_addr(r: &Request, out: &mut Vec<u8>) -> bool {
+    put(out, Some(&r.connection.address.borrow()))
+}
+
+/// The address's 4 or 16 bytes.
+pub(super) fn binary_remote_addr(r: &Request, out: &mut Vec<u8>) -> bool {
+    match r.connection.peer.get().map(|peer| peer.ip()) {
+        Some(IpAddr::V4(ip)) => out.extend_from_slice(&ip.octets()),
+        Some(IpAddr::V6(ip)) => out.extend_from_slice(&ip.octets()),
+        None => out.extend_from_slice(&r.connection.address.borrow()),
+    }
+    true
+}
+
+pub(super) fn remote_port(r: &Request, out: &mut Vec<u8>) -> bool {
+    put_port(r.connection.peer.get(), out)
+}
+
+pub(super) fn server_port(r: &Request, out: &mut Vec<u8>) -> bool {
+    put_port(r.connection.local, out)
+}
+
+fn put_port(address: Option<SocketAddr>, out: &mut Vec<u8>) -> bool {
+    match address.map(|address| address.port()) {
+        Some(port) if port > 0 => put_number(out, u64::from(port)),
+        _ => true,
+    }
+}
+
+pub(super) fn server_addr(r: &Request, out: &mut Vec<u8>) -> bool {
+    use std::io::Write as _;
+    match (r.connection.local, &r.connection.local_path) {
+        // Writing to memory does not fail.
+        (Some(local), _) => drop(write!(out, "{}", local.ip())),
+        (None, path) => {
+            out.extend_from_slice(b"unix:");
+            out.extend_from_slice(path.as_deref().unwrap_or_default());
+        }
+    }
+    true
+}
+
+pub(super) fn scheme(r: &Request, out: &mut Vec<u8>) -> bool {
+    put(out, Some(if r.connection.secure { b"https" } else { b"http" }))
+}
+
+pub(super) fn https(r: &Request, out: &mut Vec<u8>) -> bool {
+    put(out, Some(if r.connection.secure { b"on" } else { b"" }))
+}
+
+pub(super) fn pipe(r: &Request, out: &mut Vec<u8>) -> bool {
+    put(out, Some(if r.pipelined { b"p" } else { b"." }))
+}
+
+pub(super) fn connection(r: &Request, out: &mut Vec<u8>) -> bool {
+    put_number(out, r.connection.number)
+}
+
+pub(super) fn connection_requests(r: &Request, out: &mut Vec<u8>) -> bool {
+    put_number(out, r.connection.requests.get())
+}
+
+pub(super) fn connection_time(r: &Request, out: &mut Vec<u8>) -> bool {
+    put_seconds(out, r.connection.start.elapsed().as_millis())
+}
+
+pub(super) fn nginx_version(_r: &Request, out: &mut Vec<u8>) -> bool {
+    put(out, Some(b"1.28.3"))
+}
+
+pub(super) fn hostname(_r: &Request, out: &mut Vec<u8>) -> bool {
+    static HOSTNAME: OnceLock<Vec<u8>> = OnceLock::new();
+    let name = || rustix::system::uname().nodename().to_bytes().to_ascii_lowercase();
+    put(out, Some(HOSTNAME.get_or_init(name)))
+}
+
+pub(super) fn pid(_r: &Request, out: &mut Vec<u8>) -> bool {
+    put_number(out, u64::from(std::process::id()))
+}
+
+pub(super) fn tcpinfo_rtt(r: &Request, out: &mut Vec<u8>) -> bool {
+    r.tcp_info().is_some_and(|info| put_number(out, u64::from(info.rtt)))
+}
+
+pub(super) fn tcpinfo_rttvar(r: &Request, out: &mut Vec<u8>) -> bool {
+    r.tcp_info().is_some_and(|info| put_number(out, u64::from(info.rttvar)))
+}
+
+pub(super) fn tcpinfo_snd_cwnd(r: &Request, out: &mut Vec<u8>) -> bool {
+    r.tcp_info().is_some_and(|info| put_number(out, u64::from(info.snd_cwnd)))
+}
+
+pub(super) fn tcpinfo_rcv_space(r: &Request, out: &mut Vec<u8>) -> bool {
+    r.tcp_info().is_some_and(|info| put_number(out, u64::from(info.rcv_space)))
+}
