@@ -7,4 +7,6 @@ mod header_line;
 pub(crate) mod limits;
 pub(crate) mod request;
 mod request_line;
+pub(crate) mod response;
 mod scan;
+mod status_line;
