@@ -5,13 +5,14 @@ mod report;
 mod version;
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use args::Args;
 
+use crate::diag::{Diagnostic, Severity};
 use crate::load::Form;
 use crate::log::{ErrorLog, Level, LogFile, Sink, console};
 use crate::paths::{Given, Layout, Paths};
@@ -61,13 +62,15 @@ unsafe fn work(args: &Args, program: Vec<OsString>) -> i32 {
     let early = Arc::new(early_log(paths.error_log.as_deref(), level));
     let directives = args.directives.as_ref().map(|text| text.to_string_lossy().into_owned());
     let call = Call { setup: Setup { paths, directives, form }, program, version: version::VERSION, early };
+    let quiet = args.quiet;
+    let say = move |compiled: &Compiled, log: &ErrorLog| say(compiled, log, quiet);
     if args.test {
-        return test(args, &call, &process::say);
+        return test(args, &call, &say);
     }
     match args.order {
-        Some(order) => process::signal(&call, order, &process::say),
+        Some(order) => process::signal(&call, order, &say),
         // SAFETY: the caller has one thread.
-        None => unsafe { process::serve(call, &process::say) },
+        None => unsafe { process::serve(call, &say) },
     }
 }
 
@@ -98,6 +101,37 @@ fn early_log(path: Option<&Path>, level: Level) -> ErrorLog {
     ErrorLog::to(file.map_or(Sink::Stderr, |file| Sink::File(Arc::new(file))), level)
 }
 
+/// Says what there is to say about a configuration: for people on a terminal, in nginx's lines elsewhere. Notes are ours,
+/// so the log's own repetition on stderr leaves them out.
+fn say(compiled: &Compiled, log: &ErrorLog, quiet: bool) {
+    let terminal = terminal();
+    let logs_on_stderr = log.targets().any(|target| matches!(target.sink, Sink::Stderr));
+    console::echo(terminal.is_none());
+    if !(terminal.is_some() && logs_on_stderr) {
+        process::say(compiled, log);
+    }
+    console::echo(true);
+    let is_shown = |diagnostic: &&Diagnostic| match diagnostic.severity {
+        Severity::Note => !quiet && (terminal.is_some() || !logs_on_stderr),
+        _ => terminal.is_some(),
+    };
+    let shown: Vec<_> = compiled.diagnostics.iter().filter(is_shown).cloned().collect();
+    let style = terminal.unwrap_or(report::Style::Plain);
+    // Nobody to tell where stderr is gone.
+    let _ = report::print(&mut io::stderr().lock(), &compiled.loaded.sources, &shown, style);
+}
+
+/// How to print where stderr is a terminal.
+fn terminal() -> Option<report::Style> {
+    let stderr = io::stderr();
+    if !stderr.is_terminal() {
+        return None;
+    }
+    let width = rustix::termios::tcgetwinsize(&stderr).map_or(80, |size| usize::from(size.ws_col));
+    let color = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    Some(report::Style::Terminal { width: if width == 0 { 80 } else { width }, color })
+}
+
 fn test(args: &Args, call: &Call, say: process::Say<'_>) -> i32 {
     let name = call.setup.paths.conf.display();
     let loud = |message: std::fmt::Arguments<'_>| {
@@ -121,7 +155,7 @@ fn test(args: &Args, call: &Call, say: process::Say<'_>) -> i32 {
 fn dump(compiled: &Compiled) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for source in compiled.loaded.sources.files() {
-        write!(out, "# configuration file {}:\n", source.name)?;
+        writeln!(out, "# configuration file {}:", source.name)?;
         out.write_all(&source.text)?;
         out.write_all(b"\n")?;
     }

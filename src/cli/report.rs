@@ -11,11 +11,8 @@ use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteSpanCont
 
 use crate::{
     diag::{Diagnostic, Severity, Span},
-    load::{Origin, Sources},
+    load::{Origin, Sources, level, sentence},
 };
-
-/// nginx's buffer for a sentence: longer ones are cut.
-const LONGEST: usize = 1024;
 
 /// Other places that are shown for one diagnostic, at most.
 const MOST_RELATED: usize = 4;
@@ -41,7 +38,7 @@ pub(crate) fn print(
 ) -> io::Result<()> {
     match style {
         Style::Plain => diagnostics.iter().try_for_each(|diagnostic| {
-            writeln!(out, "nginx: [{}] {}", level(diagnostic), sentence(sources, diagnostic))
+            writeln!(out, "nginx: [{}] {}", level(diagnostic).name(), sentence(sources, diagnostic))
         }),
         Style::Terminal { width, color } => {
             let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
@@ -54,31 +51,6 @@ pub(crate) fn print(
             })
         }
     }
-}
-
-/// nginx's word for how grave it is.
-pub(crate) fn level(diagnostic: &Diagnostic) -> &'static str {
-    match diagnostic.severity {
-        Severity::Error if diagnostic.message.starts_with("pread() ") => "crit",
-        Severity::Error => "emerg",
-        Severity::Warning => "warn",
-        Severity::Note => "notice",
-    }
-}
-
-/// `MESSAGE in FILE:LINE`, as nginx writes it into a log.
-pub(crate) fn sentence(sources: &Sources, diagnostic: &Diagnostic) -> String {
-    let message = cut(&diagnostic.message);
-    let is_placed = level(diagnostic) != "crit";
-    match diagnostic.nginx_at.or(diagnostic.at).filter(|_| is_placed) {
-        Some(span) => format!("{message} in {}", sources.place(span)),
-        None => message.into(),
-    }
-}
-
-fn cut(message: &str) -> &str {
-    let end = (0..=message.len().min(LONGEST)).rev().find(|&end| message.is_char_boundary(end));
-    &message[..end.unwrap_or_default()]
 }
 
 /// A diagnostic as miette wants it: the labels of one source, and a sub-diagnostic for each other source.

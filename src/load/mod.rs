@@ -4,10 +4,12 @@ mod files;
 mod form;
 mod glob;
 mod include;
+mod sentence;
 mod sources;
 
 pub use files::{Disk, Files, Memory};
 pub use form::Form;
+pub use sentence::{level, sentence};
 pub use sources::{Origin, Source, Sources};
 
 use include::{Lines, Reader};

@@ -10,12 +10,14 @@ use std::sync::Arc;
 use super::bundle::{Answer, Bundle};
 use super::logs::{Logs, Wanted};
 use super::user;
+use crate::check::check;
 use crate::conf::Resources;
 use crate::cycle::compile;
 use crate::diag::{Diagnostic, Severity};
 use crate::http::{Cycle, User};
 use crate::load::{Disk, Files, Form, Loaded, Options, Supply, load};
 use crate::log::{ErrorLog, Level, LogFile, Sink};
+use crate::modules::runs;
 use crate::paths::{self, Paths};
 use crate::schema::Schema;
 use crate::syntax::parse;
@@ -87,14 +89,17 @@ fn read<S: Files + Resources>(setup: &Setup, source: &mut S, default: Option<Arc
         // The paths know where these are without being told by a directive.
         supply: Supply { pid: None, error_log: None, access_log: None },
     };
-    let (loaded, mut diagnostics) = load(source, Schema::nginx(), &options);
-    let mut cycle = None;
-    if !has_errors(&diagnostics) {
-        let fallback = Arc::new(ErrorLog::to(default.map_or(Sink::Stderr, Sink::File), Level::Error));
-        let compiled = compile(&loaded, &setup.paths, fallback, source);
-        diagnostics.extend(compiled.diagnostics);
-        cycle = compiled.cycle.filter(|_| !has_errors(&diagnostics));
+    let (mut loaded, mut diagnostics) = load(source, Schema::nginx(), &options);
+    if loaded.sources.files().next().is_none() {
+        // The main file could not be read, and of an empty one nothing is worth saying.
+        return Compiled { loaded, diagnostics, cycle: None };
     }
+    let checked = check(&loaded, Schema::nginx(), &runs, &mut diagnostics);
+    checked.prune(&mut loaded.root);
+    let fallback = Arc::new(ErrorLog::to(default.map_or(Sink::Stderr, Sink::File), Level::Error));
+    let compiled = compile(&loaded, &setup.paths, fallback, source);
+    diagnostics.extend(compiled.diagnostics);
+    let cycle = compiled.cycle.filter(|_| !has_errors(&diagnostics));
     loaded.sources.sort(&mut diagnostics);
     Compiled { loaded, diagnostics, cycle }
 }
@@ -199,14 +204,6 @@ impl Resources for Worker<'_> {
 
     fn superuser(&self) -> bool {
         self.superuser
-    }
-}
-
-/// A diagnostic on one line, as nginx says it: `unknown directive "x" in /etc/nginx/nginx.conf:3`.
-pub fn one_line(loaded: &Loaded, diagnostic: &Diagnostic) -> String {
-    match diagnostic.nginx_at {
-        Some(at) => format!("{} in {}", diagnostic.message, loaded.sources.place(at)),
-        None => diagnostic.message.clone(),
     }
 }
 

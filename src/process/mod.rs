@@ -20,7 +20,7 @@ mod user;
 mod wait;
 mod worker;
 
-pub use config::{Compiled, Setup, form_of, one_line};
+pub use config::{Compiled, Setup, form_of};
 pub use running::say;
 pub use signals::Order;
 pub use start::{Call, Say, serve, signal, test};

@@ -4,11 +4,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::bundle::Bundle;
-use super::config::{Compiled, Setup, from_disk, one_line, temporary_folders};
+use super::config::{Compiled, Setup, from_disk, temporary_folders};
 use super::logs::{self, Logs, Wanted};
 use super::sockets::{self, Listening, Plan};
 use super::{folders, pid};
 use crate::http::Cycle;
+use crate::load::{level, sentence};
 use crate::log::{ErrorLog, Level, refresh_zone};
 
 /// A configuration in force.
@@ -116,13 +117,7 @@ impl Running {
 
 /// Says in the error log what there is to say about a configuration.
 pub fn say(compiled: &Compiled, log: &ErrorLog) {
-    use crate::diag::Severity;
     for diagnostic in &compiled.diagnostics {
-        let level = match diagnostic.severity {
-            Severity::Error => Level::Emerg,
-            Severity::Warning => Level::Warn,
-            Severity::Note => Level::Notice,
-        };
-        log.say(level, one_line(&compiled.loaded, diagnostic));
+        log.say(level(diagnostic), sentence(&compiled.loaded.sources, diagnostic));
     }
 }

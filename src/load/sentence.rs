@@ -1,0 +1,33 @@
+//! Diagnostics in nginx's words, for logs and pipes.
+
+use super::Sources;
+use crate::diag::{Diagnostic, Severity};
+use crate::log::Level;
+
+/// nginx's buffer for a sentence: longer ones are cut.
+const LONGEST: usize = 1024;
+
+/// nginx's word for how grave it is.
+pub fn level(diagnostic: &Diagnostic) -> Level {
+    match diagnostic.severity {
+        Severity::Error if diagnostic.message.starts_with("pread() ") => Level::Crit,
+        Severity::Error => Level::Emerg,
+        Severity::Warning => Level::Warn,
+        Severity::Note => Level::Notice,
+    }
+}
+
+/// `MESSAGE in FILE:LINE`, as nginx writes it into a log.
+pub fn sentence(sources: &Sources, diagnostic: &Diagnostic) -> String {
+    let message = cut(&diagnostic.message);
+    let is_placed = level(diagnostic) != Level::Crit;
+    match diagnostic.nginx_at.or(diagnostic.at).filter(|_| is_placed) {
+        Some(span) => format!("{message} in {}", sources.place(span)),
+        None => message.into(),
+    }
+}
+
+fn cut(message: &str) -> &str {
+    let end = (0..=message.len().min(LONGEST)).rev().find(|&end| message.is_char_boundary(end));
+    &message[..end.unwrap_or_default()]
+}

@@ -1,0 +1,146 @@
+//! HUP: the new configuration is in force, or the old one stays; connections live on either way.
+
+use std::net::TcpListener;
+
+use crate::client::Client;
+use crate::place::{Place, Running, configuration, eventually, exists, free_port, is_root, wait_for_end};
+
+fn start(answer: &str) -> Running {
+    let place = Place::new();
+    place.answering(answer);
+    place.start()
+}
+
+#[test]
+fn a_connection_lives_on_and_sees_the_new_answer() {
+    let nginx = start("one");
+    let worker = nginx.worker();
+    let mut client = nginx.client();
+    assert_eq!(client.get("/"), "one");
+    nginx.place.answering("two");
+    nginx.reload();
+    assert_eq!(client.get("/"), "two");
+    assert_eq!(nginx.answer(), "two");
+    assert_eq!(nginx.workers(), [worker], "the worker changed in place");
+}
+
+#[test]
+fn a_broken_configuration_changes_nothing() {
+    let nginx = start("one");
+    let worker = nginx.worker();
+    let mut client = nginx.client();
+    assert_eq!(client.get("/"), "one");
+    nginx.place.configure("", "server { bogus; }");
+    nginx.signal(libc::SIGHUP);
+    let at = nginx.place.place_of("bogus");
+    nginx.place.wait_for_message(&format!("[emerg] {0}#{0}: unknown directive \"bogus\" in {at}", nginx.master()));
+    assert_eq!(client.get("/"), "one");
+    nginx.place.answering("two");
+    nginx.reload();
+    assert_eq!(client.get("/"), "two");
+    assert_eq!(nginx.workers(), [worker]);
+}
+
+#[test]
+fn a_port_that_others_hold_changes_nothing() {
+    let nginx = start("one");
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = held.local_addr().unwrap();
+    let both = format!("listen 127.0.0.1:{}; listen {taken};", nginx.place.port);
+    nginx.place.configure("", &format!("server {{ {both} return 200 two; }}"));
+    nginx.signal(libc::SIGHUP);
+    nginx.place.wait_for_message("still could not bind()");
+    assert!(nginx.place.log().contains(&format!("bind() to {taken} failed (98: Address already in use)")));
+    assert_eq!(nginx.answer(), "one");
+}
+
+#[test]
+fn listeners_come_and_go() {
+    let nginx = start("one");
+    let (first, second, socket) = (nginx.place.port, free_port(), nginx.place.path("socket"));
+    let listen = |listens: &str| nginx.place.configure("", &format!("server {{ {listens} return 200 one; }}"));
+    listen(&format!("listen 127.0.0.1:{first}; listen 127.0.0.1:{second}; listen unix:{};", socket.display()));
+    nginx.reload();
+    let mut kept = Client::connect(second);
+    assert_eq!((Client::connect(first).get("/"), kept.get("/")), ("one".into(), "one".into()));
+    assert!(exists(&socket));
+    listen(&format!("listen 127.0.0.1:{first};"));
+    nginx.reload();
+    assert_eq!(nginx.answer(), "one");
+    eventually("the second port's end", || Client::try_connect(second).is_err().then_some(()));
+    assert!(!exists(&socket));
+    nginx.place.wait_for_message(&format!("[warn] {0}#{0}: deleting socket {1}", nginx.master(), socket.display()));
+    assert_eq!(kept.get("/"), "one", "a connection of a listener that is gone lives on");
+}
+
+#[test]
+fn what_cannot_be_swapped_starts_another_worker() {
+    if !is_root() {
+        return;
+    }
+    let nginx = start("one");
+    let worker = nginx.worker();
+    let http = format!("server {{ listen 127.0.0.1:{}; return 200 two; }}", nginx.place.port);
+    nginx.place.write("nginx.conf", &configuration("user daemon;", &http));
+    nginx.signal(libc::SIGHUP);
+    wait_for_end(&[worker]);
+    assert_eq!(nginx.answer(), "two");
+    assert_eq!(crate::place::status(nginx.worker(), "Uid").as_deref(), Some("1\t1\t1\t1"));
+}
+
+#[test]
+fn a_worker_killed_later_comes_back_with_the_new_configuration() {
+    let nginx = start("one");
+    nginx.place.answering("two");
+    nginx.reload();
+    nginx.place.configure("", "server { bogus; }");
+    crate::place::kill(nginx.worker(), libc::SIGKILL);
+    assert_eq!(nginx.answer(), "two");
+}
+
+#[test]
+fn the_pid_file_moves() {
+    let nginx = start("one");
+    let pid = nginx.place.read("nginx.pid");
+    let http = format!("server {{ listen 127.0.0.1:{}; return 200 two; }}", nginx.place.port);
+    let text = configuration("", &http).replace("pid nginx.pid", "pid moved.pid");
+    nginx.place.write("nginx.conf", &text);
+    nginx.reload();
+    assert_eq!(nginx.place.read("moved.pid"), pid);
+    assert!(!exists(&nginx.place.path("nginx.pid")));
+    // Back, so that the end of the test finds it.
+    nginx.place.write("nginx.conf", &configuration("", &http));
+    crate::place::kill(pid.trim().parse().unwrap(), libc::SIGHUP);
+    eventually("the pid file", || exists(&nginx.place.path("nginx.pid")).then_some(()));
+}
+
+#[test]
+fn logs_are_opened_anew() {
+    let nginx = start("one");
+    std::fs::rename(nginx.place.path("access.log"), nginx.place.path("access.log.1")).unwrap();
+    nginx.reload();
+    nginx.answer();
+    eventually("a line in the new log", || (nginx.place.read("access.log").lines().count() == 1).then_some(()));
+    let http = format!("server {{ listen 127.0.0.1:{}; access_log other.log; return 200 two; }}", nginx.place.port);
+    nginx.place.configure("", &http);
+    nginx.reload();
+    nginx.answer();
+    eventually("a line in the other log", || (nginx.place.read("other.log").lines().count() == 1).then_some(()));
+}
+
+#[test]
+fn a_hundred_reloads_leave_one_worker_and_no_descriptors() {
+    let nginx = start("one");
+    let (master, worker) = (nginx.master(), nginx.worker());
+    let mut client = nginx.client();
+    let count = |pid| std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    nginx.reload();
+    let before = (count(master), count(worker));
+    for round in 0..100 {
+        nginx.place.answering(if round % 2 == 0 { "even" } else { "odd" });
+        nginx.reload();
+        assert_eq!(client.get("/"), if round % 2 == 0 { "even" } else { "odd" });
+    }
+    assert_eq!(nginx.workers(), [worker]);
+    eventually("the descriptors of before", || ((count(master), count(worker)) == before).then_some(()));
+}

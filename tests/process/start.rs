@@ -1,0 +1,195 @@
+//! Start and end: in the background and not, with a master and without, as root and as a plain user.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::{Command, Stdio};
+
+use crate::client::Client;
+use crate::place::{
+    NOBODY, Place, Said, as_nobody, command_line, configuration, eventually, exists, is_alive, is_root, kill, status,
+};
+
+#[test]
+fn serves_when_its_parent_returns() {
+    let place = Place::new();
+    place.answering("one");
+    let nginx = place.start();
+    assert_eq!(nginx.answer(), "one");
+    let (master, worker) = (nginx.master(), nginx.worker());
+    assert!(command_line(master).starts_with("nginx: master process "), "{}", command_line(master));
+    assert!(command_line(master).ends_with(" -c nginx.conf -e error.log"), "{}", command_line(master));
+    assert_eq!(command_line(worker), "nginx: worker process");
+    assert_eq!(status(master, "PPid").as_deref(), Some("1"), "the master is nobody's child");
+    let fd = |pid, fd| fs::read_link(format!("/proc/{pid}/fd/{fd}")).unwrap();
+    for pid in [master, worker] {
+        assert_eq!(fd(pid, 0).to_str(), Some("/dev/null"));
+        assert_eq!(fd(pid, 1).to_str(), Some("/dev/null"));
+        assert_eq!(fd(pid, 2), nginx.place.path("error.log").canonicalize().unwrap());
+    }
+    nginx.end(libc::SIGQUIT);
+    assert!(!exists(&nginx.place.path("nginx.pid")));
+    assert!(Client::try_connect(nginx.place.port).is_err());
+}
+
+#[test]
+fn its_notices_are_nginx_notices() {
+    let place = Place::new();
+    place.answering("one");
+    let nginx = place.start();
+    let (master, worker) = (nginx.master(), nginx.worker());
+    nginx.end(libc::SIGQUIT);
+    let test = std::process::id();
+    let messages = nginx.place.messages();
+    let expected = [
+        "[notice] using the \"epoll\" event method".to_owned(),
+        format!("[notice] nginx/1.28.3 (rnginx/{})", env!("CARGO_PKG_VERSION")),
+        "[notice] start worker processes".to_owned(),
+        format!("[notice] start worker process {worker}"),
+        format!("[notice] signal 3 (SIGQUIT) received from {test}, shutting down"),
+        "[notice] gracefully shutting down".to_owned(),
+        "[notice] exiting".to_owned(),
+        "[notice] exit".to_owned(),
+        format!("[notice] signal 17 (SIGCHLD) received from {worker}"),
+        format!("[notice] worker process {worker} exited with code 0"),
+        "[notice] exit".to_owned(),
+    ];
+    let system = |message: &&String| !message.contains("OS: ") && !message.contains("getrlimit");
+    assert_eq!(messages.iter().filter(system).collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
+    let by = |pid| move |line: &&str| line.contains(&format!(" {pid}#{pid}: "));
+    let log = nginx.place.log();
+    assert_eq!(log.lines().filter(by(worker)).count(), 3);
+    assert_eq!(log.lines().filter(by(master)).count(), 6);
+}
+
+#[test]
+fn stays_in_the_foreground_when_told() {
+    for main in ["daemon off;", "daemon off; master_process off;"] {
+        let place = Place::new();
+        place.configure(main, &format!("server {{ listen 127.0.0.1:{}; return 200 one; }}", place.port));
+        let mut child = place.command([]).stderr(Stdio::piped()).spawn().unwrap();
+        let mut client = eventually("the port", || Client::try_connect(place.port).ok());
+        assert_eq!(client.get("/"), "one");
+        let pid = eventually("the pid file", || place.read("nginx.pid").trim().parse::<u32>().ok());
+        assert_eq!(pid, child.id());
+        kill(pid as i32, libc::SIGTERM);
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        assert!(!exists(&place.path("nginx.pid")));
+    }
+}
+
+#[test]
+fn a_process_without_master_reloads() {
+    let place = Place::new();
+    let http = |answer| format!("server {{ listen 127.0.0.1:{}; return 200 {answer}; }}", place.port);
+    place.configure("master_process off;", &http("one"));
+    let two = configuration("master_process off;", &http("two"));
+    let nginx = place.start();
+    let mut client = nginx.client();
+    assert_eq!(client.get("/"), "one");
+    assert_eq!(nginx.workers(), []);
+    nginx.place.write("nginx.conf", &two);
+    nginx.signal(libc::SIGHUP);
+    eventually("the new answer", || (nginx.answer() == "two").then_some(()));
+    assert_eq!(client.get("/"), "two");
+}
+
+#[test]
+fn a_port_that_others_hold_stops_the_start() {
+    let place = Place::new();
+    let _held = std::net::TcpListener::bind(("127.0.0.1", place.port)).unwrap();
+    place.answering("one");
+    let said = place.run([]);
+    let bind = format!("nginx: [emerg] bind() to 127.0.0.1:{} failed (98: Address already in use)\n", place.port);
+    assert_eq!((said.code, said.stderr), (1, bind.repeat(5) + "nginx: [emerg] still could not bind()\n"));
+    assert!(!exists(&place.path("nginx.pid")));
+}
+
+#[test]
+fn a_pid_file_that_cannot_be_written_stops_the_start() {
+    let place = Place::new();
+    let http = format!("server {{ listen 127.0.0.1:{}; return 200 one; }}", place.port);
+    let text = configuration("", &http).replace("pid nginx.pid", "pid missing/nginx.pid");
+    place.write("nginx.conf", &text);
+    let said = place.run([]);
+    let pid = place.path("missing/nginx.pid").display().to_string();
+    let message = format!("nginx: [emerg] open() \"{pid}\" failed (2: No such file or directory)\n");
+    assert_eq!((said.code, said.stderr), (1, message));
+    assert!(Client::try_connect(place.port).is_err());
+}
+
+#[test]
+fn a_worker_of_root_is_the_configured_user() {
+    if !is_root() {
+        return;
+    }
+    for (main, uid, gid) in [("user daemon;", 1, 1), ("user nobody daemon;", NOBODY, 1), ("", NOBODY, NOBODY)] {
+        let place = Place::new();
+        place.configure(main, &format!("server {{ listen 127.0.0.1:{}; return 200 one; }}", place.port));
+        let nginx = place.start();
+        let ids = |id: u32| Some([id.to_string().as_str(); 4].join("\t"));
+        assert_eq!((status(nginx.worker(), "Uid"), status(nginx.worker(), "Gid")), (ids(uid), ids(gid)));
+        assert_eq!(status(nginx.worker(), "Groups"), Some(gid.to_string()), "root's groups are gone");
+        assert_eq!(status(nginx.worker(), "CapEff").as_deref(), Some("0000000000000000"));
+        assert_eq!(status(nginx.master(), "Uid"), ids(0));
+        assert_eq!(nginx.place.path("temp").metadata().unwrap().uid(), uid);
+    }
+}
+
+#[test]
+fn a_worker_takes_on_limits_folder_and_environment() {
+    let place = Place::new();
+    let folder = place.path("").canonicalize().unwrap();
+    let main =
+        format!("worker_rlimit_nofile 1234; working_directory {}; env PATH; env GREETING=hello;", folder.display());
+    place.configure(&main, &format!("server {{ listen 127.0.0.1:{}; return 200 one; }}", place.port));
+    let nginx = place.start();
+    let worker = nginx.worker();
+    let limits = fs::read_to_string(format!("/proc/{worker}/limits")).unwrap();
+    let files: Vec<_> =
+        limits.lines().find(|line| line.starts_with("Max open files")).unwrap().split_whitespace().collect();
+    assert_eq!(files[3..5], ["1234", "1234"]);
+    assert_eq!(fs::read_link(format!("/proc/{worker}/cwd")).unwrap(), folder);
+    // The area that the kernel shows as environment holds the title and what is behind it.
+    let shown = fs::read(format!("/proc/{worker}/environ")).unwrap();
+    assert!(!shown.windows(5).any(|bytes| bytes == b"HOME="), "a worker keeps nothing of its starter");
+}
+
+#[test]
+fn a_plain_user_can_run_it() {
+    let place = Place::of_nobody();
+    place.answering("one");
+    let nginx = place.start_as_nobody();
+    assert_eq!(nginx.answer(), "one");
+    assert_eq!(status(nginx.worker(), "Uid"), status(nginx.master(), "Uid"));
+    nginx.end(libc::SIGQUIT);
+    assert!(!exists(&nginx.place.path("nginx.pid")));
+}
+
+#[test]
+fn a_plain_user_runs_a_site_with_nothing_but_its_file() {
+    let place = Place::of_nobody();
+    place.write("shop.conf", &format!("server {{ listen 127.0.0.1:{}; return 200 shop; }}", place.port));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rnginx"));
+    command.args(["-c", "shop.conf"]).current_dir(place.path("")).env("XDG_STATE_HOME", place.path("state"));
+    let said = Said::of(as_nobody(&mut command).output().unwrap());
+    if is_root() {
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        let pid: i32 = place.read("state/rnginx/shop/logs/nginx.pid").trim().parse().unwrap();
+        assert_eq!(Client::connect(place.port).get("/"), "shop");
+        assert!(place.path("state/rnginx/shop/logs/access.log").exists());
+        assert!(said.stderr.contains("shop.conf holds sites only"), "{}", said.stderr);
+        kill(pid, libc::SIGTERM);
+        eventually("its end", || (!is_alive(pid)).then_some(()));
+    }
+}
+
+#[test]
+fn a_unix_socket_goes_with_its_master() {
+    let place = Place::new();
+    let socket = place.path("socket");
+    place.configure("", &format!("server {{ listen unix:{}; return 200 one; }}", socket.display()));
+    let nginx = place.start();
+    assert!(exists(&socket));
+    nginx.end(libc::SIGTERM);
+    assert!(!exists(&socket));
+}
