@@ -10,3 +10,4 @@ mod request_line;
 pub(crate) mod response;
 mod scan;
 mod status_line;
+pub(crate) mod write;
