@@ -98,6 +98,14 @@ impl Headers {
         self.push_pieces(id, name, value);
     }
 
+    /// Adds a field at the end that counts as none of those told apart, whatever its name: it is sent and seen
+    /// by name, and nothing else comes of it.
+    pub(crate) fn push_plain(&mut self, name: &[u8], value: &[u8]) {
+        let name = self.store(name);
+        let value = self.store(value);
+        self.push_pieces(HeaderId::Other, name, value);
+    }
+
     /// Adds a field at the end, its name spelled as nginx spells it. `id` must not be [`HeaderId::Other`].
     pub(crate) fn push_id(&mut self, id: HeaderId, value: &[u8]) {
         debug_assert!(id != HeaderId::Other);

@@ -111,7 +111,9 @@ impl Line {
             HeaderId::ETag if value.is_empty() => response.clear_etag(),
             HeaderId::ETag => response.headers.replace(&self.name, &value),
             _ if value.is_empty() => {}
-            _ => response.headers.push(&self.name, &value),
+            HeaderId::CacheControl | HeaderId::Link => response.headers.push(&self.name, &value),
+            // To nginx a line of any other name is a line and no more: `Server` stands beside its own.
+            _ => response.headers.push_plain(&self.name, &value),
         }
     }
 }
