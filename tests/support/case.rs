@@ -134,7 +134,7 @@ fn add(script: &mut Script, title: &str, lines: &[&str]) -> Result<(), String> {
 fn section(title: &str, word: &str, rest: &str, lines: &[&str]) -> Result<Section, String> {
     Ok(match word {
         "file" => file(rest, lines)?,
-        "dir" => Section::Dir(rest.to_owned()),
+        "dir" => Section::Dir(path(rest)?),
         "remove" => Section::Remove(rest.to_owned()),
         "chmod" => {
             let (mode, path) = rest.split_once(' ').ok_or("chmod MODE PATH")?;
@@ -167,10 +167,15 @@ fn two(rest: &str, make: impl Fn(String, String) -> Section) -> Result<Section, 
     Ok(make(a.to_owned(), b.to_owned()))
 }
 
+/// A path of a section: a space in it is written `\s`.
+fn path(text: &str) -> Result<String, String> {
+    String::from_utf8(unescape(text)?).map_err(|e| e.to_string())
+}
+
 /// `file PATH [mtime=SECONDS] [mode=OCTAL]`
 fn file(rest: &str, lines: &[&str]) -> Result<Section, String> {
     let mut words = rest.split_whitespace();
-    let path = words.next().ok_or("a path is needed")?.to_owned();
+    let path = path(words.next().ok_or("a path is needed")?)?;
     let (mut mtime, mut mode) = (None, None);
     for word in words {
         let bad = |_| format!("bad \"{word}\"");

@@ -74,7 +74,8 @@ fn pool_port() -> Regex {
 
 fn free_port() -> (u16, File) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let folder = std::env::temp_dir().join("rnginx-test-ports");
+    let user = rustix::process::geteuid().as_raw();
+    let folder = std::env::temp_dir().join(format!("rnginx-test-ports-{user}"));
     fs::create_dir_all(&folder).expect("the temporary folder can be written");
     let start = std::process::id().wrapping_mul(37);
     for _ in 0..POOL.len() {
