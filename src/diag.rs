@@ -105,7 +105,8 @@ impl Diagnostic {
         self
     }
 
-    /// For what nginx finds only after the whole configuration is read, and says without a file and a line.
+    /// For what nginx finds only after the whole configuration is read, and says without a file and a line; so do we in its
+    /// one-line form. The fault keeps its place.
     #[must_use]
     pub fn after_reading(mut self) -> Self {
         self.nginx_at = None;

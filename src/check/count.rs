@@ -2,18 +2,20 @@
 
 use super::{Checker, habit};
 use crate::{
-    diag::Diagnostic,
-    schema::{Context, DirectiveSpec},
-    syntax::Directive,
+    diag::{Diagnostic, Span},
+    schema::{Context, DirectiveSpec, Opens},
+    syntax::{Directive, Word},
 };
 
 /// `;` where a block belongs, or a block where `;` belongs.
 pub(super) fn shape(directive: &Directive, spec: &DirectiveSpec) -> Option<Diagnostic> {
     let name = directive.name.text();
+    if let Some((word, brace)) = directive.brace() {
+        return Some(brace_in_word(directive, spec, word, brace));
+    }
     let has_block = directive.block.as_ref().is_some_and(|block| block.open == directive.end);
     if spec.opens.is_none() && has_block {
-        let message = format!("directive \"{name}\" is not terminated by \";\"");
-        let fault = Diagnostic::error("unexpected-block", message).at(directive.end);
+        let fault = Diagnostic::error("unexpected-block", not_terminated(&name)).at(directive.end);
         return Some(fault.label(format!("`{name}` has no block")).help(unexpected_block_help(directive)));
     }
     if spec.opens.is_some() && !has_block && !is_cut(directive, spec) {
@@ -24,6 +26,27 @@ pub(super) fn shape(directive: &Directive, spec: &DirectiveSpec) -> Option<Diagn
         );
     }
     None
+}
+
+fn not_terminated(name: &str) -> String {
+    format!("directive \"{name}\" is not terminated by \";\"")
+}
+
+/// To nginx the brace begins a block: what it says of that depends on whether the directive has one.
+fn brace_in_word(directive: &Directive, spec: &DirectiveSpec, word: &Word, brace: Span) -> Diagnostic {
+    let text = word.text();
+    let (before, behind) = text.split_once('{').unwrap_or((&text, ""));
+    let message = match (spec.opens, behind.starts_with('{')) {
+        (None, _) => not_terminated(&directive.name.text()),
+        (Some(Opens::If), _) => format!("invalid condition \"{before}\""),
+        (Some(_), true) => "unexpected \"{\"".into(),
+        (Some(_), false) => format!("unknown directive \"{behind}\""),
+    };
+    let fault = Diagnostic::error("brace-in-word", message).at(word.span).nginx_at(brace);
+    if behind.starts_with('{') {
+        return fault.label("a placeholder that was never filled in");
+    }
+    fault.label("a `{` ends a word and begins a block").help(format!("quote the word: \"{text}\""))
 }
 
 fn unexpected_block_help(directive: &Directive) -> String {

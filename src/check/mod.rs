@@ -51,7 +51,7 @@ pub fn check(
 ) -> Checked {
     let checked = check_in(loaded, schema, Context::MAIN, runs, out);
     if !loaded.root.iter().any(|directive| &*directive.name.value == b"events") {
-        out.push(no_events());
+        out.push(no_events(loaded.sources.main()));
     }
     checked
 }
@@ -72,9 +72,13 @@ pub fn check_in(
 }
 
 /// nginx says this only when it has read everything, and names no line.
-fn no_events() -> Diagnostic {
-    Diagnostic::error("missing-section", "no \"events\" section in configuration")
-        .help("put `events { }` into the main file")
+fn no_events(main: Option<Span>) -> Diagnostic {
+    let fault = Diagnostic::error("missing-section", "no \"events\" section in configuration");
+    let fault = fault.help("put `events { }` at the top of this file");
+    match main {
+        Some(main) => fault.at(main).after_reading(),
+        None => fault,
+    }
 }
 
 /// Where directives stand.
@@ -174,6 +178,7 @@ impl Checker<'_> {
 
     fn refuse(&mut self, directive: &Directive, fault: Diagnostic) {
         self.checked.refused.insert(directive.name.span);
-        self.out.push(fault.nginx_at(directive.end));
+        let read = directive.brace().map_or(directive.end, |(_, brace)| brace);
+        self.out.push(fault.nginx_at(read));
     }
 }

@@ -21,7 +21,7 @@ pub fn level(diagnostic: &Diagnostic) -> Level {
 pub fn sentence(sources: &Sources, diagnostic: &Diagnostic) -> String {
     let message = cut(&diagnostic.message);
     let is_placed = level(diagnostic) != Level::Crit;
-    match diagnostic.nginx_at.or(diagnostic.at).filter(|_| is_placed) {
+    match diagnostic.nginx_at.filter(|_| is_placed) {
         Some(span) => format!("{message} in {}", sources.place(span)),
         None => message.into(),
     }

@@ -97,6 +97,12 @@ impl Sources {
         self.iter().filter(move |source| source.origin == Origin::File && seen.insert(source.name.as_str()))
     }
 
+    /// The beginning of the main file, where it could be read.
+    pub fn main(&self) -> Option<Span> {
+        let file = self.0.iter().position(|source| source.origin == Origin::File)?;
+        Some(Span { file: FileId(file as u32), start: 0, end: 0 })
+    }
+
     /// The line where a span begins, from 1.
     pub fn line(&self, span: Span) -> u32 {
         self.get(span.file).line(span.start)

@@ -74,6 +74,18 @@ pub(super) fn quoted_word(rest: Rest<'_>) -> IResult<Rest<'_>, Quoted<'_>> {
     Ok((rest, Quoted { content, closed: close.is_some() }))
 }
 
+/// The length of what is left of a quantifier behind its `{`: `2}`, `2,}` or `2,3}`.
+pub(super) fn quantifier(rest: Rest<'_>) -> Option<usize> {
+    let close = rest.iter().position(|byte| !byte.is_ascii_digit() && *byte != b',')?;
+    (rest[close] == b'}' && rest[0].is_ascii_digit()).then_some(close + 1)
+}
+
+/// The length of what is left of a placeholder behind its first `{`: `{ name }}` on one line.
+pub(super) fn placeholder(rest: Rest<'_>) -> Option<usize> {
+    let line = rest.strip_prefix(b"{")?.split(|&byte| byte == b'\n').next()?;
+    line.windows(2).position(|pair| pair == b"}}").map(|close| close + 3)
+}
+
 /// The bytes that nginx would keep of a word: `\"`, `\'` and `\\` lose the backslash, `\t`, `\r` and `\n` become the
 /// control byte, and every other pair stays as it was written.
 pub(super) fn resolve_escapes(raw: &[u8]) -> Cow<'_, [u8]> {

@@ -23,6 +23,9 @@ pub fn parse_parameter(file: FileId, text: &[u8]) -> (Vec<Directive>, Vec<Diagno
     Parser::new(Reader::new(file, Origin::Parameter, text)).configuration()
 }
 
+/// Blocks whose lines are no directives, so that nearly anything may stand in them.
+const TABLES: [&[u8]; 5] = [b"types", b"map", b"geo", b"split_clients", b"charset_map"];
+
 /// A block that is still open.
 struct Open {
     /// The directive whose block it is; none for a block without one, whose content is dropped.
@@ -77,6 +80,9 @@ impl<'a> Parser<'a> {
 
     /// `block = "{" { statement } "}"`: the opening.
     fn block(&mut self, brace: Span) {
+        if self.is_part_of_word(brace) {
+            return;
+        }
         if self.skipped > 0 || self.open.len() == MAX_DEPTH {
             self.skip_block(brace);
             return;
@@ -90,6 +96,14 @@ impl<'a> Parser<'a> {
         };
         let before = std::mem::take(&mut self.directives);
         self.open.push(Open { directive, before, brace });
+    }
+
+    /// A `{` inside a word is the commonest slip with regular expressions. In a table it may be meant: `map $a $b{1 2;}`.
+    fn is_part_of_word(&mut self, brace: Span) -> bool {
+        let Some(name) = self.words.first() else { return false };
+        let is_table = TABLES.contains(&&*name.value);
+        let is_name = self.words.len() == 1 && name.span.end == brace.start;
+        !is_table && !is_name && self.reader.glue(&mut self.words, brace)
     }
 
     /// A `{` with no word before it most likely belongs to the statement that a `;` ended too early.
@@ -276,6 +290,19 @@ mod tests {
         let at = faults[0].at.expect("a place");
         assert_eq!(&text[at.start as usize..at.end as usize], "location /a");
         assert_eq!(faults[0].message, "unexpected end of file, expecting \"}\"");
+    }
+
+    #[test]
+    fn braces_inside_words_are_kept_and_marked() {
+        let text = "rewrite ^/a{2}/b{3,}$ /$1 last;\nroot /srv/{{ app }}/x;\nlocation ~ ^/a{2} { b; }";
+        let (tree, faults) = parse(FileId(0), text.as_bytes());
+        assert_eq!(faults, vec![]);
+        assert_eq!(show(&tree), "rewrite(^/a{2}/b{3,}$,/$1,last) root(/srv/{{ app }}/x) location(~,^/a{2}){b()}");
+        assert!(tree.iter().all(|directive| directive.brace().is_some()));
+        let (tree, _) = parse(FileId(0), b"map $a $b{2} 3; } location /a{ } a ${b} \"c{2}\";");
+        assert_eq!(show(&tree), "map($a,$b){2}(3)} location(/a){} a(${b},c{2})");
+        assert!(tree.iter().all(|directive| directive.brace().is_none()));
+        assert_eq!(read("server_name {{ a }} b{{ c }};"), ("server_name({{ a }},b{{ c }})".into(), vec![]));
     }
 
     #[test]

@@ -115,6 +115,28 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Takes a `{` that was just read into the word before it, where it looks like a part of it: a quantifier `{2,3}`, or a
+    /// placeholder `{{ name }}`, which may begin a word too.
+    pub(super) fn glue(&mut self, words: &mut Vec<Word>, brace: Span) -> bool {
+        let last = words.last().filter(|last| last.span.end == brace.start);
+        if self.origin == Origin::Parameter || last.is_some_and(|last| last.quoted) {
+            return false;
+        }
+        let quantifier = last.and_then(|_| lexer::quantifier(self.rest));
+        let Some(length) = quantifier.or_else(|| lexer::placeholder(self.rest)) else { return false };
+        self.rest = &self.rest[length..];
+        if let Ok((rest, _)) = lexer::bare_word(self.rest) {
+            self.rest = rest;
+        }
+        let start = last.map_or(brace, |last| last.span).start as usize;
+        let brace = last.and_then(|last| last.brace).or(Some(brace));
+        if last.is_some() {
+            words.pop();
+        }
+        words.push(Word { brace, ..self.word(start, &self.text[start..self.offset()], false) });
+        true
+    }
+
     /// A quote that is never closed: the word ends with its line, so that the lines behind it are still read.
     fn unclosed(&mut self, start: usize, quote: u8) -> Word {
         let line = self.rest.split(|&byte| byte == b'\n').next().unwrap_or(self.rest).trim_ascii_end();
@@ -166,7 +188,7 @@ impl<'a> Reader<'a> {
     }
 
     fn word(&self, start: usize, raw: &[u8], quoted: bool) -> Word {
-        Word { value: lexer::resolve_escapes(raw).into(), span: self.span(start), quoted }
+        Word { value: lexer::resolve_escapes(raw).into(), span: self.span(start), quoted, brace: None }
     }
 
     fn skip_byte(&mut self) -> Span {

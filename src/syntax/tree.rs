@@ -13,6 +13,9 @@ pub struct Word {
     pub span: Span,
     /// Whether it was written in quotes.
     pub quoted: bool,
+    /// A `{` inside it that was most likely meant for a part of it, as in `^/[a-z]{2}/`, and that begins a block to nginx. The
+    /// check answers it with an error.
+    pub brace: Option<Span>,
 }
 
 impl Word {
@@ -40,6 +43,11 @@ impl Directive {
     pub fn span(&self) -> Span {
         let end = self.args.last().map_or(self.name.span.end, |word| word.span.end);
         Span { end, ..self.name.span }
+    }
+
+    /// The first `{` that was most likely meant for a part of a word: nginx had read no further when it complains.
+    pub fn brace(&self) -> Option<(&Word, Span)> {
+        self.args.iter().find_map(|word| Some((word, word.brace?)))
     }
 
     /// The directives of its block; none where it has no block.
