@@ -36,3 +36,6 @@ mod process;
 pub mod cli;
 
 pub use server::{Site, SiteBody, SiteError, SiteService};
+
+#[doc(hidden)]
+pub use modules::commands_without_rows;

@@ -13,7 +13,7 @@ mod static_files;
 mod try_files;
 
 use crate::conf::{AnyModule, erase};
-use crate::schema::DirectiveSpec;
+use crate::schema::{DirectiveSpec, Schema};
 
 /// All modules in nginx's running order: handlers of one phase run in the order of this list.
 pub static MODULES: &[&dyn AnyModule] = &[
@@ -35,4 +35,19 @@ pub static MODULES: &[&dyn AnyModule] = &[
 pub fn runs(spec: &DirectiveSpec) -> bool {
     let owns = |module: &&&dyn AnyModule| module.name() == spec.module || module.also().contains(&spec.module);
     MODULES.iter().filter(owns).any(|module| module.commands().contains(&spec.name))
+}
+
+/// Directives that a module claims and the table does not know: none, or the two have drifted apart.
+pub fn commands_without_rows() -> Vec<String> {
+    let schema = Schema::nginx();
+    let has_row = |module: &dyn AnyModule, name: &str| {
+        let mut rows = schema.named(name.as_bytes());
+        rows.any(|row| row.module == module.name() || module.also().contains(&row.module))
+    };
+    let missing = |module: &&'static dyn AnyModule| {
+        let module = *module;
+        let names = module.commands().into_iter().filter(move |name| !has_row(module, name));
+        names.map(move |name| format!("{}: {name}", module.name())).collect::<Vec<_>>()
+    };
+    MODULES.iter().flat_map(missing).collect()
 }
