@@ -42,23 +42,7 @@ fn absolute(r: &Request, path: &[u8]) -> Vec<u8> {
 }
 
 /// Calls back for each field of the head but those that frame HTTP/1's messages, in nginx's order.
-pub(super) fn each_field(
-    r: &Request,
-    response: &Response,
-    dates: &mut DateCache,
-    field: &mut impl FnMut(&[u8], &[u8]),
-) {
-    first_fields(r, response, dates, field);
-    last_fields(response, field);
-}
-
-/// The fields that stand before `Transfer-Encoding` and `Connection`.
-pub(super) fn first_fields(
-    r: &Request,
-    response: &Response,
-    dates: &mut DateCache,
-    field: &mut impl FnMut(&[u8], &[u8]),
-) {
+pub(super) fn each_field(r: &Request, response: &Response, dates: &mut DateCache, field: &mut dyn FnMut(&[u8], &[u8])) {
     let headers = &response.headers;
     if !headers.has(HeaderId::Server) {
         field(b"Server", r.location().core.server_tokens.name().as_bytes());
@@ -83,14 +67,10 @@ pub(super) fn first_fields(
     {
         field(b"Location", location);
     }
-}
-
-/// The fields that stand behind `Connection`.
-pub(super) fn last_fields(response: &Response, field: &mut impl FnMut(&[u8], &[u8])) {
     if response.gzip_vary {
         field(b"Vary", b"Accept-Encoding");
     }
-    for (id, name, value) in response.headers.iter() {
+    for (id, name, value) in headers.iter() {
         if !(response.redirect && id == HeaderId::Location) {
             field(name, value);
         }

@@ -1,8 +1,9 @@
-//! What nginx settles when a response's head is written: framing, redirects, the order of the fields.
+//! What is settled when a response's head is written on an HTTP/1 connection: framing, and what becomes of the connection.
 
-use super::super::head::{first_fields, last_fields, settle_location};
-use crate::http::date::DateCache;
-use crate::http::{HeaderId, Headers, Method, Request, Response, Version, status};
+use super::super::head::settle_location;
+use crate::h1::write::{Connection, ResponseHead};
+use crate::http::date::{self, DateCache};
+use crate::http::{HeaderId, Method, Request, Response, Version};
 
 /// How the client finds the end of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub(super) fn frame(r: &Request, version: Version, response: &mut Response, has_
     Framing::Close
 }
 
-/// Appends the head in nginx's order. An HTTP/0.9 client gets none.
+/// Appends the head. An HTTP/0.9 client gets none.
 pub(super) fn write(
     out: &mut Vec<u8>,
     r: &Request,
@@ -63,56 +64,32 @@ pub(super) fn write(
     if version < Version::HTTP_10 {
         return;
     }
-    out.extend_from_slice(b"HTTP/1.1 ");
-    match (&response.status_line, status::status_line(response.status)) {
-        (Some(line), _) => out.extend_from_slice(line),
-        (None, Some(line)) => out.extend_from_slice(line.as_bytes()),
-        (None, None) => out.extend_from_slice(format!("{:03} ", response.status).as_bytes()),
-    }
-    out.extend_from_slice(b"\r\n");
-    first_fields(r, response, dates, &mut |name, value| field(out, name, value));
-    if framing == Framing::Chunked {
-        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-    }
-    connection(out, r, response);
-    last_fields(response, &mut |name, value| field(out, name, value));
-    out.extend_from_slice(b"\r\n");
+    let headers = &response.headers;
+    let core = &r.location().core;
+    let last_modified = response.last_modified.map(date::format_http);
+    let connection = match r.out.keep_alive.get() {
+        _ if response.upgrade => Connection::Upgrade,
+        true => Connection::KeepAlive { header: core.keepalive_header },
+        false => Connection::Close,
+    };
+    let head = ResponseHead {
+        status: response.status,
+        status_line: response.status_line.as_deref(),
+        server: (!headers.has(HeaderId::Server)).then_some(core.server_tokens),
+        date: if headers.has(HeaderId::Date) { None } else { Some(dates.at(unix_now())) },
+        content_type: response.content_type.as_deref(),
+        charset: response.charset.as_deref(),
+        content_length: response.content_length.filter(|_| !headers.has(HeaderId::ContentLength)),
+        last_modified: last_modified.as_ref().filter(|_| !headers.has(HeaderId::LastModified)),
+        location: headers.get(HeaderId::Location).filter(|_| response.redirect),
+        chunked: framing == Framing::Chunked,
+        connection,
+        vary: response.gzip_vary,
+        headers,
+    };
+    head.append_to(out);
 }
 
-fn connection(out: &mut Vec<u8>, r: &Request, response: &Response) {
-    if response.upgrade {
-        out.extend_from_slice(b"Connection: upgrade\r\n");
-    } else if r.out.keep_alive.get() {
-        out.extend_from_slice(b"Connection: keep-alive\r\n");
-        let seconds = r.location().core.keepalive_header;
-        if seconds > 0 {
-            out.extend_from_slice(format!("Keep-Alive: timeout={seconds}\r\n").as_bytes());
-        }
-    } else {
-        out.extend_from_slice(b"Connection: close\r\n");
-    }
-}
-
-/// Appends fields as they are.
-pub(super) fn fields(out: &mut Vec<u8>, headers: &Headers) {
-    headers.iter().for_each(|(_, name, value)| field(out, name, value));
-}
-
-/// CR, LF and NUL cannot stand in a field: what a configuration lets in is cut out here.
-fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    if memchr::memchr3(b'\r', b'\n', 0, value).is_some() {
-        out.extend(value.iter().filter(|byte| !matches!(byte, b'\r' | b'\n' | 0)));
-    } else {
-        out.extend_from_slice(value);
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Appends a chunk's first line.
-pub(super) fn chunk_size(out: &mut Vec<u8>, length: u64) {
-    use std::io::Write as _;
-    // Writing to memory does not fail.
-    let _ = write!(out, "{length:x}\r\n");
+fn unix_now() -> i64 {
+    rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse).tv_sec
 }

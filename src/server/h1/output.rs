@@ -9,6 +9,8 @@ use bytes::Bytes;
 
 use super::Io;
 use super::head::{self, Framing};
+use crate::h1::framing::{CHUNK_END, LAST_CHUNK, append_chunk_head};
+use crate::h1::write::append_fields;
 use crate::http::{Body, Chunk, FileRange, Request, Response, SentHead, Version};
 use crate::log::Level;
 
@@ -103,7 +105,7 @@ impl<'a> Output<'a> {
     async fn chunk(&mut self, chunk: Chunk, body: &mut Body) -> Result<(), Cut> {
         let length = chunk.len();
         if length > 0 && self.framing == Framing::Chunked {
-            head::chunk_size(&mut self.buffer, length);
+            append_chunk_head(length, &mut self.buffer);
         }
         match chunk {
             Chunk::Flush => return self.flush(body).await,
@@ -111,18 +113,21 @@ impl<'a> Output<'a> {
             Chunk::File(range) => self.file(range, body).await?,
         }
         if length > 0 && self.framing == Framing::Chunked {
-            self.buffer.extend_from_slice(b"\r\n");
+            self.buffer.extend_from_slice(CHUNK_END);
         }
         Ok(())
     }
 
     async fn end(&mut self, body: &mut Body) -> Result<(), Cut> {
         if self.framing == Framing::Chunked {
-            self.buffer.extend_from_slice(b"0\r\n");
-            if let Some(trailers) = body.trailers() {
-                head::fields(&mut self.buffer, &trailers);
+            match body.trailers() {
+                None => self.buffer.extend_from_slice(LAST_CHUNK),
+                Some(trailers) => {
+                    self.buffer.extend_from_slice(b"0\r\n");
+                    append_fields(&mut self.buffer, &trailers);
+                    self.buffer.extend_from_slice(b"\r\n");
+                }
             }
-            self.buffer.extend_from_slice(b"\r\n");
         }
         self.flush(&mut Body::Empty).await
     }
