@@ -14,6 +14,7 @@ use super::fork::{Fork, Launch, fork};
 use super::running::Running;
 use super::signals::{self, Ended, How, Received, Signal, Signals};
 use super::sockets::Listening;
+use super::ticket::{Outcome, Ticket};
 use super::wait::wait;
 use super::worker::{self, answer, order};
 use super::{pid, sockets, title, upgrade};
@@ -44,6 +45,8 @@ pub struct Master {
     no_workers: bool,
     /// The parent that waits for the first worker to serve.
     launch: Option<Launch>,
+    /// Who waits for the end of a reload.
+    tickets: Vec<Ticket>,
 }
 
 /// What a master is born with.
@@ -129,6 +132,7 @@ impl Master {
             new_binary: None,
             no_workers: false,
             launch: Some(birth.launch),
+            tickets: Vec::new(),
         }
     }
 
@@ -234,6 +238,7 @@ impl Master {
                 Ok(Some([answer::DONE, ..])) => {
                     let what = format_args!("worker process {} serves the new configuration", pid.as_raw_pid());
                     self.log().say(Level::Notice, what);
+                    self.tell(Outcome::Done);
                 }
                 Ok(Some([answer::FAILED, ..])) if !child.exiting => self.replace_worker(),
                 Ok(Some(_)) => {}
@@ -243,8 +248,14 @@ impl Master {
         }
     }
 
+    /// Tells who waits for the end of a reload.
+    fn tell(&mut self, outcome: Outcome) {
+        self.tickets.drain(..).for_each(|ticket| ticket.tell(outcome));
+    }
+
     fn worker_serves(&mut self, pid: Pid) {
         self.launched();
+        self.tell(Outcome::Done);
         let child = self.children.iter_mut().find(|child| child.pid == pid);
         if child.is_some_and(|child| std::mem::take(&mut child.replaces)) {
             self.tell_workers(Signal::Quit, Some(pid));
@@ -280,7 +291,11 @@ impl Master {
             Signal::Term | Signal::Int => self.terminate_now(),
             Signal::Quit => self.quit(),
             _ if !matches!(self.phase, Phase::Running) => {}
-            Signal::Hup => self.reconfigure(),
+            Signal::Hup => {
+                let ticket = received.sender.zip(received.number);
+                self.tickets.extend(ticket.and_then(|(sender, number)| Ticket::open(sender, number)));
+                self.reconfigure();
+            }
             Signal::Usr1 => self.reopen(),
             Signal::Usr2 => self.change_binary(),
             Signal::Winch if self.daemonized => self.stop_accepting(),
@@ -320,7 +335,9 @@ impl Master {
     fn worker_ended(&mut self, child: &Child, how: How) {
         // nginx's parent does not wait at all: one that ends at once must not hold ours for ever.
         self.launched();
-        if child.respawn && !child.exiting && how != How::Code(2) && self.wanted == Start::No {
+        if how == How::Code(2) {
+            self.tell(Outcome::Refused);
+        } else if child.respawn && !child.exiting && self.wanted == Start::No {
             self.wanted = Start::Again;
         }
     }
@@ -341,6 +358,7 @@ impl Master {
         }
         let before = self.conf().clone();
         if self.running.reload().is_err() {
+            self.tell(Outcome::Refused);
             return;
         }
         if self.no_workers || !swaps(&before, self.conf()) || !self.hand_over() {

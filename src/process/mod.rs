@@ -14,6 +14,7 @@ mod signals;
 mod single;
 mod sockets;
 mod start;
+mod ticket;
 mod title;
 mod upgrade;
 mod user;

@@ -98,6 +98,8 @@ pub struct Received {
     pub signal: Signal,
     /// The process that sent it, where one did.
     pub sender: Option<i32>,
+    /// A number that it sent along.
+    pub number: Option<i32>,
 }
 
 impl Received {
@@ -152,7 +154,8 @@ impl Signals {
         }
         let signal = Signal::HANDLED.into_iter().find(|signal| signal.number() as u32 == record.ssi_signo)?;
         let sender = i32::try_from(record.ssi_pid).ok().filter(|pid| *pid != 0);
-        Some(Received { signal, sender })
+        let number = (record.ssi_code == libc::SI_QUEUE).then_some(record.ssi_int);
+        Some(Received { signal, sender, number })
     }
 }
 
@@ -176,6 +179,19 @@ pub fn release() -> io::Result<()> {
 pub fn send(pid: i32, signal: Signal) -> io::Result<()> {
     // SAFETY: `kill` takes two numbers.
     match unsafe { libc::kill(pid, signal.number()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Sends a signal with a number along.
+pub fn send_number(pid: i32, signal: Signal, number: i32) -> io::Result<()> {
+    // The kernel's union of a number and a pointer, and the number is what comes first in it on little-endian machines;
+    // on others it is the pointer's upper half.
+    let shift = if cfg!(target_endian = "big") { usize::BITS - i32::BITS } else { 0 };
+    let value = libc::sigval { sival_ptr: std::ptr::without_provenance_mut((number as u32 as usize) << shift) };
+    // SAFETY: takes numbers; the receiver does not follow the pointer, which is none.
+    match unsafe { libc::sigqueue(pid, signal.number(), value) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
@@ -232,9 +248,9 @@ mod tests {
 
     #[test]
     fn notices_are_nginx_notices() {
-        let received = Received { signal: Signal::Hup, sender: Some(12) };
+        let received = Received { signal: Signal::Hup, sender: Some(12), number: None };
         assert_eq!(received.notice(Some("reconfiguring")), "signal 1 (SIGHUP) received from 12, reconfiguring");
-        let received = Received { signal: Signal::Chld, sender: None };
+        let received = Received { signal: Signal::Chld, sender: None, number: None };
         assert_eq!(received.notice(None), "signal 17 (SIGCHLD) received");
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::running::Running;
 use super::signals::{Signal, Signals};
 use super::sockets::listen_sockets;
+use super::ticket::{Outcome, Ticket};
 use super::wait::wait;
 use super::{pid, privileges, sockets};
 use crate::log::{ErrorLog, Level};
@@ -44,7 +45,13 @@ fn serve(running: &mut Running, signals: &Signals, fleet: &Fleet) {
             running.log().say(Level::Notice, received.notice(action(received.signal)));
             match received.signal {
                 Signal::Quit | Signal::Term | Signal::Int => fleet.stop(),
-                Signal::Hup => reload(running, fleet),
+                Signal::Hup => {
+                    let ticket = received.sender.zip(received.number);
+                    let outcome = reload(running, fleet);
+                    if let Some(ticket) = ticket.and_then(|(sender, number)| Ticket::open(sender, number)) {
+                        ticket.tell(outcome);
+                    }
+                }
                 Signal::Usr1 => running.reopen_logs(),
                 _ => {}
             }
@@ -65,13 +72,17 @@ fn action(signal: Signal) -> Option<&'static str> {
     }
 }
 
-fn reload(running: &mut Running, fleet: &Fleet) {
+fn reload(running: &mut Running, fleet: &Fleet) -> Outcome {
     if running.reload().is_err() {
-        return;
+        return Outcome::Refused;
     }
-    let log: Arc<ErrorLog> = Arc::clone(running.log());
-    let replace = listen_sockets(running.sockets.clone()).and_then(|sockets| fleet.replace(&running.cycle, &sockets));
-    if let Err(error) = replace {
-        log.say_error(Level::Alert, &error, "could not put the new configuration in force");
+    let sockets = listen_sockets(running.sockets.clone());
+    match sockets.and_then(|sockets| fleet.replace(&running.cycle, &sockets)) {
+        Ok(()) => Outcome::Done,
+        Err(error) => {
+            let what = "could not put the new configuration in force";
+            running.log().say_error(Level::Alert, &error, what);
+            Outcome::Refused
+        }
     }
 }

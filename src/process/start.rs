@@ -11,6 +11,7 @@ use super::master::{Birth, Master};
 use super::running::{Candidate, Purpose, Refused, Running};
 use super::signals::{self, Order, Signals};
 use super::sockets::{self, Listening};
+use super::ticket::{self, Outcome};
 use super::{pid, single, title};
 use crate::log::{ErrorLog, Level, console};
 
@@ -58,8 +59,20 @@ pub fn signal(call: &Call, order: Order, say: Say<'_>) -> i32 {
     log.say(Level::Notice, "signal process started");
     let Some(pid) = pid::read(&candidate.cycle().process.pid, log) else { return FAILED };
     let signal = order.signal();
-    match signals::send(pid, signal) {
-        Ok(()) => 0,
+    let sent = match order {
+        Order::Reload => ticket::reload(pid),
+        _ => signals::send(pid, signal).map(|()| Outcome::Unknown),
+    };
+    match sent {
+        Ok(Outcome::Done | Outcome::Unknown) => 0,
+        Ok(Outcome::Refused) => {
+            log.say(Level::Emerg, "the new configuration could not be put in force, the error log says why");
+            FAILED
+        }
+        Ok(Outcome::Gone) => {
+            log.say(Level::Alert, format_args!("process {pid} ended before the new configuration was in force"));
+            FAILED
+        }
         Err(error) => {
             log.say_error(Level::Alert, &error, format_args!("kill({pid}, {}) failed", signal.number()));
             FAILED

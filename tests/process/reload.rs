@@ -55,6 +55,37 @@ fn a_port_that_others_hold_changes_nothing() {
 }
 
 #[test]
+fn the_command_line_waits_until_it_is_in_force() {
+    let nginx = start("one");
+    for answer in ["two", "three", "four"] {
+        nginx.place.answering(answer);
+        let said = nginx.place.run(["-s", "reload"]);
+        assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+        assert_eq!(nginx.answer(), answer);
+    }
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = format!("server {{ listen {}; return 200 five; }}", held.local_addr().unwrap());
+    nginx.place.configure("", &listen);
+    let said = nginx.place.run(["-s", "reload"]);
+    let message = "nginx: [emerg] the new configuration could not be put in force, the error log says why\n";
+    assert_eq!((said.code, said.stderr.as_str()), (1, message));
+    assert_eq!(nginx.answer(), "four");
+}
+
+#[test]
+fn the_command_line_is_told_by_a_process_without_master_too() {
+    let place = Place::new();
+    let http = |answer| format!("server {{ listen 127.0.0.1:{}; return 200 {answer}; }}", place.port);
+    let two = configuration("master_process off;", &http("two"));
+    place.configure("master_process off;", &http("one"));
+    let nginx = place.start();
+    nginx.place.write("nginx.conf", &two);
+    let said = nginx.place.run(["-s", "reload"]);
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    assert_eq!(nginx.answer(), "two");
+}
+
+#[test]
 fn listeners_come_and_go() {
     let nginx = start("one");
     let (first, second, socket) = (nginx.place.port, free_port(), nginx.place.path("socket"));
