@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use support::run::{self, Outcome};
+use support::run::{self, Binary, Outcome};
 
 /// The version whose answers are recorded.
 const ORACLE: &str = "nginx version: nginx/1.28.3\n";
@@ -52,7 +52,7 @@ fn cases_answer_as_nginx_does() {
     }
     let _ = std::panic::take_hook();
     let (count, bad) = (cases.len(), failed.len());
-    println!("{count} cases against {}, {passed_over} passed over", binary.display());
+    println!("{count} cases against {}, {passed_over} passed over", binary.path.display());
     assert!(failed.is_empty(), "{bad} of {count} cases differ:\n  {}", failed.join("\n  "));
 }
 
@@ -70,22 +70,31 @@ fn snapshots_have_cases() {
     }
 }
 
-fn binary() -> PathBuf {
-    match std::env::var_os("NGINX_BIN") {
-        Some(path) => fs::canonicalize(path).expect("NGINX_BIN is a program"),
-        None => PathBuf::from(env!("CARGO_BIN_EXE_rnginx")),
-    }
+fn binary() -> Binary {
+    let Some(path) = std::env::var_os("NGINX_BIN") else {
+        return Binary { path: PathBuf::from(env!("CARGO_BIN_EXE_rnginx")), ours: true };
+    };
+    let path = fs::canonicalize(path).expect("NGINX_BIN is a program");
+    let ours = version(&path).contains("rnginx");
+    Binary { path, ours }
+}
+
+fn version(binary: &Path) -> String {
+    let output = Command::new(binary).arg("-v").output().expect("the program runs");
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Whether snapshots are written now. Only nginx's own answers may be: ours would prove nothing.
-fn recording(binary: &Path) -> bool {
+fn recording(binary: &Binary) -> bool {
+    for name in ["INSTA_FORCE_PASS", "INSTA_FORCE_UPDATE", "INSTA_FORCE_UPDATE_SNAPSHOTS"] {
+        assert!(std::env::var_os(name).is_none(), "{name} has no place here: INSTA_UPDATE=always records");
+    }
     let update = std::env::var("INSTA_UPDATE").unwrap_or_default();
     if !["always", "force"].contains(&update.as_str()) {
         return false;
     }
-    let output = Command::new(binary).arg("-v").output().expect("the program runs");
-    let version = String::from_utf8_lossy(&output.stderr);
-    assert!(version == ORACLE, "snapshots are recorded from nginx 1.28.3 only, not from: {version}");
+    let version = version(&binary.path);
+    assert!(!binary.ours && version == ORACLE, "snapshots are recorded from nginx 1.28.3 only, not from: {version}");
     true
 }
 
@@ -118,7 +127,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// All outcomes in the order of the cases. The threads mostly wait, so there are more than cores.
-fn run_all(binary: &Path, cases: &[Case]) -> Vec<Result<Outcome, String>> {
+fn run_all(binary: &Binary, cases: &[Case]) -> Vec<Result<Outcome, String>> {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::new());
@@ -147,7 +156,7 @@ fn take<'a>(next: &AtomicUsize, cases: &'a [Case]) -> Option<(usize, &'a Case)> 
     Some((index, cases.get(index)?))
 }
 
-fn run_one(binary: &Path, case: &Case) -> Result<Outcome, String> {
+fn run_one(binary: &Binary, case: &Case) -> Result<Outcome, String> {
     let conf = fs::read_to_string(case.stem.with_extension("conf")).map_err(|e| e.to_string())?;
     let http = case.stem.with_extension("http");
     let http = http.exists().then(|| fs::read_to_string(&http)).transpose();

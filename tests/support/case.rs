@@ -81,6 +81,14 @@ pub struct Script {
     pub options: Options,
     /// `root` or `ipv6`: without it the case is passed over.
     pub requires: Vec<String>,
+    pub differences: Vec<Difference>,
+}
+
+/// Where rnginx means to say something else than nginx: whole lines of both, and the reason stands in the section's title.
+#[derive(Clone, Debug, Default)]
+pub struct Difference {
+    pub nginx: String,
+    pub ours: String,
 }
 
 /// Reads the text of a `.http` file.
@@ -92,6 +100,9 @@ pub fn parse(text: &str) -> Result<Script, String> {
     for block in split(text)? {
         let (title, lines) = block;
         add(&mut script, title, &lines).map_err(|e| format!("=== {title}: {e}"))?;
+    }
+    if script.sections.is_empty() {
+        script.sections.push(Section::Run(vec!["-t".to_owned()]));
     }
     Ok(script)
 }
@@ -126,9 +137,26 @@ fn add(script: &mut Script, title: &str, lines: &[&str]) -> Result<(), String> {
             script.options.env.push((name.to_owned(), value.to_owned()));
         }
         "backend" => add_backend(script, rest, lines)?,
+        "differs" => script.differences.push(difference(rest, lines)?),
         _ => script.sections.push(section(title, word, rest, lines)?),
     }
     Ok(())
+}
+
+/// `differs REASON`, then nginx's lines after `- ` and ours after `+ `.
+fn difference(reason: &str, lines: &[&str]) -> Result<Difference, String> {
+    let mut difference = Difference::default();
+    for line in lines {
+        let (side, text) = match line.split_at_checked(2) {
+            Some(("- ", text)) => (&mut difference.nginx, text),
+            Some(("+ ", text)) => (&mut difference.ours, text),
+            _ => return Err("each line begins with \"- \" or \"+ \"".to_owned()),
+        };
+        side.push_str(text);
+        side.push('\n');
+    }
+    let told = !reason.is_empty() && !difference.nginx.is_empty() && !difference.ours.is_empty();
+    told.then_some(difference).ok_or_else(|| "a reason and lines of both are needed".to_owned())
 }
 
 fn section(title: &str, word: &str, rest: &str, lines: &[&str]) -> Result<Section, String> {

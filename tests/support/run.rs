@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 
@@ -17,6 +17,13 @@ use super::server::{self, Options, Server};
 use super::text;
 use super::wire::{PATIENCE, Wire, poll};
 
+/// The program under test.
+pub struct Binary {
+    pub path: PathBuf,
+    /// It is rnginx, so the differences that cases name hold.
+    pub ours: bool,
+}
+
 /// What came of a case.
 pub enum Outcome {
     Text(String),
@@ -28,17 +35,17 @@ pub enum Outcome {
 ///
 /// # Errors
 /// A sentence, when the case itself is wrong or the machine does not play along.
-pub fn run(binary: &Path, conf: &str, http: Option<&str>) -> Result<Outcome, String> {
+pub fn run(binary: &Binary, conf: &str, http: Option<&str>) -> Result<Outcome, String> {
     let place = Place::new(&[conf, http.unwrap_or_default()]).map_err(|e| e.to_string())?;
     let conf = place.apply(conf);
-    let script = case::parse(&place.apply(http.unwrap_or("=== run -t")))?;
+    let script = case::parse(&place.apply(http.unwrap_or_default()))?;
     if let Some(lacking) = script.requires.iter().find(|what| !available(what)) {
         return Ok(Outcome::Passed(format!("needs {lacking}")));
     }
     let write = |path: &str, text: &str| place.write(path, text.as_bytes(), None, None);
     write("nginx.conf", &conf).map_err(|e| e.to_string())?;
     let mut run = Run {
-        binary,
+        binary: &binary.path,
         place: &place,
         conf,
         options: script.options.clone(),
@@ -49,7 +56,17 @@ pub fn run(binary: &Path, conf: &str, http: Option<&str>) -> Result<Outcome, Str
         out: String::new(),
     };
     run.all(&script);
-    let out = normalise(&place.undo(&run.out));
+    let tidy = |text: &str| normalise(&place.undo(text));
+    let mut out = tidy(&run.out);
+    for difference in &script.differences {
+        let (nginx, ours) = (tidy(&difference.nginx), tidy(&difference.ours));
+        let expected = if binary.ours { &ours } else { &nginx };
+        if !out.contains(expected) {
+            out.push_str(&format!("~ the case names a difference that is not there:\n{expected}"));
+        } else if binary.ours {
+            out = out.replacen(&ours, &nginx, 1);
+        }
+    }
     Ok(Outcome::Text(out))
 }
 
