@@ -22,6 +22,7 @@ mod entry;
 mod file;
 mod head;
 mod location;
+mod memory_body;
 mod path;
 mod phase;
 mod regex;
@@ -52,6 +53,7 @@ pub use location::{
     BodyInFile, CoreConf, ErrorAnswer, ErrorPage, Extensions, Found, IfModifiedSince, LimitExcept, LingeringClose,
     Location, LocationId, LocationKind, LocationTree, LocationTreeParts, Root, Types,
 };
+pub use memory_body::{MemoryBody, Piece};
 pub(crate) use method::Method;
 pub use phase::{Filter, FilterSlot, Flow, FlowFuture, LogHandler, Phase, PhaseHandler};
 pub use regex::{Captures, MatchLimit, Regex};

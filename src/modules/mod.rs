@@ -2,7 +2,9 @@
 
 pub mod core;
 pub mod error_log;
+mod gunzip;
 mod gzip;
+mod gzip_static;
 mod headers;
 pub mod http_core;
 mod index;
@@ -24,9 +26,11 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<rewrite::Rewrite>(),
     erase::<try_files::TryFiles>(),
     erase::<index::Index>(),
+    erase::<gzip_static::GzipStatic>(),
     erase::<static_files::StaticFiles>(),
     erase::<not_modified::NotModified>(),
     erase::<headers::AddHeaders>(),
+    erase::<gunzip::Gunzip>(),
     erase::<gzip::Gzip>(),
     erase::<range::Range>(),
 ];

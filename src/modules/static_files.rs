@@ -45,19 +45,25 @@ impl PhaseHandler for Handler {
         }
         let Some(path) = r.map_uri() else { return Flow::Finalize(500) };
         if method != Method::Post
-            && let Some(response) = from_cache(r, &path)
+            && let Some(response) = recall(r, &path)
         {
             return Flow::respond(response);
         }
-        match open_file(&path) {
-            Ok((file, stat)) => send(r, &path, file, stat),
-            Err(fault) => refuse(r, &path, &fault),
+        let (file, stat) = match open_file(&path) {
+            Ok(opened) => opened,
+            Err(fault) => return refuse(r, &path, &fault),
+        };
+        match stat.kind {
+            FileKind::Directory => add_slash(r),
+            FileKind::Other => refuse_kind(r, &path),
+            FileKind::File if method == Method::Post => Flow::Finalize(405),
+            FileKind::File => Flow::respond(respond(r, &path, file, &stat)),
         }
     }
 }
 
 /// Says in the log why a file cannot be sent, and with which status the client is told.
-pub(super) fn refuse(r: &Request, path: &[u8], fault: &FileFault) -> Flow {
+fn refuse(r: &Request, path: &[u8], fault: &FileFault) -> Flow {
     let (status, level) = match fault {
         _ if fault.is_absence() => (404, Level::Error),
         _ if fault.is_refusal() => (403, Level::Error),
@@ -71,33 +77,29 @@ pub(super) fn refuse(r: &Request, path: &[u8], fault: &FileFault) -> Flow {
     Flow::Finalize(status)
 }
 
-fn send(r: &Request, path: &[u8], file: OwnedFd, stat: FileStat) -> Flow {
-    match stat.kind {
-        FileKind::Directory => return add_slash(r),
-        FileKind::Other => {
-            r.log_with(Level::Crit, |line| {
-                line.put('"').bytes(path).put("\" is not a regular file");
-            });
-            return Flow::Finalize(404);
-        }
-        FileKind::File => {}
-    }
-    if r.method.get() == Method::Post {
-        return Flow::Finalize(405);
-    }
-    let etag = etag(&stat);
-    let mut response = head(r, &stat, &etag);
+/// Only regular files are sent.
+pub(super) fn refuse_kind(r: &Request, path: &[u8]) -> Flow {
+    r.log_with(Level::Crit, |line| {
+        line.put('"').bytes(path).put("\" is not a regular file");
+    });
+    Flow::Finalize(404)
+}
+
+/// A response of an open file. What is small is read, and kept for the next time.
+pub(super) fn respond(r: &Request, path: &[u8], file: OwnedFd, stat: &FileStat) -> Response {
+    let etag = etag(stat);
+    let mut response = head(r, stat, &etag);
     if r.method.get() == Method::Head {
-        return Flow::respond(response);
+        return response;
     }
-    response.body = match read_small(&file, &stat) {
+    response.body = match read_small(&file, stat) {
         Some(bytes) => {
-            r.local.state.get::<Cache>().insert(path, &stat, etag, &bytes);
+            r.local.state.get::<Cache>().insert(path, stat, etag, &bytes);
             Body::Bytes(bytes)
         }
         None => Body::File(FileRange { file: Rc::new(file), start: 0, end: stat.size }),
     };
-    Flow::respond(response)
+    response
 }
 
 /// `None` where the file is large, or is being written to.
@@ -107,11 +109,12 @@ fn read_small(file: &OwnedFd, stat: &FileStat) -> Option<Bytes> {
     (bytes.len() == length).then(|| bytes.into())
 }
 
-fn from_cache(r: &Request, path: &[u8]) -> Option<Response> {
+/// A response of a file that was sent lately and is still what it was.
+pub(super) fn recall(r: &Request, path: &[u8]) -> Option<Response> {
     let cache = r.local.state.get::<Cache>();
     let entry = cache.find(path)?;
     match stat_file(path) {
-        Ok(stat) if stat == entry.stat => Some(respond_from(r, &entry)),
+        Ok(stat) if stat == entry.stat => Some(respond_again(r, &entry)),
         _ => {
             cache.remove(path);
             None
@@ -119,7 +122,7 @@ fn from_cache(r: &Request, path: &[u8]) -> Option<Response> {
     }
 }
 
-fn respond_from(r: &Request, entry: &Entry) -> Response {
+fn respond_again(r: &Request, entry: &Entry) -> Response {
     let mut response = head(r, &entry.stat, &entry.etag);
     if r.method.get() != Method::Head {
         response.body = Body::Bytes(entry.bytes.clone());
@@ -128,7 +131,7 @@ fn respond_from(r: &Request, entry: &Entry) -> Response {
 }
 
 /// A response of a file, without its body.
-pub(super) fn head(r: &Request, stat: &FileStat, etag: &[u8]) -> Response {
+fn head(r: &Request, stat: &FileStat, etag: &[u8]) -> Response {
     let core = &r.location().core;
     let content_type = core.type_of(r.extension().as_deref());
     let mut headers = Headers::with_capacity(4, 96);
@@ -147,7 +150,7 @@ pub(super) fn head(r: &Request, stat: &FileStat, etag: &[u8]) -> Response {
 }
 
 /// The entity tag of a file: time and size in hexadecimal.
-pub(super) fn etag(stat: &FileStat) -> Bytes {
+fn etag(stat: &FileStat) -> Bytes {
     let mut etag = Vec::with_capacity(20);
     write!(etag, "\"{:x}-{:x}\"", stat.mtime, stat.size).expect("a Vec takes every write");
     etag.into()

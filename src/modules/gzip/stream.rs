@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes};
 use flate2::{Compress, Compression, FlushCompress, Status};
 
 use super::Ratio;
-use crate::http::{Body, BodyCut, BodyStream, Chunk, FileRange, Headers, read_range};
+use crate::http::{Body, BodyCut, BodyStream, Chunk, Headers, MemoryBody, Piece};
 
 /// How to compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,18 +68,14 @@ impl Pool {
     }
 }
 
-/// Files are read in pieces of this many bytes.
-const READ: u64 = 32 << 10;
-
 pub(super) struct Compressor {
-    body: Body,
+    body: MemoryBody,
     settings: Settings,
     pool: Rc<Pool>,
     ratio: Rc<Ratio>,
     /// `None` before the first byte and behind the last one.
     compress: Option<Compress>,
     input: Bytes,
-    file: Option<FileRange>,
     output: Vec<u8>,
     state: State,
 }
@@ -98,13 +94,12 @@ enum State {
 impl Compressor {
     pub(super) fn new(body: Body, settings: Settings, pool: Rc<Pool>, ratio: Rc<Ratio>) -> Self {
         Self {
-            body,
+            body: MemoryBody::new(body),
             settings,
             pool,
             ratio,
             compress: None,
             input: Bytes::new(),
-            file: None,
             output: Vec::new(),
             state: State::Reading,
         }
@@ -127,34 +122,14 @@ impl Compressor {
         Poll::Ready(Some(Chunk::Bytes(std::mem::take(&mut self.output).into())))
     }
 
-    /// Reads on in a file; `false` where there is none.
-    fn read_file(&mut self) -> Result<bool, BodyCut> {
-        let Some(file) = &mut self.file else { return Ok(false) };
-        let length = file.len().min(READ);
-        let bytes = read_range(&*file.file, file.start, length as usize).map_err(|_| BodyCut)?;
-        if bytes.len() as u64 != length {
-            return Err(BodyCut);
-        }
-        file.start += length;
-        if file.is_empty() {
-            self.file = None;
-        }
-        self.input = bytes.into();
-        Ok(true)
-    }
-
     /// Gets something to compress or to do; `false` where the body has nothing just now.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, BodyCut> {
-        if self.read_file()? {
-            return Ok(true);
-        }
         match self.body.poll_next(cx) {
             Poll::Pending => return Ok(false),
             Poll::Ready(None) => self.state = State::Ending,
             Poll::Ready(Some(Err(cut))) => return Err(cut),
-            Poll::Ready(Some(Ok(Chunk::Flush))) => self.state = State::Flushing,
-            Poll::Ready(Some(Ok(Chunk::Bytes(bytes)))) => self.input = bytes,
-            Poll::Ready(Some(Ok(Chunk::File(range)))) => self.file = (!range.is_empty()).then_some(range),
+            Poll::Ready(Some(Ok(Piece::Flush))) => self.state = State::Flushing,
+            Poll::Ready(Some(Ok(Piece::Bytes(bytes)))) => self.input = bytes,
         }
         Ok(true)
     }
@@ -288,16 +263,6 @@ mod tests {
         decoder.decompress_vec(&bytes(&chunks[..1]), &mut seen, flate2::FlushDecompress::Sync).unwrap();
         assert_eq!(seen, b"first");
         assert_eq!(unpack(&bytes(&chunks)), b"firstsecond");
-    }
-
-    #[test]
-    fn reads_files() {
-        let mut file = tempfile::tempfile().unwrap();
-        let content = noise(100_000);
-        std::io::Write::write_all(&mut file, &content).unwrap();
-        let range = FileRange { file: Rc::new(file.into()), start: 10, end: 99_990 };
-        let (chunks, _) = compress(Body::File(range), SETTINGS);
-        assert!(unpack(&bytes(&chunks)) == content[10..99_990]);
     }
 
     #[test]
