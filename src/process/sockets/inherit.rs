@@ -1,9 +1,10 @@
 //! Sockets that another nginx opened and handed on: <https://nginx.org/en/docs/control.html#upgrade>.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 
+use rustix::io::FdFlags;
 use rustix::net::{SocketAddrAny, SocketAddrUnix};
 
 use super::{Listening, same_address};
@@ -16,12 +17,15 @@ pub fn inherit(variable: &str, log: &ErrorLog) -> Vec<Listening> {
     let mut sockets: Vec<Listening> = Vec::new();
     let mut rest = variable;
     while let Some(end) = rest.find([':', ';']) {
-        let Some(number) = rest[..end].parse().ok().filter(|number| *number >= 0) else {
+        let Some(number) = rest[..end].parse().ok().filter(|number| *number > 2) else {
             let what = "environment variable, ignoring the rest of the variable";
             log.say(Level::Emerg, format_args!("invalid socket number \"{rest}\" in NGINX {what}"));
             return sockets;
         };
         rest = &rest[end + 1..];
+        if sockets.iter().flat_map(|socket| &socket.fds).any(|fd| fd.as_raw_fd() == number) {
+            continue;
+        }
         match adopt(number) {
             Ok((spec, fd)) => add(&mut sockets, spec, fd),
             Err(error) => {
@@ -43,17 +47,20 @@ fn add(sockets: &mut Vec<Listening>, spec: ListenSpec, fd: Arc<OwnedFd>) {
     }
 }
 
-/// Takes a descriptor for our own that a parent left open for us.
+/// Takes a descriptor for our own that a parent left open for us, when it is a listening socket.
 fn adopt(number: i32) -> io::Result<(ListenSpec, Arc<OwnedFd>)> {
-    // SAFETY: a descriptor that is not open makes the calls below fail, and `fcntl` comes first: only one that is open
-    // is owned. Nobody else in this process knows the number.
-    let fd = unsafe {
-        if libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) == -1 {
-            return Err(io::Error::last_os_error());
-        }
-        OwnedFd::from_raw_fd(number)
-    };
-    let (address, text) = address_of(&rustix::net::getsockname(&fd)?)?;
+    // SAFETY: the number is only looked at here, by calls that fail where it is not open or not a socket.
+    let named = unsafe { BorrowedFd::borrow_raw(number) };
+    let name = rustix::net::getsockname(named)?;
+    if !rustix::net::sockopt::socket_acceptconn(named)? {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // SAFETY: it is open, and a listening socket; we have opened none ourselves yet, so it was left to us, and our
+    // caller takes each number once.
+    let fd = unsafe { OwnedFd::from_raw_fd(number) };
+    rustix::io::fcntl_setfd(&fd, FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&fd, true)?;
+    let (address, text) = address_of(&name)?;
     let deferred = defers(&fd);
     let spec = ListenSpec {
         address,
