@@ -1,12 +1,67 @@
 //! What `-v`, `-V` and `-h` say.
 
+use crate::modules::runs;
 use crate::paths::Layout;
+use crate::schema::Schema;
 
 /// The nginx that we do the work of, and ourselves where nginx names a build.
 pub const VERSION: &str = concat!("nginx/1.28.3 (rnginx/", env!("CARGO_PKG_VERSION"), ")");
 
-/// What nginx calls modules that can be left out; a name stands here when the module works.
-const MODULES: &[&str] = &["http_v2_module"];
+/// Modules that nginx has when it is built `--with` them.
+const EXTRA: [&str; 19] = [
+    "http_ssl",
+    "http_v2",
+    "http_v3",
+    "http_realip",
+    "http_addition",
+    "http_sub",
+    "http_dav",
+    "http_flv",
+    "http_mp4",
+    "http_gunzip",
+    "http_gzip_static",
+    "http_random_index",
+    "http_secure_link",
+    "http_stub_status",
+    "http_auth_request",
+    "http_slice",
+    "http_degradation",
+    "stream_ssl",
+    "stream_realip",
+];
+
+/// Modules that nginx has unless it is built `--without` them.
+const USUAL: [&str; 29] = [
+    "http_charset",
+    "http_gzip",
+    "http_ssi",
+    "http_userid",
+    "http_access",
+    "http_auth_basic",
+    "http_mirror",
+    "http_autoindex",
+    "http_geo",
+    "http_map",
+    "http_split_clients",
+    "http_referer",
+    "http_rewrite",
+    "http_proxy",
+    "http_fastcgi",
+    "http_uwsgi",
+    "http_scgi",
+    "http_grpc",
+    "http_memcached",
+    "http_limit_conn",
+    "http_limit_req",
+    "http_empty_gif",
+    "http_browser",
+    "http_upstream_hash",
+    "http_upstream_ip_hash",
+    "http_upstream_least_conn",
+    "http_upstream_random",
+    "http_upstream_keepalive",
+    "http_upstream_zone",
+];
 
 const LETTERS: &[(&str, &str)] = &[
     ("-?,-h", "this help"),
@@ -47,10 +102,21 @@ pub fn configure(layout: &Layout) -> String {
     for (name, value) in layout.arguments() {
         text += &format!(" --{name}={value}");
     }
-    for module in MODULES {
-        text += &format!(" --with-{module}");
+    for module in EXTRA.into_iter().filter(|module| works(module)) {
+        text += &format!(" --with-{module}_module");
+    }
+    for module in USUAL.into_iter().filter(|module| !works(module)) {
+        text += &format!(" --without-{module}_module");
+    }
+    if !Schema::nginx().named(b"proxy_cache").any(runs) {
+        text += " --without-http-cache";
     }
     text + "\n"
+}
+
+/// Whether we run anything of a module.
+fn works(module: &str) -> bool {
+    Schema::nginx().directives().iter().any(|row| row.module == module && runs(row))
 }
 
 #[cfg(test)]
@@ -77,6 +143,11 @@ mod tests {
         let text = configure(&Layout::DEBIAN);
         assert!(text.starts_with("configure arguments: --prefix=/usr/share/nginx --"), "{text}");
         assert!(text.contains(" --conf-path=/etc/nginx/nginx.conf "));
-        assert!(text.ends_with(" --with-http_v2_module\n"));
+        assert!(!text.contains("rewrite"), "what works is not left out: {text}");
+        for module in USUAL.into_iter().chain(EXTRA) {
+            let rows = Schema::nginx().directives();
+            let is_known = rows.iter().any(|row| row.module == module) || module == "stream_realip";
+            assert!(is_known, "{module}");
+        }
     }
 }
