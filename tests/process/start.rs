@@ -193,3 +193,24 @@ fn a_unix_socket_goes_with_its_master() {
     nginx.end(libc::SIGTERM);
     assert!(!exists(&socket));
 }
+
+#[test]
+fn called_as_nginx_it_is_nginx() {
+    let place = Place::new();
+    let link = place.path("nginx");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_rnginx"), &link).unwrap();
+    place.answering("one");
+    let nginx = place.with_binary(link).start();
+    for pid in [nginx.master(), nginx.worker()] {
+        assert_eq!(status(pid, "Name").as_deref(), Some("nginx"));
+    }
+    // Debian's scripts stop it so.
+    let daemon = "/sbin/start-stop-daemon";
+    if exists(daemon.as_ref()) {
+        let (master, worker) = (nginx.master(), nginx.worker());
+        let mut stop = Command::new(daemon);
+        stop.args(["--stop", "--quiet", "--retry", "QUIT/5", "--name", "nginx", "--pidfile"]);
+        assert!(stop.arg(nginx.place.path("nginx.pid")).status().unwrap().success());
+        assert!(!is_alive(master) && !is_alive(worker));
+    }
+}
