@@ -22,6 +22,9 @@ impl Engine for Phases {
                 Answer::Response(response) => response,
                 Answer::Close(status) => Response::new(status),
             };
+            if r.location().core.log_subrequest {
+                log(&r);
+            }
             (r, response)
         })
     }

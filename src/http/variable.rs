@@ -174,7 +174,12 @@ impl Request {
         if let Some(found) = self.variables().append(index, out) {
             return found;
         }
-        self.evaluate(&self.cycle().variables[usize::from(index.0)], out)
+        let variable = &self.cycle().variables[usize::from(index.0)];
+        // Some of nginx's own (`$request_id`) would differ the next time.
+        if variable.cacheable && matches!(variable.getter, Getter::Builtin(_)) {
+            return self.append_variable(index, out);
+        }
+        self.evaluate(variable, out)
     }
 
     fn evaluate(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {

@@ -7,12 +7,20 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 
 /// An open log. The number of its descriptor never changes once it has one: opening the file again puts the new one
 /// under the old number, so a writer sees either file and never a closed one.
 pub struct LogFile {
     path: PathBuf,
     fd: AtomicI32,
+    pending: Mutex<Vec<Weak<dyn Pending>>>,
+}
+
+/// Lines that were gathered for a file and not written yet.
+pub trait Pending: Send + Sync {
+    /// Writes them.
+    fn flush(&self);
 }
 
 const CLOSED: RawFd = -1;
@@ -27,7 +35,7 @@ impl LogFile {
 
     /// A file that is named now and opened later with [`Self::replace`]; until then what is written is dropped.
     pub fn later(path: &Path) -> Self {
-        Self { path: path.to_owned(), fd: AtomicI32::new(CLOSED) }
+        Self { path: path.to_owned(), fd: AtomicI32::new(CLOSED), pending: Mutex::default() }
     }
 
     /// The descriptor that [`Self::open`] takes, by itself: to be sent to another process.
@@ -62,10 +70,23 @@ impl LogFile {
         }
     }
 
+    /// Has these lines written before the file is opened again.
+    pub fn attach(&self, pending: Weak<dyn Pending>) {
+        let mut all = self.pending();
+        all.retain(|known| known.strong_count() > 0);
+        all.push(pending);
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Vec<Weak<dyn Pending>>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Puts another open file in its place; writers on other threads go on without noticing.
     ///
     /// Only one thread may call this at a time, and it is the one that owns the process's control socket.
     pub fn replace(&self, new: OwnedFd) -> io::Result<()> {
+        let pending: Vec<_> = self.pending().iter().filter_map(Weak::upgrade).collect();
+        pending.iter().for_each(|lines| lines.flush());
         match self.fd.load(Ordering::Acquire) {
             CLOSED => self.fd.store(new.into_raw_fd(), Ordering::Release),
             // SAFETY: both numbers are open descriptors of this process, and the old one is ours to give a new file.

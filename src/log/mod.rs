@@ -12,6 +12,6 @@ pub mod trace;
 pub use clock::{IsoTime, LocalTime, refresh_zone, time_iso8601, time_local};
 pub use errno::describe;
 pub use error_log::{ErrorLog, Sink, Target};
-pub use file::LogFile;
+pub use file::{LogFile, Pending};
 pub use level::{DebugMask, Level, Verbosity};
 pub use line::{Line, MAX_LINE};

@@ -47,8 +47,13 @@ fn add_log(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
         }
         _ => {
             let path = ctx.full_path(&*args.text(1));
-            let open = ctx.resources.log_file(&path).map_err(|error| open_failed(args, &path, &error))?;
-            Sink::File(open)
+            match ctx.resources.log_file(&path) {
+                Ok(open) => Sink::File(open),
+                Err(error) => {
+                    ctx.complain(open_failed(&path, &error).at(args.word(1).span));
+                    return Ok(());
+                }
+            }
         }
     };
     let verbosity = if args.len() > 2 { verbosity(args)? } else { Verbosity::up_to(Level::Error) };
@@ -57,10 +62,12 @@ fn add_log(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
     Ok(())
 }
 
-fn open_failed(args: &Args<'_>, path: &std::path::Path, error: &std::io::Error) -> Diagnostic {
+/// nginx's sentence about a log that cannot be opened. It names no line, because nginx opens logs when it has read
+/// everything.
+pub(super) fn open_failed(path: &std::path::Path, error: &std::io::Error) -> Diagnostic {
     let errno = error.raw_os_error().unwrap_or_default();
     let message = format!("open() \"{}\" failed ({errno}: {})", path.display(), crate::log::describe(errno));
-    args.error(1, "cannot-open", message)
+    Diagnostic::error("cannot-open", message)
 }
 
 /// Levels: one of nginx's eight, or one or more parts of the debug log.

@@ -1,5 +1,6 @@
 //! nginx's modules, one file each.
 
+mod access_log;
 pub mod core;
 pub mod error_log;
 mod gunzip;
@@ -23,6 +24,7 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<core::Events>(),
     erase::<error_log::ErrorLogs>(),
     erase::<http_core::HttpCore>(),
+    erase::<access_log::AccessLog>(),
     erase::<rewrite::Rewrite>(),
     erase::<try_files::TryFiles>(),
     erase::<index::Index>(),

@@ -17,7 +17,7 @@ use bytes::Bytes;
 pub use resolved::resolve;
 pub use servers::{build_listens, build_server, limit_except, location_tree, passes_requests_on, servers};
 
-pub(super) use variables::put_seconds;
+pub(super) use variables::{log_value, put_seconds};
 
 use crate::conf::{Command, Inherit, LocationBuilder, Module, NodeId, assign, temp_path};
 use crate::http::{

@@ -4,7 +4,7 @@ mod connection;
 mod request;
 mod sent;
 
-use crate::http::VariableDef;
+use crate::http::{GetFn, VariableDef};
 
 /// All of them, in nginx's order. Values that can change while a request runs, and that nginx keeps once it has
 /// found them, are marked as cached; the others cost less when they are made again.
@@ -75,6 +75,22 @@ pub(super) const VARIABLES: &[VariableDef] = &[
     VariableDef::family("cookie_", request::cookie),
     VariableDef::family("arg_", request::argument),
 ];
+
+/// What access logs write for some names without asking for the variable, which could have been kept earlier.
+pub(crate) fn log_value(name: &[u8]) -> Option<GetFn> {
+    Some(match name {
+        b"pipe" => connection::pipe,
+        b"time_local" => request::time_local,
+        b"time_iso8601" => request::time_iso8601,
+        b"msec" => request::msec,
+        b"request_time" => request::request_time,
+        b"status" => sent::status,
+        b"bytes_sent" => sent::bytes_sent,
+        b"body_bytes_sent" => sent::body_bytes_sent,
+        b"request_length" => request::request_length,
+        _ => return None,
+    })
+}
 
 /// Appends a number.
 fn put_number(out: &mut Vec<u8>, number: u64) -> bool {

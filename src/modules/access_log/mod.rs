@@ -1,0 +1,108 @@
+//! `access_log`, `log_format`. <https://nginx.org/en/docs/http/ngx_http_log_module.html>
+
+mod buffer;
+mod by_name;
+mod directives;
+mod format;
+mod write;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::conf::{Command, LocationBuilder, Module, NodeKind};
+use crate::diag::Span;
+use crate::http::Script;
+
+use buffer::BufferSpec;
+use by_name::CacheSpec;
+use format::Format;
+use write::{AccessLogs, Log, Target};
+
+/// `ngx_http_log_module`.
+pub struct AccessLog;
+
+/// The logs of one block, as written.
+#[derive(Default)]
+pub struct Conf {
+    logs: Vec<Written>,
+    off: bool,
+    /// `open_log_file_cache`; within, `None` is `off`.
+    cache: Option<Option<CacheSpec>>,
+}
+
+/// One `access_log`.
+#[derive(Clone)]
+struct Written {
+    place: Place,
+    format: Arc<Format>,
+    filter: Option<Script>,
+    at: Option<Span>,
+}
+
+/// Where an `access_log` writes.
+#[derive(Clone)]
+enum Place {
+    File(PathBuf),
+    Named(Script),
+}
+
+/// `log_format` by name, the first one being `combined`.
+#[derive(Default)]
+struct Formats(Vec<(Vec<u8>, Arc<Format>)>);
+
+/// `buffer=` by file: it holds for every `access_log` to the file.
+#[derive(Default)]
+struct Buffers(HashMap<PathBuf, Arc<BufferSpec>>);
+
+impl Module for AccessLog {
+    type Conf = Conf;
+    const NAME: &'static str = "http_log";
+    const COMMANDS: &'static [Command<Conf>] = &[
+        Command::custom("log_format", directives::log_format),
+        Command::custom("access_log", directives::access_log),
+        Command::custom("open_log_file_cache", directives::open_log_file_cache),
+    ];
+
+    fn merge(parent: &Conf, conf: &mut Conf) {
+        if conf.cache.is_none() {
+            conf.cache.clone_from(&parent.cache);
+        }
+        if conf.logs.is_empty() && !conf.off {
+            conf.logs.clone_from(&parent.logs);
+            conf.off = parent.off;
+        }
+    }
+
+    fn install(conf: &Conf, location: &mut LocationBuilder<'_, '_>) {
+        if conf.off || matches!(location.kind(), NodeKind::Http) {
+            return;
+        }
+        let cache = conf.cache.flatten();
+        let logs: Vec<Log> = if conf.logs.is_empty() {
+            let paths = location.ctx.paths();
+            let format = directives::combined(location.ctx);
+            let place = Place::File(paths.of(paths.layout.http_log));
+            open(location, &Written { place, format, filter: None, at: None }, cache).into_iter().collect()
+        } else {
+            conf.logs.iter().filter_map(|log| open(location, log, cache)).collect()
+        };
+        location.on_log(AccessLogs(logs.into()));
+    }
+}
+
+/// Opens the file; why that failed is told without a line, as nginx does, which opens it later.
+fn open(location: &mut LocationBuilder<'_, '_>, log: &Written, cache: Option<CacheSpec>) -> Option<Log> {
+    let target = match &log.place {
+        Place::Named(name) => Target::Named { name: name.clone(), cache },
+        Place::File(path) => {
+            let file = location.ctx.resources.log_file(path).map_err(|error| {
+                let fault = super::error_log::open_failed(path, &error);
+                location.complain(log.at.into_iter().fold(fault, |fault, at| fault.at(at)));
+            });
+            let buffer = location.ctx.collected::<Buffers>().0.get(path).cloned();
+            Target::File { file: file.ok()?, buffer }
+        }
+    };
+    Some(Log::new(target, log.format.clone(), log.filter.clone()))
+}
