@@ -85,13 +85,26 @@ impl Layout {
     /// `source`.
     pub const BUILT: Self = match option_env!("RNGINX_LAYOUT") {
         None => Self::DEBIAN,
-        Some(name) => match name.as_bytes() {
-            b"debian" => Self::DEBIAN,
-            b"official" => Self::OFFICIAL,
-            b"source" => Self::SOURCE,
-            _ => panic!("RNGINX_LAYOUT is debian, official or source"),
+        Some(name) => match Self::named(name) {
+            Some(layout) => layout,
+            None => panic!("RNGINX_LAYOUT is debian, official or source"),
         },
     };
+
+    /// The layout of a name.
+    pub const fn named(name: &str) -> Option<Self> {
+        match name.as_bytes() {
+            b"debian" => Some(Self::DEBIAN),
+            b"official" => Some(Self::OFFICIAL),
+            b"source" => Some(Self::SOURCE),
+            _ => None,
+        }
+    }
+
+    /// The layout that the environment's `RNGINX_LAYOUT` names, or else the one we were built with.
+    pub fn chosen() -> Self {
+        std::env::var("RNGINX_LAYOUT").ok().and_then(|name| Self::named(&name)).unwrap_or(Self::BUILT)
+    }
 
     /// The arguments of nginx's `configure` that would give this layout, in the order of Debian's `-V`.
     pub fn arguments(&self) -> [(&'static str, &'static str); 12] {

@@ -43,7 +43,7 @@ pub unsafe fn run(program: Vec<OsString>) -> ExitCode {
 }
 
 fn show_version(args: &Args) {
-    let layout = &Layout::BUILT;
+    let layout = &Layout::chosen();
     let help = if args.help { version::help(layout) } else { String::new() };
     let configure = if args.configure { version::configure(layout) } else { String::new() };
     // Nobody to tell where stderr is gone.
@@ -54,7 +54,7 @@ fn show_version(args: &Args) {
 /// The process has one thread.
 unsafe fn work(args: &Args, program: Vec<OsString>) -> i32 {
     let given = given(args);
-    let paths = Paths::new(Layout::BUILT, given);
+    let paths = Paths::new(Layout::chosen(), given);
     let form = process::form_of(&paths.conf);
     let paths = if form == Form::Full { paths } else { at_home(paths.for_site(given)) };
     console::echo(true);

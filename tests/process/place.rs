@@ -115,7 +115,7 @@ impl Place {
     pub fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = Command::new(&self.binary);
         command.arg("-p").arg(self.path("")).args(["-c", "nginx.conf", "-e", "error.log"]).args(arguments);
-        command.stdin(Stdio::null());
+        command.env("RNGINX_LAYOUT", "source").stdin(Stdio::null());
         command
     }
 

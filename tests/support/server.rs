@@ -125,6 +125,7 @@ fn command(binary: &Path, place: &Place, options: &Options) -> Command {
         .current_dir(place.path())
         .env_clear()
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("RNGINX_LAYOUT", "source")
         .envs(options.env.iter().map(|(k, v)| (k, v)))
         .stdin(Stdio::null());
     command

@@ -1,5 +1,6 @@
 //! Reads `log_format`, `access_log` and `open_log_file_cache`.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,10 @@ use super::by_name::CacheSpec;
 use super::format::{self, Format};
 use super::{Buffers, Conf, Formats, Place, Written};
 use crate::conf::{Args, Ctx, SetResult};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Span};
+use crate::http::Script;
+use crate::modules::error_log;
+use crate::paths;
 use crate::schema::value;
 
 const COMBINED: &[u8] = b"$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \
@@ -45,7 +49,7 @@ pub(super) fn access_log(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> Se
         let message = format!("logging to \"{}\" is known to nginx, not run by rnginx yet", args.text(1));
         return Err(args.error(1, "not-run", message));
     }
-    let place = place(args, ctx)?;
+    let Some(place) = place(args, ctx)? else { return Ok(()) };
     let format = find_format(args, ctx)?;
     let Parameters { size, flush, gzip, filter } = parameters(args, ctx)?;
     if flush.is_some() && size.is_none() {
@@ -53,26 +57,39 @@ pub(super) fn access_log(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> Se
         return Err(args.error(1, "invalid-parameter", message));
     }
     if let Some(size) = size {
-        let Place::File(path) = &place else {
+        let Place::File(file) = &place else {
             return Err(args.error(1, "invalid-parameter", "buffered logs cannot have variables in name"));
         };
         let wanted = BufferSpec { size, flush, gzip };
-        let known = ctx.collected::<Buffers>().0.entry(path.clone()).or_insert_with(|| Arc::new(wanted));
+        let known = ctx.collected::<Buffers>().0.entry(file.path().to_owned()).or_insert_with(|| Arc::new(wanted));
         if **known != wanted {
             let message = format!("access_log \"{}\" already defined with conflicting parameters", args.text(1));
             return Err(args.error(1, "conflicting-parameters", message));
         }
     }
-    c.logs.push(Written { place, format, filter, at: Some(args.word(1).span) });
+    c.logs.push(Written { place, format, filter });
     Ok(())
 }
 
-fn place(args: &Args<'_>, ctx: &mut Ctx<'_>) -> Result<Place, Diagnostic> {
+/// Where to write; `None` where it could not be opened, which has been complained about.
+fn place(args: &Args<'_>, ctx: &mut Ctx<'_>) -> Result<Option<Place>, Diagnostic> {
+    let full = ctx.full_path(paths::from_bytes(args.value(1)));
     if !args.value(1).contains(&b'$') {
-        return Ok(Place::File(ctx.full_path(crate::paths::from_bytes(args.value(1)))));
+        return Ok(file(ctx, &full, Some(args.word(1).span)));
     }
-    let full = ctx.full_path(crate::paths::from_bytes(args.value(1)));
-    Ok(Place::Named(ctx.script_from(args.word(1), crate::paths::bytes(&full))?))
+    Ok(Some(Place::Named(ctx.script_from(args.word(1), paths::bytes(&full))?)))
+}
+
+/// Opens a log, even one that nothing is going to be written to.
+pub(super) fn file(ctx: &mut Ctx<'_>, path: &Path, at: Option<Span>) -> Option<Place> {
+    match ctx.resources.log_file(path) {
+        Ok(file) => Some(Place::File(file)),
+        Err(error) => {
+            let fault = error_log::open_failed(path, &error);
+            ctx.complain(at.into_iter().fold(fault, Diagnostic::at));
+            None
+        }
+    }
 }
 
 fn find_format(args: &Args<'_>, ctx: &mut Ctx<'_>) -> Result<Arc<Format>, Diagnostic> {
@@ -92,7 +109,7 @@ struct Parameters {
     size: Option<usize>,
     flush: Option<Duration>,
     gzip: Option<u32>,
-    filter: Option<crate::http::Script>,
+    filter: Option<Script>,
 }
 
 /// Size of the buffer where `gzip` is the only one to ask for it, in bytes.

@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::conf::{Command, LocationBuilder, Module, NodeKind};
-use crate::diag::Span;
+use crate::conf::{Command, Ctx, LocationBuilder, Module, NodeKind};
 use crate::http::Script;
+use crate::log::LogFile;
 
 use buffer::BufferSpec;
 use by_name::CacheSpec;
@@ -37,13 +37,12 @@ struct Written {
     place: Place,
     format: Arc<Format>,
     filter: Option<Script>,
-    at: Option<Span>,
 }
 
 /// Where an `access_log` writes.
 #[derive(Clone)]
 enum Place {
-    File(PathBuf),
+    File(Arc<LogFile>),
     Named(Script),
 }
 
@@ -82,27 +81,22 @@ impl Module for AccessLog {
         let logs: Vec<Log> = if conf.logs.is_empty() {
             let paths = location.ctx.paths();
             let format = directives::combined(location.ctx);
-            let place = Place::File(paths.of(paths.layout.http_log));
-            open(location, &Written { place, format, filter: None, at: None }, cache).into_iter().collect()
+            let place = directives::file(location.ctx, &paths.of(paths.layout.http_log), None);
+            place.map(|place| log(location.ctx, &Written { place, format, filter: None }, cache)).into_iter().collect()
         } else {
-            conf.logs.iter().filter_map(|log| open(location, log, cache)).collect()
+            conf.logs.iter().map(|written| log(location.ctx, written, cache)).collect()
         };
         location.on_log(AccessLogs(logs.into()));
     }
 }
 
-/// Opens the file; why that failed is told without a line, as nginx does, which opens it later.
-fn open(location: &mut LocationBuilder<'_, '_>, log: &Written, cache: Option<CacheSpec>) -> Option<Log> {
-    let target = match &log.place {
+fn log(ctx: &mut Ctx<'_>, written: &Written, cache: Option<CacheSpec>) -> Log {
+    let target = match &written.place {
         Place::Named(name) => Target::Named { name: name.clone(), cache },
-        Place::File(path) => {
-            let file = location.ctx.resources.log_file(path).map_err(|error| {
-                let fault = super::error_log::open_failed(path, &error);
-                location.complain(log.at.into_iter().fold(fault, |fault, at| fault.at(at)));
-            });
-            let buffer = location.ctx.collected::<Buffers>().0.get(path).cloned();
-            Target::File { file: file.ok()?, buffer }
+        Place::File(file) => {
+            let buffer = ctx.collected::<Buffers>().0.get(file.path()).cloned();
+            Target::File { file: file.clone(), buffer }
         }
     };
-    Some(Log::new(target, log.format.clone(), log.filter.clone()))
+    Log::new(target, written.format.clone(), written.filter.clone())
 }
