@@ -8,7 +8,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -126,8 +126,6 @@ pub struct Request {
     pub sub: Option<Subrequest>,
     /// When it began, for durations.
     pub start: Instant,
-    /// When it began, for clocks.
-    pub start_time: SystemTime,
     server: Cell<ServerId>,
     pub(super) location: Cell<LocationId>,
     pub(super) content: Cell<Option<LocationId>>,
@@ -233,7 +231,6 @@ impl Request {
             main: None,
             sub: None,
             start: incoming.start,
-            start_time: incoming.start_time,
             variables: Rc::default(),
             captures: RefCell::default(),
             contexts: RefCell::default(),
@@ -271,7 +268,6 @@ impl Request {
             main: Some(main),
             sub: Some(sub),
             start: self.start,
-            start_time: self.start_time,
             server: Cell::new(self.server.get()),
             location: Cell::new(self.server().base),
             content: Cell::new(None),
@@ -473,6 +469,4 @@ pub struct Incoming {
     pub keep_alive: bool,
     /// When the first byte was read.
     pub start: Instant,
-    /// The same on the wall clock.
-    pub start_time: SystemTime,
 }

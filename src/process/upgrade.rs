@@ -106,7 +106,10 @@ fn variables(conf: &ProcessConf, sockets: &[Listening]) -> Vec<OsString> {
     });
     let layout = std::env::var("RNGINX_LAYOUT").ok().map(|name| format!("RNGINX_LAYOUT={name}").into());
     // nginx writes its title over its environment: it leaves itself the room.
-    given.chain(layout).chain([format!("NGINX={numbers}").into(), format!("SPARE={}", "X".repeat(300)).into()]).collect()
+    given
+        .chain(layout)
+        .chain([format!("NGINX={numbers}").into(), format!("SPARE={}", "X".repeat(300)).into()])
+        .collect()
 }
 
 fn descriptors(sockets: &[Listening]) -> impl Iterator<Item = &OwnedFd> {

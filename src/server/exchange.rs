@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use http_body::{Body as HttpBody, Frame};
@@ -110,7 +110,6 @@ where
         client: None,
         keep_alive: true,
         start: Instant::now(),
-        start_time: SystemTime::now(),
     };
     (incoming, choice, refused)
 }

@@ -33,10 +33,15 @@ impl Deadline {
         self.at.is_some()
     }
 
-    /// Ready when the deadline has passed.
+    /// Ready when the deadline has passed. All polls must come from one task: a timer that is armed and not due
+    /// wakes the task that armed it, and is not asked again.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = self.at else { return Poll::Pending };
-        let armed = self.armed.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        let armed = match &mut self.armed {
+            Some(armed) if armed.deadline() <= at && !armed.is_elapsed() => return Poll::Pending,
+            Some(armed) => armed,
+            None => self.armed.insert(Box::pin(tokio::time::sleep_until(at))),
+        };
         if armed.deadline() > at {
             armed.as_mut().reset(at);
         }

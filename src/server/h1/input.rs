@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 
@@ -117,7 +117,6 @@ pub(super) struct ReadHead {
     /// It was read along with the request before it.
     pub(super) pipelined: bool,
     pub(super) start: Instant,
-    pub(super) start_time: SystemTime,
 }
 
 fn limits(server: &Server) -> HeadLimits {
@@ -168,13 +167,13 @@ pub(super) async fn next_request(
     io.idle.set(false);
     io.deadline.borrow_mut().clear();
     *kept = Some(reading.parser);
-    let (start, start_time) = reading.start.unwrap_or_else(|| (Instant::now(), SystemTime::now()));
+    let start = reading.start.unwrap_or_else(Instant::now);
     let (error, gone) = match found? {
         Found::Head => (None, None),
         Found::Refused(error) => (Some(error), None),
         Found::Gone(status) => (None, Some(status)),
     };
-    Some(ReadHead { head: reading.head, choice: reading.choice, error, gone, pipelined, start, start_time })
+    Some(ReadHead { head: reading.head, choice: reading.choice, error, gone, pipelined, start })
 }
 
 fn virtual_servers<'a>(local: &'a Local, connection: &Connection) -> &'a VirtualServers {
@@ -209,13 +208,13 @@ struct Reading<'a> {
     choice: Choice,
     /// The head so far, where it did not come in one piece.
     input: Vec<u8>,
-    start: Option<(Instant, SystemTime)>,
+    start: Option<Instant>,
 }
 
 impl Reading<'_> {
     /// The first byte of a request has come: it runs on the newest cycle, if that still has the address.
     fn begin(&mut self, io: &Io) {
-        self.start = Some((Instant::now(), SystemTime::now()));
+        self.start = Some(Instant::now());
         let newest = io.thread.local();
         if Rc::ptr_eq(self.local, &newest) {
             return;

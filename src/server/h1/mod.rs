@@ -6,7 +6,6 @@ mod linger;
 mod output;
 
 use std::rc::Rc;
-use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 
@@ -42,14 +41,16 @@ pub(super) async fn serve(
 }
 
 /// Answers one request; `true` where the connection may bring another one.
-async fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, incoming: ReadHead) -> bool {
+async fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, mut incoming: ReadHead) -> bool {
     connection.requests.set(connection.requests.get() + 1);
-    let ReadHead { head, choice, error, gone, pipelined, start, start_time } = incoming;
+    let version = incoming.head.version;
+    let error = incoming.error.take();
+    let gone = incoming.gone;
     let refused = error.is_some();
-    let version = head.version;
-    let body = if refused { RequestBody::none() } else { BodyReader::body(io, &head) };
-    let r = request(io, local, connection, head, &choice, body, pipelined, (start, start_time));
-    if let Some(regex) = &choice.regex {
+    let body = if refused { RequestBody::none() } else { BodyReader::body(io, &incoming.head) };
+    let regex = incoming.choice.regex.take();
+    let r = request(io, local, connection, incoming, body);
+    if let Some(regex) = &regex {
         // It matched when the server was chosen; now it leaves its captures.
         let host = r.host.borrow().clone();
         let _ = regex.exec(&r, &host);
@@ -96,28 +97,22 @@ fn request(
     io: &Rc<Io>,
     local: Rc<Local>,
     connection: &Rc<Connection>,
-    mut parsed: RequestHead,
-    choice: &Choice,
+    read: ReadHead,
     body: RequestBody,
-    pipelined: bool,
-    (start, start_time): (Instant, SystemTime),
 ) -> Rc<Request> {
-    let keep_alive = parsed.wants_keep_alive();
-    let args = parsed.args().to_vec();
-    let head = as_it_came(&parsed);
+    let mut parsed = read.head;
     let incoming = Incoming {
         host: Bytes::copy_from_slice(&parsed.host),
+        head: as_it_came(&parsed),
+        args: parsed.args().to_vec(),
+        keep_alive: parsed.wants_keep_alive(),
         uri: std::mem::take(&mut parsed.uri),
         headers: std::mem::take(&mut parsed.headers),
-        head,
-        args,
-        server: choice.server,
+        server: read.choice.server,
         body,
-        pipelined,
+        pipelined: read.pipelined,
         client: Some(io.clone()),
-        keep_alive,
-        start,
-        start_time,
+        start: read.start,
     };
     Request::new(local, connection.clone(), incoming)
 }
