@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use rustix::process::Pid;
 
 use super::channel::Channel;
-use super::fork::{Fork, Launch, fork};
+use super::children::{Child, Children, Role, mourn, spawn};
+use super::fork::{Fork, Launch};
 use super::running::Running;
-use super::signals::{self, Ended, How, Received, Signal, Signals};
+use super::signals::{self, How, Received, Signal, Signals};
 use super::sockets::Listening;
 use super::ticket::{Outcome, Ticket};
 use super::wait::wait;
@@ -29,7 +30,7 @@ const LAST_DELAY: Duration = Duration::from_millis(1000);
 pub struct Master {
     running: Running,
     signals: Signals,
-    children: Vec<Child>,
+    children: Children,
     phase: Phase,
     /// Whether a worker is to be started when the loop comes round.
     wanted: Start,
@@ -63,23 +64,6 @@ pub struct Birth {
     pub launch: Launch,
 }
 
-struct Child {
-    pid: Pid,
-    role: Role,
-    /// It was told to end.
-    exiting: bool,
-    /// It is started again when it ends by itself.
-    respawn: bool,
-    /// The others are told to end as soon as it serves.
-    replaces: bool,
-}
-
-enum Role {
-    /// With its line, until that breaks.
-    Worker(Option<Channel>),
-    NewBinary,
-}
-
 enum Phase {
     Running,
     Quitting,
@@ -97,33 +81,13 @@ enum Start {
     Instead,
 }
 
-impl Child {
-    fn name(&self) -> &'static str {
-        match self.role {
-            Role::Worker(_) => "worker process",
-            Role::NewBinary => "new binary process",
-        }
-    }
-
-    fn is_worker(&self) -> bool {
-        matches!(self.role, Role::Worker(_))
-    }
-
-    fn channel(&self) -> Option<&Channel> {
-        match &self.role {
-            Role::Worker(channel) => channel.as_ref(),
-            Role::NewBinary => None,
-        }
-    }
-}
-
 impl Master {
     /// A master with its signals held.
     pub fn new(birth: Birth, signals: Signals) -> Self {
         Self {
             running: birth.running,
             signals,
-            children: Vec::new(),
+            children: Children::default(),
             phase: Phase::Running,
             wanted: Start::First,
             program: birth.program,
@@ -149,7 +113,7 @@ impl Master {
                 return unsafe { worker::run(self.into_seed(channel)) };
             }
             self.wait();
-            if !matches!(self.phase, Phase::Running) && !self.children.iter().any(Child::is_worker) {
+            if !matches!(self.phase, Phase::Running) && !self.children.has_workers() {
                 return self.exit();
             }
         }
@@ -185,8 +149,7 @@ impl Master {
             Ok((Fork::Child, channel)) => return Some(channel),
             Ok((Fork::Parent(pid), channel)) => {
                 self.log().say(Level::Notice, format_args!("start worker process {}", pid.as_raw_pid()));
-                let (role, replaces) = (Role::Worker(Some(channel)), wanted == Start::Instead);
-                self.children.push(Child { pid, role, exiting: false, respawn: true, replaces });
+                self.children.add(Child::worker(pid, channel, wanted == Start::Instead));
             }
             Err((call, error)) => {
                 let what = format_args!("{call}() failed while spawning \"worker process\"");
@@ -209,11 +172,11 @@ impl Master {
             Phase::Terminating { again, .. } => Some(again.saturating_duration_since(Instant::now())),
             _ => None,
         };
-        let channels = self.children.iter().map(|child| child.channel().map(AsFd::as_fd));
-        let fds: Vec<Option<BorrowedFd<'_>>> = [Some(self.signals.as_fd())].into_iter().chain(channels).collect();
+        let (pids, lines): (Vec<_>, Vec<_>) = self.children.lines().unzip();
+        let fds: Vec<_> = [Some(self.signals.as_fd())].into_iter().chain(lines).collect();
         let ready = wait(&fds, patience);
         let heard: Vec<Pid> =
-            self.children.iter().zip(&ready[1..]).filter(|(_, ready)| **ready).map(|(child, _)| child.pid).collect();
+            pids.into_iter().zip(&ready[1..]).filter(|(_, ready)| **ready).map(|(pid, _)| pid).collect();
         for child in heard {
             self.hear(child);
         }
@@ -231,7 +194,7 @@ impl Master {
     fn hear(&mut self, pid: Pid) {
         let mut buffer = [0; 16];
         loop {
-            let Some(child) = self.children.iter_mut().find(|child| child.pid == pid) else { return };
+            let Some(child) = self.children.find(pid) else { return };
             let Some(channel) = child.channel() else { return };
             match channel.receive_short(&mut buffer) {
                 Ok(Some([answer::READY, ..])) => self.worker_serves(pid),
@@ -256,7 +219,7 @@ impl Master {
     fn worker_serves(&mut self, pid: Pid) {
         self.launched();
         self.tell(Outcome::Done);
-        let child = self.children.iter_mut().find(|child| child.pid == pid);
+        let child = self.children.find(pid);
         if child.is_some_and(|child| std::mem::take(&mut child.replaces)) {
             self.tell_workers(Signal::Quit, Some(pid));
         }
@@ -305,30 +268,13 @@ impl Master {
 
     fn reap(&mut self) {
         while let Some(ended) = signals::reap() {
-            let child = self.children.iter().position(|child| child.pid == ended.pid);
-            let child = child.map(|at| self.children.swap_remove(at));
-            self.mourn(ended, child.as_ref());
+            let child = self.children.remove(ended.pid);
+            mourn(ended, child.as_ref(), self.log());
             match child {
                 Some(Child { role: Role::NewBinary, .. }) => self.new_binary_ended(),
                 Some(child) => self.worker_ended(&child, ended.how),
                 None => {}
             }
-        }
-    }
-
-    fn mourn(&self, ended: Ended, child: Option<&Child>) {
-        let name = child.map_or("unknown process", Child::name);
-        let pid = ended.pid.as_raw_pid();
-        match ended.how {
-            How::Signal(signal, core) => {
-                let core = if core { " (core dumped)" } else { "" };
-                self.log().say(Level::Alert, format_args!("{name} {pid} exited on signal {signal}{core}"));
-            }
-            How::Code(code) => self.log().say(Level::Notice, format_args!("{name} {pid} exited with code {code}")),
-        }
-        if ended.how == How::Code(2) && child.is_some_and(|child| child.respawn) {
-            let what = "exited with fatal code 2 and cannot be respawned";
-            self.log().say(Level::Alert, format_args!("{name} {pid} {what}"));
         }
     }
 
@@ -338,7 +284,7 @@ impl Master {
         if how == How::Code(2) {
             self.tell(Outcome::Refused);
         } else if child.respawn && !child.exiting && self.wanted == Start::No {
-            self.wanted = Start::Again;
+            self.wanted = if child.replaces { Start::Instead } else { Start::Again };
         }
     }
 
@@ -369,8 +315,7 @@ impl Master {
 
     /// Sends the configuration to the worker that runs; says whether there was one that took it.
     fn hand_over(&mut self) -> bool {
-        let Some(worker) = self.children.iter().find(|child| child.respawn && !child.exiting) else { return false };
-        let Some(channel) = worker.channel() else { return false };
+        let Some(channel) = self.children.serving().and_then(Child::channel) else { return false };
         let Running { sockets, logs, bundle, .. } = &mut self.running;
         let fds = bundle.carry(sockets, logs);
         let sent = channel.send(order::REPLACE, &bundle.encode(), &fds);
@@ -395,12 +340,7 @@ impl Master {
             text.extend(crate::paths::bytes(path));
             text
         });
-        for child in &self.children {
-            if let Some(Err(error)) = child.channel().map(|channel| channel.send(order::REOPEN, &text, &fds)) {
-                self.log().say_error(Level::Alert, &error, "sendmsg() to the worker process failed");
-                self.kill(child.pid, Signal::Usr1);
-            }
-        }
+        self.children.reopen(&text, &fds, self.log());
     }
 
     fn quit(&mut self) {
@@ -425,38 +365,14 @@ impl Master {
         self.tell_workers(if delay > LAST_DELAY { Signal::Kill } else { Signal::Term }, None);
     }
 
+    fn tell_workers(&mut self, signal: Signal, except: Option<Pid>) {
+        let log = Arc::clone(self.log());
+        self.children.tell(signal, except, &log);
+    }
+
     fn stop_accepting(&mut self) {
         self.no_workers = true;
         self.tell_workers(Signal::Quit, None);
-    }
-
-    fn tell_workers(&mut self, signal: Signal, except: Option<Pid>) {
-        let kind = match signal {
-            Signal::Quit => Some(order::QUIT),
-            Signal::Term => Some(order::TERMINATE),
-            _ => None,
-        };
-        let told = |child: &&mut Child| {
-            child.is_worker() && Some(child.pid) != except && !(child.exiting && signal == Signal::Quit)
-        };
-        let mut deaf = Vec::new();
-        for child in self.children.iter_mut().filter(told) {
-            child.exiting = true;
-            let send = |kind| child.channel().is_some_and(|channel| channel.send(kind, b"", &[]).is_ok());
-            if !kind.is_some_and(send) {
-                deaf.push(child.pid);
-            }
-        }
-        for pid in deaf {
-            self.kill(pid, signal);
-        }
-    }
-
-    fn kill(&self, pid: Pid, signal: Signal) {
-        let pid = pid.as_raw_pid();
-        if let Err(error) = signals::send(pid, signal) {
-            self.log().say_error(Level::Alert, &error, format_args!("kill({pid}, {}) failed", signal.number()));
-        }
     }
 
     /// nginx's rule: not while the other binary's master runs.
@@ -470,7 +386,7 @@ impl Master {
         let started = unsafe { upgrade::start(self.conf(), &self.program, &self.running.sockets, self.log()) };
         if let Some(pid) = started {
             self.new_binary = Some(pid);
-            self.children.push(Child { pid, role: Role::NewBinary, exiting: false, respawn: false, replaces: false });
+            self.children.add(Child::new_binary(pid));
         }
     }
 
@@ -491,18 +407,6 @@ impl Master {
     fn pid_file(&self) -> PathBuf {
         if self.new_binary.is_some() { upgrade::old_pid(self.conf()) } else { self.conf().pid.clone() }
     }
-}
-
-/// Forks, with a line between the two; says which call failed.
-///
-/// # Safety
-/// The process has one thread.
-unsafe fn spawn() -> Result<(Fork, Channel), (&'static str, io::Error)> {
-    let (here, there) = Channel::pair().map_err(|error| ("socketpair", error))?;
-    // SAFETY: the caller has one thread.
-    let fork = unsafe { fork() }.map_err(|error| ("fork", error))?;
-    let end = if matches!(fork, Fork::Child) { there } else { here };
-    Ok((fork, end))
 }
 
 /// Whether a running worker can become one of the new configuration: what it took on at its birth must be the same.

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod channel;
+mod children;
 mod config;
 mod folders;
 mod fork;
