@@ -3,7 +3,7 @@
 use super::{Checker, habit};
 use crate::{
     diag::{Diagnostic, Span},
-    schema::{Context, DirectiveSpec, Opens},
+    schema::{Context, DirectiveSpec, Opens, ValueType},
     syntax::{Directive, Word},
 };
 
@@ -91,7 +91,7 @@ pub(super) fn arguments(
         (Some(sign), Some(value)) if &*sign.value == b"=" => {
             fault.help(format!("write `{name} {};` without the `=`", value.text()))
         }
-        (Some(first), Some(_)) if spec.arity.takes(1) && !first.quoted => {
+        (Some(first), Some(_)) if spec.arity.takes(1) && !first.quoted && is_text(spec) => {
             let all: Vec<_> = directive.args.iter().map(|word| word.text()).collect();
             fault.help(format!("if it is one value, quote it: `{name} \"{}\";`", all.join(" ")))
         }
@@ -105,4 +105,9 @@ fn arguments_here(count: usize) -> String {
         1 => "1 argument".into(),
         _ => format!("{count} arguments"),
     }
+}
+
+/// Whether its argument may be any text, so that spaces in it make sense.
+fn is_text(spec: &DirectiveSpec) -> bool {
+    matches!(spec.ty, ValueType::Custom | ValueType::String | ValueType::Strings | ValueType::Script)
 }

@@ -31,13 +31,6 @@ pub(super) fn name(name: &[u8]) -> Option<(String, String)> {
     if let Some((known, rest)) = text.split_once('=').filter(|(known, _)| is_directive(known)) {
         return said("nginx has no assignments", &format!("write `{known} {rest};`"));
     }
-    let bare = text.trim_start_matches('}');
-    if bare.len() < text.len() && (is_directive(bare) || bare.is_empty()) {
-        return said(
-            "a `}` is glued to this word",
-            &format!("put a space or a line break behind the `}}`: `}} {bare}`"),
-        );
-    }
     None
 }
 
@@ -72,7 +65,7 @@ mod tests {
         assert_eq!(help("\u{feff}upstream").as_deref(), Some("save the file without it: `upstream`"));
         assert_eq!(help("/*").as_deref(), Some("a comment starts with `#` and ends with its line"));
         assert_eq!(help("server_name#").as_deref(), Some("write `server_name #…`"));
-        assert!(help("elseif").is_some() && help("gzip\u{a0}on").is_some() && help("}location").is_some());
+        assert!(help("elseif").is_some() && help("gzip\u{a0}on").is_some());
         assert_eq!((help("foo:"), help("sever_name")), (None, None));
     }
 }

@@ -9,13 +9,13 @@ mod scope;
 mod table;
 mod value;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use crate::{
     diag::{Diagnostic, Span},
     load::{Loaded, Sources},
     schema::{Context, DirectiveSpec, Schema},
-    syntax::Directive,
+    syntax::{Block, Directive},
 };
 use scope::Scope;
 
@@ -65,10 +65,12 @@ pub fn check_in(
     out: &mut Vec<Diagnostic>,
 ) -> Checked {
     let sources = &loaded.sources;
-    let not_run = HashMap::new();
-    let mut checker = Checker { schema, sources, runs, out, checked: Checked::default(), not_run };
+    let (checked, not_run) = (Checked::default(), Vec::new());
+    let mut checker = Checker { schema, sources, runs, out, checked, not_run };
     checker.block(&loaded.root, Place { context, opened_by: None, is_run: true });
-    checker.checked
+    let Checker { checked, not_run, .. } = checker;
+    out.extend(not_run.into_iter().map(|(_, fault)| fault));
+    checked
 }
 
 /// nginx says this only when it has read everything, and names no line.
@@ -97,8 +99,8 @@ struct Checker<'a> {
     runs: &'a dyn Fn(&DirectiveSpec) -> bool,
     out: &'a mut Vec<Diagnostic>,
     checked: Checked,
-    /// Where in `out` it is said that a directive of this name is not run.
-    not_run: HashMap<&'static str, usize>,
+    /// The directives that are not run, by name.
+    not_run: Vec<(&'static str, Diagnostic)>,
 }
 
 impl Checker<'_> {
@@ -148,6 +150,9 @@ impl Checker<'_> {
     fn stranger(&mut self, directive: &Directive, place: Place<'_>) {
         let (fault, meant) = name::refuse(self, directive, place);
         self.refuse(directive, fault);
+        if let (None, Some(block)) = (meant, &directive.block) {
+            self.forget(block);
+        }
         let opens = meant.and_then(|spec| Some((spec, spec.opens?)));
         if let (Some((spec, opens)), Some(block)) = (opens, &directive.block) {
             let around = if spec.contexts.intersects(place.context) { place.context } else { spec.contexts };
@@ -167,13 +172,18 @@ impl Checker<'_> {
         if !place.is_run {
             return false;
         }
-        if let Some(&said) = self.not_run.get(spec.name) {
-            self.out[said].related.push((directive.name.span, "here too".into()));
-        } else {
-            self.not_run.insert(spec.name, self.out.len());
-            self.out.push(name::not_run(directive, spec));
+        match self.not_run.iter_mut().find(|(name, _)| *name == spec.name) {
+            Some((_, fault)) => fault.related.push((directive.name.span, "here too".into())),
+            None => self.not_run.push((spec.name, name::not_run(directive, spec))),
         }
         false
+    }
+
+    /// What stands in a block of nobody knows what may be of another language: nothing that was said of it matters.
+    fn forget(&mut self, block: &Block) {
+        let holds =
+            |span: Span| span.file == block.open.file && (block.open.end..=block.close.start).contains(&span.start);
+        self.out.retain(|said| !said.at.is_some_and(holds));
     }
 
     fn refuse(&mut self, directive: &Directive, fault: Diagnostic) {

@@ -29,8 +29,8 @@ fn misplaced(directive: &Directive, contexts: Context, place: Place<'_>) -> Diag
     let message = format!("\"{}\" directive is not allowed here", directive.name.text());
     let fault = Diagnostic::error("misplaced-directive", message)
         .at(directive.name.span)
-        .label(format!("not in {}", place.context))
-        .help(format!("it may stand in: {contexts}"));
+        .label(format!("not allowed in this block: {}", place.context))
+        .help(format!("it may stand in: {}", contexts.near(place.context)));
     match place.opened_by.filter(|around| around.name.value == directive.name.value) {
         Some(around) => fault.related(around.span(), "is the `}` of this block missing?"),
         None => fault,
@@ -58,7 +58,10 @@ fn unknown(
     let meant = meant(checker, &name, context);
     let fault = match meant {
         Some(spec) if spec.contexts.intersects(context) => fault.help(format!("did you mean `{}`?", spec.name)),
-        Some(spec) => fault.help(format!("did you mean `{}`? It may stand in: {}", spec.name, spec.contexts)),
+        Some(spec) => {
+            let contexts = spec.contexts.near(context);
+            fault.help(format!("did you mean `{}`? It may stand in: {contexts}", spec.name))
+        }
         None => fault.label("nginx has no such directive"),
     };
     (fault, meant)

@@ -25,11 +25,12 @@ pub(super) fn check(directive: &Directive, spec: &DirectiveSpec, warnings: &mut 
         warnings.push(warning);
     }
     said.map_err(|said| {
-        let message = match said {
-            Said::Sentence(sentence) => sentence,
-            Said::OfDirective(sentence) => format!("\"{}\" directive {sentence}", spec.name),
+        let (message, word) = match said {
+            Said::Sentence(sentence) => (sentence, directive.args.first()),
+            Said::OfWord(word, sentence) => (sentence, directive.args.get(word)),
+            Said::OfDirective(sentence) => (format!("\"{}\" directive {sentence}", spec.name), directive.args.first()),
         };
-        let at = directive.args.first().map_or(directive.name.span, |word| word.span);
+        let at = word.map_or(directive.name.span, |word| word.span);
         Box::new(Diagnostic::error("invalid-value", message).at(at))
     })
 }
@@ -54,6 +55,8 @@ fn outdated(directive: &Directive, spec: &DirectiveSpec) -> Option<Diagnostic> {
 /// nginx's complaint: a sentence, or what it says behind `"x" directive`.
 enum Said {
     Sentence(String),
+    /// A sentence about the argument of this number.
+    OfWord(usize, String),
     OfDirective(String),
 }
 
@@ -104,8 +107,8 @@ fn is_aio(word: &[u8]) -> bool {
 /// `thread_pool NAME threads=N [max_queue=N]`: other words are taken and forgotten, as nginx does.
 fn thread_pool(directive: &Directive) -> Result<(), Said> {
     let mut threads = 0;
-    for word in directive.args.iter().skip(1) {
-        let invalid = |what| Said::Sentence(format!("invalid {what} value \"{}\"", word.text()));
+    for (index, word) in directive.args.iter().enumerate().skip(1) {
+        let invalid = |what| Said::OfWord(index, format!("invalid {what} value \"{}\"", word.text()));
         if let Some(count) = word.value.strip_prefix(b"threads=") {
             threads = value::number(count).filter(|&count| count > 0).ok_or_else(|| invalid("threads"))?;
         } else if let Some(length) = word.value.strip_prefix(b"max_queue=") {

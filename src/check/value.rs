@@ -73,27 +73,32 @@ fn invalid(spec: &DirectiveSpec, word: &Word, what: &str, label: &str) -> Diagno
 
 fn size(spec: &DirectiveSpec, word: &Word) -> Diagnostic {
     let fault = invalid(spec, word, "value", "a size is digits, with `k` or `m` behind them");
-    match suggested_size(word) {
-        Some(size) => fault.help(format!("write `{size}`")),
-        None => fault,
-    }
+    suggest(fault, suggested_size(word, value::size))
 }
 
 fn offset(spec: &DirectiveSpec, word: &Word) -> Diagnostic {
     let fault = invalid(spec, word, "value", "a size is digits, with `k`, `m` or `g` behind them");
-    match suggested_size(word) {
-        Some(size) => fault.help(format!("write `{size}`")),
+    suggest(fault, suggested_size(word, value::offset))
+}
+
+fn suggest(fault: Diagnostic, value: Option<std::string::String>) -> Diagnostic {
+    match value {
+        Some(value) => fault.help(format!("write `{value}`")),
         None => fault,
     }
 }
 
-/// `8kb`, `8 k`, `8KiB` are `8k`.
-fn suggested_size(word: &Word) -> Option<String> {
+/// `8kb`, `8 k`, `8KiB` are `8k`; `1g` is `1024m` where `g` is not allowed.
+fn suggested_size(word: &Word, parse: fn(&[u8]) -> Option<u64>) -> Option<std::string::String> {
     let text = word.text().to_ascii_lowercase();
     let digits = text.find(|letter: char| !letter.is_ascii_digit())?;
-    let unit = text[digits..].trim_start();
+    let (digits, unit) = text.split_at(digits);
+    let unit = unit.trim_start();
     let unit = unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(unit);
-    (digits > 0 && matches!(unit, "k" | "m" | "g" | "")).then(|| format!("{}{unit}", &text[..digits]))
+    let small = || Some(format!("{}m", digits.parse::<u64>().ok()?.checked_mul(1024)?));
+    let meant = format!("{digits}{unit}");
+    let meant = if unit == "g" && parse(meant.as_bytes()).is_none() { small()? } else { meant };
+    parse(meant.as_bytes()).map(|_| meant)
 }
 
 fn time(spec: &DirectiveSpec, word: &Word, examples: &str) -> Diagnostic {

@@ -89,6 +89,15 @@ impl Context {
         self.0 & other.0 != 0
     }
 
+    /// Those of the same section of a configuration, `http` or `stream` or `mail`, as `place`; all where there are none.
+    #[must_use]
+    pub fn near(self, place: Self) -> Self {
+        let http = Self(0x1fc);
+        let sections = [http, Self(0xe00), Self(0x3000)];
+        let section = sections.into_iter().find(|section| section.intersects(place)).unwrap_or(Self::ANY);
+        if self.intersects(section) { Self(self.0 & section.0) } else { self }
+    }
+
     /// Whether there is none.
     pub fn is_empty(self) -> bool {
         self.0 == 0
@@ -151,6 +160,17 @@ mod tests {
             "http, server, if in location"
         );
         assert_eq!(Context::NONE.to_string(), "");
+    }
+
+    #[test]
+    fn near_places_are_of_the_same_section() {
+        let all = Context::SERVER | Context::STREAM_SERVER | Context::MAIL_SERVER;
+        assert_eq!((all.near(Context::LOCATION), all.near(Context::STREAM)), (Context::SERVER, Context::STREAM_SERVER));
+        assert_eq!((all.near(Context::MAIN), Context::MAIN.near(Context::HTTP)), (all, Context::MAIN));
+        assert_eq!(
+            (Context::HTTP | Context::LIMIT_EXCEPT | Context::UPSTREAM).near(Context::SERVER).to_string(),
+            "http, limit_except, upstream"
+        );
     }
 
     #[test]

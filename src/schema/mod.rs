@@ -2,11 +2,13 @@
 
 mod arity;
 mod context;
+mod document;
 mod spec;
 mod table;
 pub mod value;
 
 pub use arity::Arity;
 pub use context::Context;
+pub use document::document;
 pub use spec::{DirectiveSpec, Opens, Presence, Rule, ValueType, VariableSpec, Version};
 pub use table::Schema;
