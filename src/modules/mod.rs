@@ -8,7 +8,9 @@ mod gzip;
 mod gzip_static;
 mod headers;
 pub mod http_core;
+mod http_ssl;
 mod index;
+mod load_module;
 mod not_modified;
 mod range;
 mod rewrite;
@@ -22,9 +24,11 @@ use crate::schema::{DirectiveSpec, Schema};
 pub static MODULES: &[&dyn AnyModule] = &[
     erase::<core::Core>(),
     erase::<core::Events>(),
+    erase::<load_module::LoadModule>(),
     erase::<error_log::ErrorLogs>(),
     erase::<http_core::HttpCore>(),
     erase::<access_log::AccessLog>(),
+    erase::<http_ssl::HttpSsl>(),
     erase::<rewrite::Rewrite>(),
     erase::<try_files::TryFiles>(),
     erase::<index::Index>(),
