@@ -63,7 +63,6 @@ fn a_good_configuration_is_tested() {
 }
 
 #[test]
-#[ignore = "needs access_log"]
 fn a_test_opens_what_a_start_would_open_and_leaves_ports_alone() {
     let place = Place::new();
     let held = std::net::TcpListener::bind(("127.0.0.1", place.port)).unwrap();

@@ -163,7 +163,7 @@ pub fn messages(log: &str) -> Vec<String> {
 pub fn configuration(main: &str, http: &str) -> String {
     format!(
         "pid nginx.pid;\nerror_log error.log notice;\n{main}\nevents {{ }}\n\
-         http {{\nclient_body_temp_path temp;\n{http}\n}}\n"
+         http {{\naccess_log access.log;\nclient_body_temp_path temp;\n{http}\n}}\n"
     )
 }
 
@@ -272,6 +272,13 @@ pub fn status(pid: i32, field: &str) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     line.map(|line| line.trim().to_owned())
+}
+
+/// The names of all files that a process has open.
+pub fn open_files(pid: i32) -> Vec<String> {
+    let links = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let names = links.filter_map(|link| fs::read_link(link.ok()?.path()).ok());
+    names.map(|name| name.to_string_lossy().into_owned()).collect()
 }
 
 pub fn command_line(pid: i32) -> String {

@@ -146,7 +146,6 @@ fn the_pid_file_moves() {
 }
 
 #[test]
-#[ignore = "needs access_log"]
 fn logs_are_opened_anew() {
     let nginx = start("one");
     std::fs::rename(nginx.place.path("access.log"), nginx.place.path("access.log.1")).unwrap();

@@ -166,7 +166,6 @@ fn a_plain_user_can_run_it() {
 }
 
 #[test]
-#[ignore = "needs access_log"]
 fn a_plain_user_runs_a_site_with_nothing_but_its_file() {
     let place = Place::of_nobody();
     place.write("shop.conf", &format!("server {{ listen 127.0.0.1:{}; return 200 shop; }}", place.port));

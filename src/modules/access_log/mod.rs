@@ -74,7 +74,9 @@ impl Module for AccessLog {
     }
 
     fn install(conf: &Conf, location: &mut LocationBuilder<'_, '_>) {
-        if conf.off || matches!(location.kind(), NodeKind::Http) {
+        let answers =
+            !matches!(location.kind(), NodeKind::Main | NodeKind::Events | NodeKind::Http | NodeKind::Upstream(_));
+        if conf.off || !answers {
             return;
         }
         let cache = conf.cache.flatten();
