@@ -2,7 +2,7 @@
 
 use super::scan;
 use crate::http::header_id::{HeaderId, LONGEST, name_words};
-use crate::http::headers::Piece;
+use crate::http::headers::{Headers, Piece};
 
 /// Who sent the line. nginx skips the second status line that some servers send among their headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,27 +26,31 @@ pub(super) struct Field {
     pub(super) id: HeaderId,
     pub(super) name: Piece,
     pub(super) value: Piece,
-    pub(super) spelling: Spelling,
+}
+
+impl Field {
+    /// Does nginx call the name valid? Others are dropped, unless `ignore_invalid_headers` is off.
+    pub(super) fn has_valid_name(&self, input: &[u8], underscores: bool) -> bool {
+        self.id != HeaderId::Other || Spelling::of(self.name.of(input)).is_valid(underscores)
+    }
 }
 
 /// What a name is made of: nothing but letters, digits and hyphens, or a set of odd things.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Spelling(u8);
+#[derive(Clone, Copy)]
+struct Spelling(u8);
 
 impl Spelling {
     const UNDERSCORE: u8 = 1;
     const OTHER: u8 = 2;
-    /// Not a byte of a name at all: the line is refused.
+    /// Not a byte of a name at all.
     const BAD: u8 = 4;
 
     fn of(name: &[u8]) -> Spelling {
         Spelling(name.iter().fold(0, |found, &byte| found | NAME_BYTES[usize::from(byte)]))
     }
 
-    /// Does nginx call the name valid? Bytes that are odd in a name are still part of it.
-    #[inline]
-    pub(super) fn is_valid(self, underscores: bool) -> bool {
-        self.0 & Spelling::OTHER == 0 && (underscores || self.0 & Spelling::UNDERSCORE == 0)
+    fn is_valid(self, underscores: bool) -> bool {
+        self.0 <= if underscores { Spelling::UNDERSCORE } else { 0 }
     }
 }
 
@@ -64,6 +68,28 @@ static NAME_BYTES: [u8; 256] = {
     }
     bytes
 };
+
+/// What [`HeaderReader::read_usual`] stopped at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Usual {
+    /// A line that means something to the caller, who notes it.
+    Special(Field),
+    /// The empty line that ends a head.
+    Last,
+    /// An unusual line, or one that is not whole.
+    Odd,
+}
+
+/// Which lines [`HeaderReader::read_usual`] reads, and which of them it hands out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    /// Lines must end before this place.
+    pub(super) end: usize,
+    /// Are underscores valid in names?
+    pub(super) underscores: bool,
+    /// The bits of the ids that mean something to the caller.
+    pub(super) special: u64,
+}
 
 /// The line is refused. The bytes from the reader's `start` to `at`, and the one at `at`, go into the error log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,28 +130,35 @@ impl HeaderReader {
         self.state == State::Start
     }
 
-    /// Reads on, one line at the most.
-    pub(super) fn read(&mut self, input: &[u8], sender: Sender) -> Result<Line, InvalidLine> {
-        if let Some((field, next)) = self.usual(input) {
-            self.pass(next);
-            return Ok(Line::Field(field));
+    /// Notes whole, usual lines in `headers`, up to a special one, which it returns, to the empty one, or to one that
+    /// [`HeaderReader::read`] must look at.
+    #[inline(never)]
+    pub(super) fn read_usual(&mut self, input: &[u8], wanted: &Wanted, headers: &mut Headers) -> Usual {
+        if self.state != State::Start {
+            return Usual::Odd;
         }
-        self.read_on(input, sender)
+        let (mut start, mut pos, mut found) = (self.start, self.pos, Usual::Odd);
+        while let Some((field, next)) = usual_field(input, pos, wanted.underscores) {
+            if next > wanted.end {
+                break;
+            }
+            (start, pos) = (pos, next);
+            if wanted.special & field.id.bit() != 0 {
+                found = Usual::Special(field);
+                break;
+            }
+            headers.push_pieces(field.id, field.name, field.value);
+        }
+        if let (Usual::Odd, Some([b'\r', b'\n', ..])) = (found, input.get(pos..wanted.end.min(input.len()))) {
+            (start, pos, found) = (pos, pos + 2, Usual::Last);
+        }
+        (self.start, self.pos) = (start, pos);
+        found
     }
 
-    /// The line that begins here, and where the next one begins, if it is whole and usual.
-    #[inline(always)]
-    pub(super) fn usual(&self, input: &[u8]) -> Option<(Field, usize)> {
-        if self.state == State::Start { usual_field(input, self.pos) } else { None }
-    }
-
-    /// Goes on to the line at `next`.
-    #[inline(always)]
-    pub(super) fn pass(&mut self, next: usize) {
-        (self.start, self.pos) = (self.pos, next);
-    }
-
-    fn read_on(&mut self, input: &[u8], sender: Sender) -> Result<Line, InvalidLine> {
+    /// Reads on, one line at the most.
+    #[inline(never)]
+    pub(super) fn read(&mut self, input: &[u8], sender: Sender) -> Result<Line, InvalidLine> {
         while let Some(&byte) = input.get(self.pos) {
             let line = match self.state {
                 State::Start => self.in_start(byte)?,
@@ -180,8 +213,8 @@ impl HeaderReader {
             b'\0' => return Err(InvalidLine { at: self.pos }),
             b'\r' | b'\n' if is_before => return Ok(self.end_value(self.pos..self.pos, byte)),
             b'\r' | b'\n' => {
-                let end = trimmed_end(input, self.value_start, self.pos);
-                return Ok(self.end_value(self.value_start..end, byte));
+                let length = trimmed_length(&input[self.value_start..self.pos]);
+                return Ok(self.end_value(self.value_start..self.value_start + length, byte));
             }
             b' ' if is_before => {}
             _ if is_before => {
@@ -229,33 +262,32 @@ impl HeaderReader {
             id: HeaderId::of(name),
             name: Piece::new(self.start, self.name_end),
             value: Piece::new(self.value_start, self.value_end),
-            spelling: Spelling::of(name),
         }
     }
 }
 
-/// A whole line at `pos`, named of letters, digits, hyphens and underscores, without NUL or a lone CR; and where the
-/// next line begins. Almost all lines are like that, so it is worth its own way.
+/// A whole line at `pos`, with a valid name and without NUL or a lone CR; and where the next line begins.
+/// Almost all lines are like that, so it is worth its own way.
 #[inline(always)]
-fn usual_field(input: &[u8], pos: usize) -> Option<(Field, usize)> {
+fn usual_field(input: &[u8], pos: usize, underscores: bool) -> Option<(Field, usize)> {
     let line = input.get(pos..)?;
     let words = name_words(line);
-    let name_length = match scan::name_length(&words) {
-        Some(length) => length,
-        None => LONGEST + scan::name_end(&line[LONGEST..]),
-    };
-    let (name, rest) = line.split_at_checked(name_length)?;
-    let [b':', rest @ ..] = rest else { return None };
-    let id = HeaderId::of_words(&words, name_length);
-    let spelling = if id == HeaderId::Other { Spelling::of(name) } else { Spelling::default() };
-    if spelling.0 > Spelling::UNDERSCORE || name.is_empty() {
+    if words[0] as u8 <= b' ' {
         return None;
     }
-    let value = match rest {
-        [b' ', b' ', ..] => &rest[rest.iter().take_while(|&&byte| byte == b' ').count()..],
-        [b' ', value @ ..] => value,
-        value => value,
+    let name_length = match scan::colon(&words) {
+        Some(length) => length,
+        None => long_name(line)?,
     };
+    let id = HeaderId::of_words(&words, name_length);
+    if id == HeaderId::Other && !is_usual_name(line.get(..name_length)?, underscores) {
+        return None;
+    }
+    // Behind the colon and, almost always, one space.
+    let mut value = line.get(name_length + 1..)?;
+    while let [b' ', rest @ ..] = value {
+        value = rest;
+    }
     let start = input.len() - value.len();
     let mut length = scan::control(value);
     let after = loop {
@@ -266,8 +298,19 @@ fn usual_field(input: &[u8], pos: usize) -> Option<(Field, usize)> {
             _ => return None,
         }
     };
-    let value = Piece::new(start, trimmed_end(input, start, start + length));
-    Some((Field { id, name: Piece::new(pos, pos + name_length), value, spelling }, start + after))
+    let value = Piece::new(start, start + trimmed_length(&value[..length]));
+    Some((Field { id, name: Piece::new(pos, pos + name_length), value }, start + after))
+}
+
+/// The length of a name that no known one is as long as.
+#[cold]
+fn long_name(line: &[u8]) -> Option<usize> {
+    let length = LONGEST + scan::name_end(line.get(LONGEST..)?);
+    (line.get(length) == Some(&b':')).then_some(length)
+}
+
+fn is_usual_name(name: &[u8], underscores: bool) -> bool {
+    !name.is_empty() && Spelling::of(name).is_valid(underscores)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -277,13 +320,12 @@ enum Ended {
     Head,
 }
 
-/// The end of a value without the spaces, not tabs, behind it.
-#[inline]
-fn trimmed_end(input: &[u8], start: usize, end: usize) -> usize {
-    let value = &input[start..end];
-    match value.last() {
-        Some(b' ') => start + value.iter().rposition(|&byte| byte != b' ').map_or(0, |last| last + 1),
-        _ => end,
+/// The length of a value without the spaces, not tabs, behind it.
+#[inline(always)]
+fn trimmed_length(value: &[u8]) -> usize {
+    match value {
+        [.., b' '] => value.iter().rposition(|&byte| byte != b' ').map_or(0, |last| last + 1),
+        _ => value.len(),
     }
 }
 
@@ -297,7 +339,14 @@ mod tests {
         let mut found = Vec::new();
         let mut have = if at_once { input.len() } else { 0 };
         loop {
-            match reader.read(&input[..have], sender) {
+            let wanted = Wanted { end: have, underscores: sender == Sender::Upstream, special: !0 };
+            let usual = reader.read_usual(&input[..have], &wanted, &mut Headers::new());
+            let read = match usual {
+                Usual::Special(field) => Ok(Line::Field(field)),
+                Usual::Last => Ok(Line::Last),
+                Usual::Odd => reader.read(&input[..have], sender),
+            };
+            match read {
                 Ok(Line::Field(field)) => {
                     let text = |piece: Piece| String::from_utf8_lossy(piece.of(input)).into_owned();
                     found.push((text(field.name), text(field.value)));

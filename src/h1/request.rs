@@ -2,7 +2,7 @@
 
 use super::error::{HeadError, HeadFault};
 use super::head::{Persistence, RequestHead};
-use super::header_line::{Field, HeaderReader, InvalidLine, Line, Sender};
+use super::header_line::{Field, HeaderReader, InvalidLine, Line, Sender, Usual, Wanted};
 use super::limits::{Buffers, HeadLimits};
 use super::request_line::{LineFault, RequestLine};
 use crate::http::header_id::HeaderId;
@@ -34,8 +34,6 @@ pub(crate) struct RequestParser {
     stage: Stage,
     line: RequestLine,
     lines: HeaderReader,
-    /// Where the last header line begins, once there is one.
-    last_line: Option<usize>,
     buffers: Buffers,
 }
 
@@ -68,7 +66,6 @@ impl RequestParser {
             stage: Stage::RequestLine,
             line: RequestLine::default(),
             lines: HeaderReader::default(),
-            last_line: None,
             buffers: Buffers::new(limits),
         }
     }
@@ -218,48 +215,42 @@ impl RequestParser {
             return Ok(Parse::Done(self.lines.pos));
         }
         loop {
-            if self.usual_fields(input, limits, head)? {
-                return Ok(Parse::Host);
+            let wanted = Wanted { end: self.buffers.end(), underscores: limits.underscores, special: SPECIAL };
+            match self.lines.read_usual(input, &wanted, &mut head.headers) {
+                Usual::Special(field) if take_special(field, input, head)? => return Ok(Parse::Host),
+                Usual::Special(_) => continue,
+                Usual::Last => break,
+                Usual::Odd => {}
             }
-            let read = self.lines.read(input, Sender::Client);
-            self.hold_line(&read, input, limits)?;
-            match read {
-                Ok(Line::Field(field)) => {
-                    if limits.ignore_invalid && !field.spelling.is_valid(limits.underscores) {
-                        head.dropped.push(Piece::new(self.lines.start, field.value.end()));
-                    } else if take_special(field, input, head)? {
-                        return Ok(Parse::Host);
-                    }
-                }
-                Ok(Line::Last) => {
-                    finish(input, head)?;
-                    return Ok(Parse::Done(self.lines.pos));
-                }
-                Ok(Line::Partial) => return Ok(Parse::Partial),
-                Err(InvalidLine { at }) => {
-                    return Err(HeadError::invalid_line(&input[self.lines.start..at], input[at]));
-                }
+            match self.odd_line(input, limits, head)? {
+                Some(Parse::Done(_)) => break,
+                Some(parse) => return Ok(parse),
+                None => {}
             }
         }
+        finish(input, head)?;
+        Ok(Parse::Done(self.lines.pos))
     }
 
-    /// Notes lines for as long as there is nothing odd about them; true if one told the host.
-    #[inline]
-    fn usual_fields(&mut self, input: &[u8], limits: &HeadLimits, head: &mut RequestHead) -> Result<bool, HeadError> {
-        let end = self.buffers.end();
-        while let Some((field, next)) = self.lines.usual(input) {
-            if next > end || !field.spelling.is_valid(limits.underscores) {
-                break;
+    /// A line that wants a closer look; `Done` if it is the last one.
+    fn odd_line(
+        &mut self,
+        input: &[u8],
+        limits: &HeadLimits,
+        head: &mut RequestHead,
+    ) -> Result<Option<Parse>, HeadError> {
+        let read = self.lines.read(input, Sender::Client);
+        self.hold_line(&read, input, limits)?;
+        match read {
+            Ok(Line::Field(field)) if limits.ignore_invalid && !field.has_valid_name(input, limits.underscores) => {
+                head.dropped.push(Piece::new(self.lines.start, field.value.end()));
+                Ok(None)
             }
-            self.last_line = Some(self.lines.pos);
-            self.lines.pass(next);
-            if SPECIAL & field.id.bit() == 0 {
-                head.headers.push_pieces(field.id, field.name, field.value);
-            } else if take_special(field, input, head)? {
-                return Ok(true);
-            }
+            Ok(Line::Field(field)) => Ok(take_special(field, input, head)?.then_some(Parse::Host)),
+            Ok(Line::Last) => Ok(Some(Parse::Done(self.lines.pos))),
+            Ok(Line::Partial) => Ok(Some(Parse::Partial)),
+            Err(InvalidLine { at }) => Err(HeadError::invalid_line(&input[self.lines.start..at], input[at])),
         }
-        Ok(false)
     }
 
     /// Would nginx's buffers hold the line as far as it was read?
@@ -278,21 +269,22 @@ impl RequestParser {
         if self.buffers.hold(start, reach, limits).is_err() {
             return Err(self.too_large(start, input));
         }
-        if has_begun {
-            self.last_line = Some(start);
-        }
         Ok(())
     }
 
     /// nginx quotes the line that does not fit, or the last one if the buffers ran out between two lines.
     #[cold]
     fn too_large(&mut self, start: usize, input: &[u8]) -> HeadError {
-        let end = self.buffers.end();
+        let (first, end) = (self.line.pos, self.buffers.end());
         self.lines.pos = start;
-        match if start < end { Some(start) } else { self.last_line } {
-            Some(start) => HeadError::too_long_line(&input[start..end]),
-            None => HeadError::new(HeadFault::TooLargeRequest),
+        if start < end {
+            return HeadError::too_long_line(&input[start..end]);
         }
+        if start == first {
+            return HeadError::new(HeadFault::TooLargeRequest);
+        }
+        let last = input[first..start - 1].iter().rposition(|&byte| byte == b'\n').map_or(first, |at| first + at + 1);
+        HeadError::too_long_line(&input[last..end])
     }
 
     /// Keeps what nginx's logs and error pages show of a refused request.
@@ -312,8 +304,8 @@ impl RequestParser {
     }
 }
 
-/// Notes a header line that means something here; true if it told the host.
-#[inline(never)]
+/// Notes a header line that may mean something here; true if it told the host.
+#[inline]
 fn take_special(field: Field, input: &[u8], head: &mut RequestHead) -> Result<bool, HeadError> {
     if UNIQUE & field.id.bit() != 0 && head.headers.has(field.id) {
         return Err(duplicate(field, input, head));

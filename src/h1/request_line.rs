@@ -97,6 +97,7 @@ impl RequestLine {
         self.read_on(input)
     }
 
+    #[inline(never)]
     fn read_on(&mut self, input: &[u8]) -> Result<bool, LineFault> {
         while let Some(&byte) = input.get(self.pos) {
             self.step(input, byte)?;
@@ -315,16 +316,15 @@ impl RequestLine {
 
 /// The usual line in one go: a plain path, arguments, `HTTP/1.0` or `HTTP/1.1`, CR LF.
 impl RequestLine {
-    /// `None`, and nothing changed that matters, if the line is not whole or not usual.
+    /// `None`, and nothing changed, if the line is not whole or not usual.
     #[inline]
     fn read_usual(&mut self, input: &[u8]) -> Option<()> {
         let start = self.pos;
         let line = &input[start..];
-        let method_end = line.iter().position(|&byte| !is_method_byte(byte))?;
-        let [b' ', b'/', ..] = line[method_end..] else { return None };
-        if method_end == 0 {
-            return None;
-        }
+        let (method, method_end) = match u64::from_le_bytes(*line.first_chunk::<8>()?) & FIVE_BYTES {
+            GET_SLASH => (Method::Get, 3),
+            _ => other_method(line)?,
+        };
         let target = method_end + 1;
         let path = UsualPath::read(line, target)?;
         let (mut end, mut args) = (path.end, None);
@@ -332,33 +332,38 @@ impl RequestLine {
             args = Some(start + end + 1);
             end += 1 + scan::args_end(&line[end + 1..]);
         }
-        let minor = match line.get(end..)?.first_chunk::<11>()? {
-            b" HTTP/1.1\r\n" => 1,
-            b" HTTP/1.0\r\n" => 0,
-            _ => return None,
+        let [front @ .., minor @ b'0'..=b'1', b'\r', b'\n'] = *line.get(end..)?.first_chunk::<11>()? else {
+            return None;
         };
-        *self = RequestLine {
-            state: State::Done,
-            pos: start + end + 11,
-            start,
-            end: start + end + 9,
-            method_end: start + method_end,
-            method: Method::of(&line[..method_end]),
-            target: start + target..start + end,
-            args,
-            extension: path.extension.map(|at| start + at),
-            host: None,
-            scheme_end: 0,
-            protocol: Some(start + end + 1),
-            major: 1,
-            minor,
-            complex: false,
-            quoted: false,
-            plus: path.plus,
-            empty_path: false,
-        };
+        if u64::from_le_bytes(front) != VERSION {
+            return None;
+        }
+        self.state = State::Done;
+        self.pos = start + end + 11;
+        self.start = start;
+        self.end = start + end + 9;
+        self.method_end = start + method_end;
+        self.method = method;
+        self.target = start + target..start + end;
+        self.extension = path.extension.map(|at| start + at);
+        self.protocol = Some(start + end + 1);
+        (self.major, self.minor) = (1, u32::from(minor - b'0'));
+        self.args = args;
+        self.plus = path.plus;
         Some(())
     }
+}
+
+/// Bytes are compared a word at a time.
+const FIVE_BYTES: u64 = u64::from_le_bytes([0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0]);
+const GET_SLASH: u64 = u64::from_le_bytes(*b"GET /\0\0\0");
+const VERSION: u64 = u64::from_le_bytes(*b" HTTP/1.");
+
+/// A method before a space and a slash, and its length.
+fn other_method(line: &[u8]) -> Option<(Method, usize)> {
+    let end = line.iter().position(|&byte| !is_method_byte(byte))?;
+    let is_usual = end > 0 && matches!(line[end..], [b' ', b'/', ..]);
+    is_usual.then(|| (Method::of(&line[..end]), end))
 }
 
 struct UsualPath {
@@ -374,9 +379,15 @@ impl UsualPath {
     fn read(line: &[u8], start: usize) -> Option<UsualPath> {
         let mut path = UsualPath { end: start, extension: None, plus: false };
         loop {
-            let rest = &line[path.end..];
-            path.end += rest.iter().position(|&byte| !matches!(PATH_BYTES[usize::from(byte)], PathByte::Usual))?;
-            match PATH_BYTES[usize::from(line[path.end])] {
+            while let Some([a, b, c, d]) = line.get(path.end..).and_then(<[u8]>::first_chunk) {
+                let usual = |byte: &u8| matches!(PATH_BYTES[usize::from(*byte)], PathByte::Usual);
+                if !(usual(a) && usual(b) && usual(c) && usual(d)) {
+                    break;
+                }
+                path.end += 4;
+            }
+            match PATH_BYTES[usize::from(*line.get(path.end)?)] {
+                PathByte::Usual => {}
                 PathByte::Slash => {
                     path.extension = None;
                     if matches!(line.get(path.end + 1)?, b'/' | b'.' | b'+') {
@@ -386,7 +397,7 @@ impl UsualPath {
                 PathByte::Dot => path.extension = Some(path.end + 1),
                 PathByte::Plus => path.plus = true,
                 PathByte::End => return Some(path),
-                PathByte::Odd | PathByte::Usual => return None,
+                PathByte::Odd => return None,
             }
             path.end += 1;
         }

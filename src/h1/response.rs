@@ -1,6 +1,6 @@
 //! Reading the head of an upstream's answer, by nginx's rules.
 
-use super::header_line::{Field, HeaderReader, InvalidLine, Line, Sender};
+use super::header_line::{Field, HeaderReader, InvalidLine, Line, Sender, Usual, Wanted};
 use super::status_line::{NoStatusLine, StatusLine};
 use crate::http::header_id::HeaderId;
 use crate::http::headers::{Headers, Piece, parse_length};
@@ -155,10 +155,15 @@ fn read_fields(
     input: &[u8],
     head: &mut UpstreamHead,
 ) -> Result<UpstreamParse, UpstreamError> {
+    let wanted = Wanted { end: input.len(), underscores: true, special: SPECIAL };
     loop {
-        while let Some((field, next)) = lines.usual(input) {
-            lines.pass(next);
-            take_field(field, input, head)?;
+        match lines.read_usual(input, &wanted, &mut head.headers) {
+            Usual::Special(field) => {
+                take_field(field, input, head)?;
+                continue;
+            }
+            Usual::Last => return Ok(UpstreamParse::Done(lines.pos)),
+            Usual::Odd => {}
         }
         match lines.read(input, Sender::Upstream) {
             Ok(Line::Field(field)) => take_field(field, input, head)?,
@@ -169,7 +174,6 @@ fn read_fields(
     }
 }
 
-#[inline]
 fn take_field(field: Field, input: &[u8], head: &mut UpstreamHead) -> Result<(), UpstreamError> {
     if SPECIAL & field.id.bit() != 0 && !take_special(field, input, head)? {
         return Ok(());

@@ -8,16 +8,17 @@ const HIGHS: u64 = ONES << 7;
 /// Most bytes of a head are in values, so these are looked at in blocks that the compiler has vectors for.
 #[inline(always)]
 pub(super) fn control(input: &[u8]) -> usize {
-    let (blocks, tail) = input.as_chunks::<16>();
-    for (index, block) in blocks.iter().enumerate() {
+    let mut rest = input;
+    while let Some((block, after)) = rest.split_first_chunk::<16>() {
         if has_control(block) {
             let word = u128::from_le_bytes(*block);
             let (low, high) = (below(word as u64, b' '), below((word >> 64) as u64, b' '));
             let at = if low != 0 { low.trailing_zeros() } else { 64 + high.trailing_zeros() };
-            return index * 16 + at as usize / 8;
+            return input.len() - rest.len() + at as usize / 8;
         }
+        rest = after;
     }
-    first(tail, |word| below(word, b' '), |byte| byte < b' ') + blocks.len() * 16
+    input.len() - rest.len() + first(rest, |word| below(word, b' '), |byte| byte < b' ')
 }
 
 /// Looks at all bytes, whatever it finds: no branches.
@@ -26,11 +27,11 @@ fn has_control(block: &[u8; 16]) -> bool {
     block.iter().fold(false, |found, &byte| found | (byte < b' '))
 }
 
-/// How many bytes stand before the first colon, space or control byte, if that is one of these 24 bytes.
+/// How many bytes stand before the first colon, if that is one of these 24 bytes.
 #[inline(always)]
-pub(super) fn name_length(words: &[u64; 3]) -> Option<usize> {
+pub(super) fn colon(words: &[u64; 3]) -> Option<usize> {
     for (index, &word) in words.iter().enumerate() {
-        let marked = below(word, b'!') | equal(word, b':');
+        let marked = equal(word, b':');
         if marked != 0 {
             return Some(index * 8 + marked.trailing_zeros() as usize / 8);
         }
@@ -95,8 +96,7 @@ mod tests {
                 assert_eq!(name_end(&input), expect(byte <= 32 || byte == b':'));
                 assert_eq!(args_end(&input), expect(byte <= 32 || byte == b'#' || byte == 127));
                 let words = [0, 8, 16].map(|at| u64::from_le_bytes(input[at..at + 8].try_into().unwrap()));
-                let expected = if at < 24 && (byte <= 32 || byte == b':') { Some(at) } else { None };
-                assert_eq!(name_length(&words), expected);
+                assert_eq!(colon(&words), (at < 24 && byte == b':').then_some(at));
             }
         }
         assert_eq!(control(b""), 0);

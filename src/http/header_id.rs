@@ -146,25 +146,24 @@ pub(crate) type NameWords = [u64; LONGEST / 8];
 impl HeaderId {
     /// Which header `name`, in any case, is.
     pub(crate) fn of(name: &[u8]) -> HeaderId {
-        if name.len() > LONGEST || name.iter().any(|&byte| byte <= b' ') {
-            return HeaderId::Other;
-        }
         HeaderId::of_words(&name_words(name), name.len())
     }
 
-    /// As `of`, for a name of `length` bytes at the front of `words`, which has no spaces or control bytes.
-    #[inline]
+    /// As `of`, for a name of `length` bytes at the front of `words`.
+    #[inline(always)]
     pub(crate) fn of_words(words: &NameWords, length: usize) -> HeaderId {
         let Some(mask) = MASKS.get(length) else { return HeaderId::Other };
-        let words = [(words[0] & mask[0]) | CASE, (words[1] & mask[1]) | CASE, (words[2] & mask[2]) | CASE];
-        let mut slot = hash(words[0], length);
-        loop {
-            let Some(key) = KEYS.get(usize::from(SLOTS[slot % SLOTS.len()])) else { return HeaderId::Other };
-            let differs = key.words[0] ^ words[0] | key.words[1] ^ words[1] | key.words[2] ^ words[2];
-            if differs == 0 && key.length == length {
-                return key.id;
-            }
-            slot += 1;
+        let (a, b, c) = (words[0] & mask[0], words[1] & mask[1], words[2] & mask[2]);
+        let key = &KEYS[usize::from(SLOTS[hash(a, b, length)] % 64)];
+        let cases = &key.cases;
+        if (a | cases[0]) == key.words[0]
+            && (b | cases[1]) == key.words[1]
+            && (c | cases[2]) == key.words[2]
+            && key.length == length
+        {
+            key.id
+        } else {
+            HeaderId::Other
         }
     }
 
@@ -181,7 +180,7 @@ impl HeaderId {
 }
 
 /// The front of `name`, or of a line that begins with it; zeros behind its end.
-#[inline]
+#[inline(always)]
 pub(crate) fn name_words(name: &[u8]) -> NameWords {
     match name.first_chunk::<LONGEST>() {
         Some(front) => to_words(front),
@@ -193,36 +192,43 @@ pub(crate) fn name_words(name: &[u8]) -> NameWords {
     }
 }
 
-#[inline]
+#[inline(always)]
 const fn to_words(front: &[u8; LONGEST]) -> NameWords {
     let [a, b, c] = *front.as_chunks::<8>().0 else { unreachable!() };
     [u64::from_le_bytes(a), u64::from_le_bytes(b), u64::from_le_bytes(c)]
 }
 
-/// Set in every byte of a word, this bit makes letters lower-case and leaves digits and hyphens as they are.
-const CASE: u64 = u64::from_le_bytes([0x20; 8]);
+/// Set in a letter, this bit makes it lower-case.
+const CASE: u8 = 0x20;
 
+#[repr(align(64))]
 struct Key {
+    /// The name in lower case.
     words: NameWords,
+    /// `CASE` in the place of each letter.
+    cases: NameWords,
     length: usize,
     id: HeaderId,
 }
 
-/// The known names as words, in the order of `KNOWN`.
-static KEYS: [Key; KNOWN.len()] = {
-    let mut keys = [const { Key { words: [CASE; 3], length: 0, id: HeaderId::Other } }; KNOWN.len()];
+/// The known names as words, in the order of `KNOWN`; no name is equal to the key behind the last.
+static KEYS: [Key; 64] = {
+    let mut keys = [const { Key { words: [0; 3], cases: [!0; 3], length: 0, id: HeaderId::Other } }; 64];
     let mut index = 0;
     while index < KNOWN.len() {
         let (id, name) = KNOWN[index];
         assert!(id as usize == index, "KNOWN must follow the order of HeaderId");
-        let mut front = [0; LONGEST];
+        let (mut lower, mut cases) = ([0; LONGEST], [0; LONGEST]);
         let mut at = 0;
         while at < name.len() {
-            front[at] = name.as_bytes()[at];
+            let byte = name.as_bytes()[at];
+            if byte.is_ascii_alphabetic() {
+                cases[at] = CASE;
+            }
+            lower[at] = byte | cases[at];
             at += 1;
         }
-        let [a, b, c] = to_words(&front);
-        keys[index] = Key { words: [a | CASE, b | CASE, c | CASE], length: name.len(), id };
+        keys[index] = Key { words: to_words(&lower), cases: to_words(&cases), length: name.len(), id };
         index += 1;
     }
     keys
@@ -243,27 +249,29 @@ static MASKS: [NameWords; LONGEST + 1] = {
     masks
 };
 
-const EMPTY: u8 = u8::MAX;
-
-/// Open addressing: the index in `KEYS` of each name at its hash, or at the next free slot.
+/// The index in `KEYS` of each name at its hash; elsewhere one that no name is equal to.
 static SLOTS: [u8; 256] = {
-    let mut slots = [EMPTY; 256];
+    let mut slots = [KNOWN.len() as u8; 256];
     let mut index = 0;
     while index < KNOWN.len() {
-        let mut slot = hash(KEYS[index].words[0], KEYS[index].length);
-        while slots[slot % slots.len()] != EMPTY {
-            slot += 1;
-        }
-        slots[slot % slots.len()] = index as u8;
+        let key = &KEYS[index];
+        let slot = hash(key.words[0], key.words[1], key.length);
+        assert!(slots[slot] as usize == KNOWN.len(), "two names meet: look for another FACTOR");
+        slots[slot] = index as u8;
         index += 1;
     }
     slots
 };
 
-/// The first eight letters and the length tell nearly all known names apart.
-#[inline]
-const fn hash(first: u64, length: usize) -> usize {
-    ((first ^ length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize
+/// Found by trying: with it no two known names have the same hash.
+const FACTOR: u64 = 0x46be_61ff_b9a5_1cab;
+
+/// From the first two words and the length, in any case.
+#[inline(always)]
+const fn hash(a: u64, b: u64, length: usize) -> usize {
+    const CASES: u64 = u64::from_le_bytes([CASE; 8]);
+    let mixed = (a | CASES).wrapping_add(b | CASES) ^ length as u64;
+    (mixed.wrapping_mul(FACTOR) >> 56) as usize
 }
 
 #[cfg(test)]
@@ -283,7 +291,18 @@ mod tests {
 
     #[test]
     fn does_not_mistake_others() {
-        for name in [&b""[..], b"H", b"Hosts", b"Content\rLength", b"Content_Length", b"X-Forwarded-Fox", b"Coo\0ie"] {
+        for name in [
+            &b""[..],
+            b"H",
+            b"Hosts",
+            b"Content\rLength",
+            b"Content_Length",
+            b"HTTP\x12-Settings",
+            b"\0",
+            b"Host\0",
+            b"X-Forwarded-Fox",
+            b"Coo\0ie",
+        ] {
             assert_eq!(HeaderId::of(name), HeaderId::Other, "{name:?}");
         }
     }

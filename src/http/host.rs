@@ -5,39 +5,42 @@
 ///
 /// Loose as nginx is: the port is not looked at, and bytes above 0x7f pass.
 pub(crate) fn append_valid(value: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    let length = if is_plain(value) { value.len() } else { valid_length(value)? };
+    if let Some(length) = plain_length(value) {
+        out.extend_from_slice(&value[..length]);
+        return Some(());
+    }
+    let length = valid_length(value)?;
     let start = out.len();
     out.extend_from_slice(&value[..length]);
     out[start..].make_ascii_lowercase();
     Some(())
 }
 
-/// Is the value a host and nothing else: no port, no brackets, no dots side by side or at the end?
-fn is_plain(value: &[u8]) -> bool {
-    let (mut odd, mut last) = (0, DOT);
-    for &byte in value {
-        let class = CLASSES[usize::from(byte)];
-        odd |= class | (class & last) << 1;
-        last = class;
+/// The length of a host in lower case where nothing or a port of digits follows; `None` if the value needs a
+/// closer look. Almost all values are like that.
+#[inline]
+fn plain_length(value: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += value[at..].iter().position(|&byte| !PLAIN[usize::from(byte)]).unwrap_or(value.len() - at);
+        match value[at..] {
+            [] => return (at > 0).then_some(at),
+            [b'.', next, ..] if PLAIN[usize::from(next)] => at += 1,
+            [b':', ref port @ ..] => return (at > 0 && port.iter().all(u8::is_ascii_digit)).then_some(at),
+            _ => return None,
+        }
     }
-    odd <= DOT && last != DOT
 }
 
-const DOT: u8 = 1;
-const ODD: u8 = 2;
-
-static CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
+/// The bytes of lower-case host names, but dots.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
     let mut byte = 0;
     while byte < 256 {
-        classes[byte] = match byte as u8 {
-            b'.' => DOT,
-            b':' | b'[' | b']' | b'/' | 0..=b' ' | 0x7f => ODD,
-            _ => 0,
-        };
+        plain[byte] = matches!(byte as u8, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
         byte += 1;
     }
-    classes
+    plain
 };
 
 fn valid_length(value: &[u8]) -> Option<usize> {
