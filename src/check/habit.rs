@@ -1,7 +1,8 @@
 //! Habits from other languages and slips that have a name.
 
 use crate::{
-    load::Sources,
+    diag::{Diagnostic, Severity, Span},
+    load::{Loaded, Sources},
     schema::{Context, Schema},
     syntax::{Directive, Word},
 };
@@ -38,6 +39,33 @@ fn is_directive(name: &str) -> bool {
     Schema::nginx().named(name.as_bytes()).next().is_some()
 }
 
+/// Looks once more at what has been said of a configuration: an argument at fault that begins a line, and is the name of a
+/// directive, is one because the `;` before it is lost.
+pub fn reconsider(loaded: &Loaded, diagnostics: &mut [Diagnostic]) {
+    for said in diagnostics.iter_mut().filter(|said| said.severity == Severity::Error) {
+        let found = said.at.and_then(|at| around(&loaded.root, Context::MAIN, at));
+        let Some((directive, context)) = found.filter(|(directive, _)| Some(directive.name.span) != said.at) else {
+            continue;
+        };
+        if let Some(last) = lost_semicolon(&loaded.sources, directive, context) {
+            said.at = Some(last.span);
+            said.label = Some("a `;` is missing behind this".into());
+        }
+    }
+}
+
+/// The directive that has a place among its words, and what it stands in.
+fn around(directives: &[Directive], context: Context, at: Span) -> Option<(&Directive, Context)> {
+    directives.iter().find_map(|directive| {
+        let words = directive.span();
+        if words.file == at.file && (words.start..words.end).contains(&at.start) {
+            return Some((directive, context));
+        }
+        let opens = Schema::nginx().find(&directive.name.value, context)?.opens?;
+        around(directive.children(), opens.within(context), at)
+    })
+}
+
 /// The word behind which a `;` seems to be lost: the next one begins a line and is the name of a directive that may stand here.
 pub(super) fn lost_semicolon<'a>(sources: &Sources, directive: &'a Directive, context: Context) -> Option<&'a Word> {
     let words: Vec<&Word> = std::iter::once(&directive.name).chain(&directive.args).collect();
@@ -67,5 +95,17 @@ mod tests {
         assert_eq!(help("server_name#").as_deref(), Some("write `server_name #…`"));
         assert!(help("elseif").is_some() && help("gzip\u{a0}on").is_some());
         assert_eq!((help("foo:"), help("sever_name")), (None, None));
+    }
+
+    #[test]
+    fn a_lost_semicolon_is_found_in_what_others_say() {
+        let text = "events { } http { server {\n listen 80\n server_name a;\n} }";
+        let (loaded, _) = Loaded::from_text("/n", text);
+        let at = text.find("server_name").expect("a word") as u32;
+        let at = Span { start: at, end: at + 11, ..loaded.root[0].name.span };
+        let mut said = [Diagnostic::error("invalid-parameter", "invalid parameter \"server_name\"").at(at)];
+        reconsider(&loaded, &mut said);
+        assert_eq!(loaded.sources.text(said[0].at.expect("a place")), b"80");
+        assert_eq!(said[0].nginx_at, Some(at));
     }
 }

@@ -9,6 +9,8 @@ mod scope;
 mod table;
 mod value;
 
+pub use habit::reconsider;
+
 use std::collections::HashSet;
 
 use crate::{

@@ -43,11 +43,11 @@ pub(crate) fn print(
         Style::Terminal { width, color } => {
             let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
             let handler = GraphicalReportHandler::new_themed(theme).with_width(width).without_syntax_highlighting();
-            let handler = handler.with_context_lines(0).with_links(false);
+            let handler = handler.with_context_lines(1).with_links(false);
             diagnostics.iter().try_for_each(|diagnostic| {
                 let mut text = String::new();
                 handler.render_report(&mut text, &Shown::new(sources, diagnostic)).map_err(io::Error::other)?;
-                out.write_all(text.as_bytes())
+                writeln!(out, "{text}")
             })
         }
     }
@@ -102,10 +102,16 @@ impl<'a> Shown<'a> {
 fn others<'a>(sources: &Sources, diagnostic: &'a Diagnostic, at: Span) -> Vec<(Span, Cow<'a, str>)> {
     let related = diagnostic.related.iter().take(MOST_RELATED);
     let mut others: Vec<_> = related.map(|(span, label)| (*span, Cow::Borrowed(label.as_str()))).collect();
-    if let Some(span) = diagnostic.nginx_at.filter(|span| sources.place(*span) != sources.place(at)) {
+    let is_elsewhere = |span: &Span| sources.place(*span) != sources.place(at) && !is_end(sources, *span);
+    if let Some(span) = diagnostic.nginx_at.filter(is_elsewhere) {
         others.push((span, "nginx would name this line".into()));
     }
     others
+}
+
+/// The end of a file has nothing to put a label under.
+fn is_end(sources: &Sources, span: Span) -> bool {
+    span.start as usize == sources.get(span.file).text.len()
 }
 
 fn source(sources: &Sources, span: Span) -> Text {
@@ -138,16 +144,24 @@ struct Text {
 }
 
 impl SourceCode for Text {
+    /// The whole lines of a span, and no others. Asked for no lines around it, miette wants to know its column.
     fn read_span<'a>(
         &'a self,
         span: &miette::SourceSpan,
         before: usize,
-        after: usize,
+        _after: usize,
     ) -> Result<Box<dyn miette::SpanContents<'a> + 'a>, miette::MietteError> {
-        let read = self.bytes.read_span(span, before, after)?;
-        let (line, column, lines) = (read.line(), read.column(), read.line_count());
-        let named = MietteSpanContents::new_named(self.name.clone(), read.data(), *read.span(), line, column, lines);
-        Ok(Box::new(named))
+        let (start, end) = (span.offset(), span.offset() + span.len());
+        let above = self.bytes.get(..start).ok_or(miette::MietteError::OutOfBounds)?;
+        let behind = self.bytes.get(end..).ok_or(miette::MietteError::OutOfBounds)?;
+        let start = memchr::memrchr(b'\n', above).map_or(0, |at| at + 1);
+        let column = if before == 0 { span.offset() - start } else { 0 };
+        let end = end + memchr::memchr(b'\n', behind).unwrap_or(behind.len());
+        let line = memchr::memchr_iter(b'\n', &above[..start]).count();
+        let lines = 1 + memchr::memchr_iter(b'\n', &self.bytes[start..end]).count();
+        let span = (start, end - start).into();
+        let name = self.name.clone();
+        Ok(Box::new(MietteSpanContents::new_named(name, &self.bytes[start..end], span, line, column, lines)))
     }
 }
 
@@ -189,5 +203,71 @@ impl miette::Diagnostic for Shown<'_> {
     fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn miette::Diagnostic> + 'a>> {
         let shown = self.elsewhere.iter().map(|shown| shown as &dyn miette::Diagnostic);
         if self.elsewhere.is_empty() { None } else { Some(Box::new(shown)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::Loaded;
+
+    const TEXT: &str = "events { }\nhttp {\n    sever_name a;\n    gzip on;\n    gzip\n        off;\n    root /a\n}\n";
+
+    fn printed(style: Style) -> String {
+        let (loaded, mut found) = Loaded::from_text("/n.conf", TEXT);
+        crate::check::check(&loaded, crate::schema::Schema::nginx(), &|_| true, &mut found);
+        loaded.sources.sort(&mut found);
+        let mut out = Vec::new();
+        print(&mut out, &loaded.sources, &found, style).expect("memory takes it");
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn on_a_pipe_there_is_one_line_for_each() {
+        insta::assert_snapshot!(printed(Style::Plain), @r#"
+        nginx: [emerg] unknown directive "sever_name" in /n.conf:3
+        nginx: [emerg] "gzip" directive is duplicate in /n.conf:6
+        nginx: [emerg] unexpected "}" in /n.conf:8
+        "#);
+    }
+
+    #[test]
+    fn on_a_terminal_the_source_is_shown() {
+        insta::assert_snapshot!(printed(Style::Terminal { width: 80, color: false }), @r#"
+          × unknown directive "sever_name"
+           ╭─[/n.conf:3:5]
+         3 │     sever_name a;
+           ·     ──────────
+           ╰────
+          help: did you mean `server_name`? It may stand in: server
+
+          × "gzip" directive is duplicate
+           ╭─[/n.conf:5:5]
+         4 │     gzip on;
+           ·     ──┬─
+           ·       ╰── the first one
+         5 │     gzip
+           ·     ──┬─
+           ·       ╰── a block takes one
+         6 │         off;
+           ·            ┬
+           ·            ╰── nginx would name this line
+           ╰────
+
+          × unexpected "}"
+           ╭─[/n.conf:7:10]
+         7 │     root /a
+           ·          ─┬
+           ·           ╰── a `;` is missing behind this
+         8 │ }
+           · ┬
+           · ╰── nginx would name this line
+           ╰────
+        "#);
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_keep_their_place() {
+        assert_eq!(&*printable(&Arc::from(&b"a\xff\xfeb\xc3\xa9"[..])), b"a??b\xc3\xa9");
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::bundle::{Answer, Bundle};
 use super::logs::{Logs, Wanted};
 use super::user;
-use crate::check::check;
+use crate::check::{check, reconsider};
 use crate::conf::Resources;
 use crate::cycle::compile;
 use crate::diag::{Diagnostic, Severity};
@@ -99,6 +99,7 @@ fn read<S: Files + Resources>(setup: &Setup, source: &mut S, default: Option<Arc
     let fallback = Arc::new(ErrorLog::to(default.map_or(Sink::Stderr, Sink::File), Level::Error));
     let compiled = compile(&loaded, &setup.paths, fallback, source);
     diagnostics.extend(compiled.diagnostics);
+    reconsider(&loaded, &mut diagnostics);
     let cycle = compiled.cycle.filter(|_| !has_errors(&diagnostics));
     loaded.sources.sort(&mut diagnostics);
     Compiled { loaded, diagnostics, cycle }
