@@ -30,6 +30,13 @@ impl Client {
     }
 
     pub fn receive(&mut self) -> String {
+        let mut body = vec![0; self.receive_head()];
+        self.stream.read_exact(&mut body).unwrap();
+        String::from_utf8(body).unwrap()
+    }
+
+    /// Reads the head of an answer, and gives the length of its body.
+    pub fn receive_head(&mut self) -> usize {
         let mut length = 0;
         loop {
             let mut line = String::new();
@@ -40,12 +47,14 @@ impl Client {
                 length = value.trim().parse().unwrap();
             }
             if line == "\r\n" {
-                break;
+                return length;
             }
         }
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body).unwrap();
-        String::from_utf8(body).unwrap()
+    }
+
+    /// Reads until the other end closes the connection, and gives the number of bytes.
+    pub fn receive_rest(&mut self) -> usize {
+        self.stream.read_to_end(&mut Vec::new()).unwrap()
     }
 
     /// Whether the other end has closed the connection, and not reset it.

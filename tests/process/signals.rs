@@ -6,7 +6,8 @@ use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
-use crate::place::{NOBODY, Place, accept, eventually, is_alive, is_root, kill, open_files, wait_for_end};
+use crate::client::Client;
+use crate::place::{NOBODY, Place, Running, accept, eventually, is_alive, is_root, kill, open_files, wait_for_end};
 
 #[test]
 fn a_killed_worker_is_replaced_at_once() {
@@ -77,14 +78,12 @@ fn quit_finishes_requests_in_flight() {
         );
         let nginx = place.start();
         let (master, worker) = (nginx.master(), nginx.worker());
-        let mut idle = nginx.client();
         let mut client = nginx.client();
         client.send("/");
         let (mut request, _) = accept(&backend);
         assert_ne!(request.read(&mut [0; 4096]).unwrap(), 0);
         kill(if signal_the_worker { worker } else { master }, libc::SIGQUIT);
         nginx.place.wait_for_message("gracefully shutting down");
-        assert!(idle.is_closed());
         request.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate").unwrap();
         assert_eq!(client.receive(), "late");
         wait_for_end(&[worker]);
@@ -92,23 +91,63 @@ fn quit_finishes_requests_in_flight() {
     }
 }
 
-#[test]
-#[ignore = "needs proxy_pass"]
-fn term_waits_for_nobody() {
-    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+/// A nginx that is sending a long file to a client that has read the head of the answer.
+fn start_with_download() -> (Running, Client) {
     let place = Place::new();
-    let upstream = backend.local_addr().unwrap();
+    fs::File::create(place.path("long")).unwrap().set_len(LONG).unwrap();
+    let root = place.path("");
     place.configure(
-        "",
-        &format!("server {{ listen 127.0.0.1:{}; location / {{ proxy_pass http://{upstream}; }} }}", place.port),
+        "worker_shutdown_timeout 60s;",
+        &format!("server {{ listen 127.0.0.1:{}; root {}; }}", place.port, root.display()),
     );
     let nginx = place.start();
     let mut client = nginx.client();
-    client.send("/");
-    let (_request, _) = accept(&backend);
+    client.send("/long");
+    assert_eq!(client.receive_head(), LONG as usize);
+    (nginx, client)
+}
+
+/// More than all buffers between the two take.
+const LONG: u64 = 64 << 20;
+
+#[test]
+fn quit_finishes_downloads() {
+    for signal_the_worker in [false, true] {
+        let (nginx, mut client) = start_with_download();
+        let (master, worker) = (nginx.master(), nginx.worker());
+        let mut idle = nginx.client();
+        idle.get("/missing");
+        kill(if signal_the_worker { worker } else { master }, libc::SIGQUIT);
+        nginx.place.wait_for_message("gracefully shutting down");
+        assert!(idle.is_closed());
+        assert!(is_alive(worker));
+        assert_eq!(client.receive_rest(), LONG as usize);
+        wait_for_end(&[worker]);
+        assert_eq!(is_alive(master), signal_the_worker);
+        if signal_the_worker {
+            nginx.place.wait_for_message(&format!("worker process {worker} exited with code 0"));
+            eventually("another worker", || nginx.workers().first().copied());
+        }
+    }
+}
+
+#[test]
+fn term_waits_for_nobody() {
+    let (nginx, _client) = start_with_download();
     let asked = Instant::now();
     nginx.end(libc::SIGTERM);
     assert!(asked.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn quit_ends_after_its_timeout() {
+    let (nginx, _client) = start_with_download();
+    let text = nginx.place.read("nginx.conf").replace("worker_shutdown_timeout 60s", "worker_shutdown_timeout 50ms");
+    nginx.place.write("nginx.conf", &text);
+    nginx.reload();
+    let asked = Instant::now();
+    nginx.end(libc::SIGQUIT);
+    assert!((Duration::from_millis(40)..Duration::from_secs(1)).contains(&asked.elapsed()));
 }
 
 #[test]

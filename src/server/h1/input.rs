@@ -147,7 +147,8 @@ pub(super) async fn next_request(
         }
         None => RequestParser::new(&limits),
     };
-    io.deadline.borrow_mut().set(patience(local, connection, server));
+    let patience = patience(local, connection, server);
+    io.deadline.borrow_mut().set(if io.thread.is_draining() { patience.min(GRACE) } else { patience });
     let mut reading = Reading {
         connection,
         local,
