@@ -28,7 +28,6 @@ impl<'a> Args<'a> {
     }
 
     /// How many words there are, the name counted.
-    #[expect(clippy::len_without_is_empty, reason = "a directive has a name, so it is never empty")]
     pub fn len(&self) -> usize {
         self.directive.args.len() + 1
     }

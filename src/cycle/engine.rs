@@ -31,6 +31,7 @@ impl Engine for Phases {
 }
 
 /// How a request ended.
+#[expect(clippy::large_enum_variant, reason = "it is handed on once, and nearly always a response")]
 pub enum Answer {
     /// With this response, ready to be sent.
     Response(Response),

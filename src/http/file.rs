@@ -34,7 +34,7 @@ pub struct FileStat {
 }
 
 impl FileStat {
-    #[expect(clippy::unnecessary_cast, clippy::useless_conversion, reason = "the fields' types differ by platform")]
+    #[expect(clippy::unnecessary_cast, reason = "the fields' types differ by platform")]
     fn new(stat: &Stat) -> Self {
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => FileKind::File,

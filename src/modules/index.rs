@@ -61,7 +61,7 @@ impl PhaseHandler for Handler {
         if !r.uri.borrow().ends_with(b"/") || !matches!(r.method.get(), Method::Get | Method::Head | Method::Post) {
             return Flow::Declined;
         }
-        self.search(r).unwrap_or_else(|status| Flow::Finalize(status))
+        self.search(r).unwrap_or_else(Flow::Finalize)
     }
 }
 

@@ -232,7 +232,7 @@ impl HttpBody for SiteBody {
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
-        self.hint.clone()
+        self.hint
     }
 }
 
