@@ -176,6 +176,31 @@ pub(crate) fn append_html(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Appends text as it may stand inside a JSON string; bytes that are not UTF-8 stay as they are.
+pub(crate) fn append_json(text: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for &byte in text {
+        let short = match byte {
+            b'"' | b'\\' => byte,
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0x08 => b'b',
+            0x0c => b'f',
+            0..=0x1f => {
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+                continue;
+            }
+            _ => {
+                out.push(byte);
+                continue;
+            }
+        };
+        out.extend_from_slice(&[b'\\', short]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,5 +251,12 @@ mod tests {
         let mut out = Vec::new();
         append_html(b"<a href=\"x\">&'", &mut out);
         assert_eq!(out, b"&lt;a href=&quot;x&quot;&gt;&amp;'");
+    }
+
+    #[test]
+    fn escapes_json() {
+        let mut out = Vec::new();
+        append_json(b"a\"\\\n\x08\x1f\xff", &mut out);
+        assert_eq!(out, b"a\\\"\\\\\\n\\b\\u001F\xff");
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod host;
 pub(crate) mod method;
 pub(crate) mod status;
 pub(crate) mod uri;
+pub(crate) mod utf8;
 pub(crate) mod version;
 
 mod body;

@@ -16,6 +16,10 @@ pub struct Response {
     pub content_type: Option<Bytes>,
     /// The charset to be written behind the type.
     pub charset: Option<Bytes>,
+    /// A charset that stands inside `content_type`: where the type before it ends, and its name.
+    pub charset_in_type: Option<(usize, Bytes)>,
+    /// The charset that upstream asks the charset filter for (`X-Accel-Charset`).
+    pub override_charset: Option<Bytes>,
     /// `Content-Length` in bytes; `None` lets the connection frame the body.
     pub content_length: Option<u64>,
     /// `Last-Modified` in seconds since 1970, where it was not taken from upstream as text.
@@ -67,12 +71,19 @@ impl Response {
         self.last_modified.or_else(|| date::parse_http(self.headers.get(HeaderId::LastModified)?))
     }
 
+    /// Takes `Content-Type` from upstream, and looks for a charset in it.
+    pub fn set_upstream_type(&mut self, content_type: Bytes) {
+        self.charset_in_type = charset_in_type(&content_type);
+        self.content_type = Some(content_type);
+    }
+
     /// The same head without the body.
     pub fn head(&self) -> Self {
         Self {
             status: self.status,
             content_type: self.content_type.clone(),
             charset: self.charset.clone(),
+            charset_in_type: self.charset_in_type.clone(),
             content_length: self.content_length,
             last_modified: self.last_modified,
             headers: self.headers.clone(),
@@ -116,8 +127,46 @@ impl Response {
         self.headers.set(HeaderId::ETag, &weak);
     }
 
-    /// Whether the type, without parameters and in any case, is one of these.
+    /// Whether the type, in any case and without a charset that upstream wrote into it, is one of these.
     pub fn has_type(&self, types: &super::MediaTypes) -> bool {
-        types.is_any() || self.content_type.as_deref().is_some_and(|content_type| types.contains(content_type))
+        let end = self.charset_in_type.as_ref().map(|(end, _)| *end);
+        let name = self.content_type.as_deref().map(|name| &name[..end.unwrap_or(name.len())]);
+        types.is_any() || name.is_some_and(|name| types.contains(name))
+    }
+}
+
+/// Where a type ends before its charset, and the charset, quotes taken away.
+fn charset_in_type(content_type: &Bytes) -> Option<(usize, Bytes)> {
+    let end = memchr::memchr_iter(b';', content_type).find(|at| charset_name(content_type, *at).is_some())?;
+    let name = charset_name(content_type, end)?;
+    let first = usize::from(name.starts_with(b"\""));
+    let last = name.len() - usize::from(name.len() > first && name.ends_with(b"\""));
+    Some((end, name.slice(first..last)))
+}
+
+fn charset_name(content_type: &Bytes, semicolon: usize) -> Option<Bytes> {
+    let start = semicolon + 1;
+    let start = start + content_type[start..].iter().take_while(|byte| **byte == b' ').count();
+    let name = start + b"charset=".len();
+    let found = content_type.get(start..name)?.eq_ignore_ascii_case(b"charset=");
+    found.then(|| content_type.slice(name..))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_charsets_in_types() {
+        let found = |text: &'static str| {
+            let mut response = Response::default();
+            response.set_upstream_type(Bytes::from_static(text.as_bytes()));
+            response.charset_in_type.map(|(length, name)| (length, String::from_utf8(name.to_vec()).unwrap()))
+        };
+        assert_eq!(found("text/html; charset=utf-8"), Some((9, "utf-8".to_owned())));
+        assert_eq!(found("text/html;x=y;  CHARSET=\"koi8-r\""), Some((13, "koi8-r".to_owned())));
+        assert_eq!(found("text/html; charset="), Some((9, String::new())));
+        assert_eq!(found("text/html; charset=\""), Some((9, String::new())));
+        assert_eq!(found("text/html"), None);
     }
 }

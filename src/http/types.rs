@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-/// A set of media types, compared without case and without parameters.
+/// A set of media types, compared without case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MediaTypes {
     any: bool,
@@ -31,13 +31,8 @@ impl MediaTypes {
         self.any
     }
 
-    /// Whether a content type, parameters and all, is in the set.
-    pub fn contains(&self, content_type: &[u8]) -> bool {
-        if self.any {
-            return true;
-        }
-        let end = content_type.iter().position(|byte| *byte == b';').unwrap_or(content_type.len());
-        let name = content_type[..end].trim_ascii_end();
-        self.names.contains(name) || self.names.contains(&name.to_ascii_lowercase()[..])
+    /// Whether a type is in the set; parameters are part of the name.
+    pub fn contains(&self, name: &[u8]) -> bool {
+        self.any || self.names.contains(name) || self.names.contains(&name.to_ascii_lowercase()[..])
     }
 }

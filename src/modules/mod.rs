@@ -1,8 +1,12 @@
 //! nginx's modules, one file each.
 
 mod access_log;
+mod autoindex;
+mod charset;
 pub mod core;
+mod empty_gif;
 pub mod error_log;
+mod folder;
 mod gunzip;
 mod gzip;
 mod gzip_static;
@@ -12,6 +16,7 @@ mod http_ssl;
 mod index;
 mod load_module;
 mod not_modified;
+mod random_index;
 mod range;
 mod rewrite;
 mod static_files;
@@ -31,12 +36,16 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<http_ssl::HttpSsl>(),
     erase::<rewrite::Rewrite>(),
     erase::<try_files::TryFiles>(),
+    erase::<random_index::RandomIndex>(),
     erase::<index::Index>(),
+    erase::<autoindex::Autoindex>(),
     erase::<gzip_static::GzipStatic>(),
     erase::<static_files::StaticFiles>(),
+    erase::<empty_gif::EmptyGif>(),
     erase::<not_modified::NotModified>(),
     erase::<headers::AddHeaders>(),
     erase::<gunzip::Gunzip>(),
+    erase::<charset::Charset>(),
     erase::<gzip::Gzip>(),
     erase::<range::Range>(),
 ];

@@ -3,6 +3,7 @@
 mod body;
 mod parse;
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,8 +15,8 @@ use crate::conf::{LocationBuilder, Module};
 use crate::http::date::parse_http;
 use crate::http::{Filter, FilterSlot, HeaderId, Request, Response, Version};
 
-/// `ngx_http_range_header_filter_module` and `ngx_http_range_body_filter_module`. A filter that changes the
-/// body forbids ranges, so that where the head is settled the body is still what the content handler made.
+/// `ngx_http_range_header_filter_module` and `ngx_http_range_body_filter_module`: the head is settled behind
+/// all other filters, and the body is cut before them, as the content handler made it.
 pub struct Range;
 
 impl Module for Range {
@@ -23,7 +24,31 @@ impl Module for Range {
     const NAME: &'static str = "http_range_header";
 
     fn install(_conf: &(), location: &mut LocationBuilder<'_, '_>) {
+        location.filter(FilterSlot::RangeBody, Cutter);
         location.filter(FilterSlot::RangeHeader, Ranges);
+    }
+}
+
+/// What is to be done to the body, once the head is settled.
+#[derive(Default)]
+struct Plan(RefCell<Option<Cut>>);
+
+/// What remains of a body.
+enum Cut {
+    One(Part),
+    Several(body::Multipart),
+}
+
+struct Cutter;
+
+impl Filter for Cutter {
+    fn filter(&self, r: &Rc<Request>, response: &mut Response) -> Result<(), u16> {
+        if response.status == 200 && r.is_main() && r.headers.borrow().has(HeaderId::Range) {
+            let (r, plan) = (r.clone(), r.context::<Plan>());
+            plan.0.borrow_mut().take();
+            response.body.wrap(|body| Box::new(body::Planned::new(r, body, plan)));
+        }
+        Ok(())
     }
 }
 
@@ -52,10 +77,11 @@ impl Filter for Ranges {
                 response.status_line = None;
                 response.headers.remove(HeaderId::ContentRange);
                 response.headers.remove(HeaderId::ContentLength);
-                match parts[..] {
+                let cut = match parts[..] {
                     [part] => one_part(response, part, length),
-                    _ => several_parts(r, response, &parts, length),
-                }
+                    _ => several_parts(response, &parts, length),
+                };
+                *r.context::<Plan>().0.borrow_mut() = Some(cut);
                 Ok(())
             }
         }
@@ -97,17 +123,17 @@ fn refuse(r: &Request, response: &mut Response, length: u64) -> u16 {
     416
 }
 
-fn one_part(response: &mut Response, part: Part, length: u64) {
+fn one_part(response: &mut Response, part: Part, length: u64) -> Cut {
     let value = format!("bytes {}-{}/{length}", part.start, part.end - 1);
     response.headers.push_id(HeaderId::ContentRange, value.as_bytes());
     response.content_length = Some(part.end - part.start);
-    response.body = body::cut(std::mem::take(&mut response.body), part);
+    Cut::One(part)
 }
 
 /// Boundaries are counted, as nginx counts them.
 static BOUNDARY: AtomicU64 = AtomicU64::new(1);
 
-fn several_parts(r: &Rc<Request>, response: &mut Response, parts: &[Part], length: u64) {
+fn several_parts(response: &mut Response, parts: &[Part], length: u64) -> Cut {
     let boundary = format!("{:020}", BOUNDARY.fetch_add(1, Ordering::Relaxed));
     let heads: Vec<Bytes> = parts.iter().map(|part| part_head(response, &boundary, *part, length)).collect();
     let end = Bytes::from(format!("\r\n--{boundary}--\r\n"));
@@ -117,7 +143,7 @@ fn several_parts(r: &Rc<Request>, response: &mut Response, parts: &[Part], lengt
     response.charset = None;
     response.content_length = Some((heads_length + end.len()) as u64 + parts_length);
     let pieces = heads.into_iter().zip(parts.iter().copied()).collect();
-    response.body = body::multipart(r, std::mem::take(&mut response.body), length, body::Multipart { pieces, end });
+    Cut::Several(body::Multipart { pieces, end, length })
 }
 
 fn part_head(response: &Response, boundary: &str, part: Part, length: u64) -> Bytes {

@@ -51,6 +51,31 @@ impl Place {
         self.ports.undo(&text)
     }
 
+    /// Makes a folder, last modified when all files were.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn make_folder(&self, path: &str) -> io::Result<()> {
+        fs::create_dir_all(self.join(path))?;
+        self.set_time(path)
+    }
+
+    /// Makes a symbolic link, last modified when all files were.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn link(&self, link: &str, target: &str) -> io::Result<()> {
+        std::os::unix::fs::symlink(target, self.join(link))?;
+        self.set_time(link)
+    }
+
+    fn set_time(&self, path: &str) -> io::Result<()> {
+        let time = rustix::fs::Timespec { tv_sec: MTIME as i64, tv_nsec: 0 };
+        let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
+        let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+        Ok(rustix::fs::utimensat(rustix::fs::CWD, self.join(path), &times, flags)?)
+    }
+
     /// Writes a file with its folders and a fixed time.
     pub fn write(&self, path: &str, content: &[u8], mtime: Option<u64>, mode: Option<u32>) -> io::Result<()> {
         let path = self.join(path);

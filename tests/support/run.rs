@@ -119,8 +119,8 @@ impl Run<'_> {
             Section::File { path, content, mtime, mode } => {
                 place.write(path, content, *mtime, *mode).map_err(|e| format!("~ {path}: {e}\n"))
             }
-            Section::Dir(path) => said(fs::create_dir_all(place.join(path))),
-            Section::Symlink { link, target } => said(std::os::unix::fs::symlink(target, place.join(link))),
+            Section::Dir(path) => said(place.make_folder(path)),
+            Section::Symlink { link, target } => said(place.link(link, target)),
             Section::Rename { from, to } => said(fs::rename(place.join(from), place.join(to))),
             Section::Chmod { mode, path } => {
                 let mode = std::os::unix::fs::PermissionsExt::from_mode(*mode);

@@ -6,12 +6,50 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
+use super::Plan;
 use super::parse::Part;
 use crate::http::{Body, BodyCut, BodyStream, Chunk, FileRange, Headers, Request};
 use crate::log::Level;
 
+/// A body that is cut when its first byte is asked for: by then the head is settled.
+pub(super) struct Planned {
+    r: Rc<Request>,
+    body: Body,
+    plan: Rc<Plan>,
+}
+
+impl Planned {
+    pub(super) fn new(r: Rc<Request>, body: Body, plan: Rc<Plan>) -> Self {
+        Self { r, body, plan }
+    }
+
+    fn settle(&mut self) {
+        let Some(planned) = self.plan.0.borrow_mut().take() else { return };
+        let body = std::mem::take(&mut self.body);
+        self.body = match planned {
+            super::Cut::One(part) => cut(body, part),
+            super::Cut::Several(parts) => multipart(&self.r, body, parts),
+        };
+    }
+}
+
+impl BodyStream for Planned {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, BodyCut>>> {
+        self.settle();
+        self.body.poll_next(cx)
+    }
+
+    fn poll_progress(&mut self, cx: &mut Context<'_>) {
+        self.body.poll_progress(cx);
+    }
+
+    fn trailers(&mut self) -> Option<Headers> {
+        self.body.trailers()
+    }
+}
+
 /// One part of a body. What is made while it is sent is read to its end, for others may be listening.
-pub(super) fn cut(body: Body, part: Part) -> Body {
+fn cut(body: Body, part: Part) -> Body {
     match body {
         Body::Empty => Body::Empty,
         Body::Bytes(bytes) => Body::Bytes(slice_bytes(&bytes, part)),
@@ -86,6 +124,8 @@ pub(super) struct Multipart {
     pub(super) pieces: Vec<(Bytes, Part)>,
     /// The last boundary.
     pub(super) end: Bytes,
+    /// Bytes of the whole body.
+    pub(super) length: u64,
 }
 
 impl Multipart {
@@ -98,16 +138,16 @@ impl Multipart {
     }
 }
 
-/// Several parts of a body of `length` bytes. As in nginx, a body that is made while it is sent must come
+/// Several parts of a body. As in nginx, a body that is made while it is sent must come
 /// in one piece for that.
-pub(super) fn multipart(r: &Rc<Request>, body: Body, length: u64, parts: Multipart) -> Body {
+fn multipart(r: &Rc<Request>, body: Body, parts: Multipart) -> Body {
     match body {
         Body::Empty => Body::Empty,
         Body::Bytes(bytes) => Body::chunks(parts.of(&Chunk::Bytes(bytes))),
         Body::File(file) => Body::chunks(parts.of(&Chunk::File(file))),
         Body::Stream(_) => {
             let r = r.clone();
-            Body::Stream(Box::new(MultipartStream { r, body, length, parts, chunks: VecDeque::new() }))
+            Body::Stream(Box::new(MultipartStream { r, body, parts, chunks: VecDeque::new() }))
         }
     }
 }
@@ -115,7 +155,6 @@ pub(super) fn multipart(r: &Rc<Request>, body: Body, length: u64, parts: Multipa
 struct MultipartStream {
     r: Rc<Request>,
     body: Body,
-    length: u64,
     parts: Multipart,
     chunks: VecDeque<Chunk>,
 }
@@ -127,7 +166,7 @@ impl BodyStream for MultipartStream {
                 return Poll::Ready(Some(Ok(chunk)));
             }
             match ready!(self.body.poll_next(cx)) {
-                Some(Ok(chunk)) if chunk.len() == self.length => self.chunks = self.parts.of(&chunk),
+                Some(Ok(chunk)) if chunk.len() == self.parts.length => self.chunks = self.parts.of(&chunk),
                 Some(Ok(chunk)) if chunk.is_empty() => {}
                 Some(Ok(_)) => {
                     self.r.log(Level::Alert, "range in overlapped buffers");
@@ -177,7 +216,7 @@ mod tests {
     fn joins_parts() {
         let heads = [("<a>", 0, 2), ("<b>", 8, 10)];
         let pieces = heads.map(|(head, start, end)| (Bytes::from_static(head.as_bytes()), Part { start, end }));
-        let parts = Multipart { pieces: pieces.to_vec(), end: Bytes::from_static(b"<end>") };
+        let parts = Multipart { pieces: pieces.to_vec(), end: Bytes::from_static(b"<end>"), length: 10 };
         let whole = Chunk::Bytes(Bytes::from_static(b"0123456789"));
         assert_eq!(text(Body::chunks(parts.of(&whole))), "<a>01<b>89<end>");
     }
