@@ -66,11 +66,17 @@ impl Buffers {
         self.end
     }
 
-    /// Empty lines before a request fill the buffer over and over; `blank` bytes of them are forgotten.
-    pub(super) fn forget(&mut self, blank: usize) {
+    /// The first `blank` bytes are empty lines before a request: they fill the buffer over and over.
+    #[inline]
+    pub(super) fn pass_blank(&mut self, blank: usize) {
         while self.end <= blank {
             self.end += self.size.max(1);
         }
+    }
+
+    /// The same, and these bytes are forgotten.
+    pub(super) fn forget(&mut self, blank: usize) {
+        self.pass_blank(blank);
         self.end -= blank;
     }
 

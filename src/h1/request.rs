@@ -139,6 +139,7 @@ impl RequestParser {
         let is_whole = matches!(read, Ok(true) | Err(LineFault::MethodIn09));
         let reach = if is_whole { self.line.pos - 1 } else { self.line.pos };
         let start = self.line.start;
+        self.buffers.pass_blank(start);
         if self.buffers.hold(start, reach, limits).is_err() {
             head.line = Piece::new(start, self.buffers.end());
             return Err(HeadError::new(HeadFault::TooLongUri));

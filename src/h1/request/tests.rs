@@ -221,6 +221,8 @@ fn refuses_at_the_same_byte_as_nginx() {
     assert_eq!(result(line(8193)), Err(HeadFault::TooLongUri));
     assert_eq!(result(line(8193)[..8192].to_string()), Err(HeadFault::TooLongUri));
     assert_eq!(result(format!("\r\n\r\n{}", line(8192))), partial);
+    assert_eq!(result("\r\n".repeat(6000) + &line(8192)), partial);
+    assert_eq!(result("\r\n".repeat(6000) + &line(8193)), Err(HeadFault::TooLongUri));
     let field = |length: usize| format!("X: {}\r\n", "b".repeat(length - 5));
     assert_eq!(result(line(100) + &field(8192)), partial);
     assert_eq!(result(line(100) + &field(8193)), Err(HeadFault::TooLongHeaderLine));
