@@ -1,6 +1,7 @@
 //! Where nginx's files stand: the layout that was chosen when we were built, and what `-p`, `-c` and `-e` make of it.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// nginx's `configure --…-path` arguments. A relative path stands under the prefix.
@@ -227,13 +228,19 @@ fn with_slash(folder: &OsStr) -> PathBuf {
     folder.into()
 }
 
-/// `$XDG_STATE_HOME/rnginx/NAME/`, or the same under `~/.local/state`, or under the folder for temporary files.
+/// `$XDG_STATE_HOME/rnginx/NAME/`, or the same under `~/.local/state`, or under the folder for temporary files: the first
+/// that can be made, and is ours.
 fn state_folder(conf: &Path) -> PathBuf {
     let set = |name| std::env::var_os(name).filter(|value| Path::new(value).is_absolute()).map(PathBuf::from);
-    let base = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state"))).map_or_else(
-        || std::env::temp_dir().join(format!("rnginx-{}", rustix::process::geteuid().as_raw())),
-        |base| base.join("rnginx"),
-    );
+    let user = rustix::process::geteuid().as_raw();
+    let temporary = std::env::temp_dir().join(format!("rnginx-{user}"));
+    let bases = [set("XDG_STATE_HOME"), set("HOME").map(|home| home.join(".local/state"))];
+    let bases: Vec<_> = bases.into_iter().flatten().map(|base| base.join("rnginx")).collect();
+    let is_ours = |base: &&PathBuf| {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(base);
+        made.is_ok() && base.metadata().is_ok_and(|data| data.is_dir() && data.uid() == user)
+    };
+    let base = bases.iter().chain([&temporary]).find(is_ours).unwrap_or(&temporary);
     with_slash(base.join(conf.file_stem().unwrap_or(OsStr::new("site"))).as_os_str())
 }
 

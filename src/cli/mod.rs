@@ -62,8 +62,12 @@ unsafe fn work(args: &Args, program: Vec<OsString>) -> i32 {
     let early = Arc::new(early_log(paths.error_log.as_deref(), level));
     let directives = args.directives.as_ref().map(|text| text.to_string_lossy().into_owned());
     let call = Call { setup: Setup { paths, directives, form }, program, version: version::VERSION, early };
-    let quiet = args.quiet;
+    let quiet = args.quiet || args.order.is_some();
     let say = move |compiled: &Compiled, log: &ErrorLog| say(compiled, log, quiet);
+    let paths = &call.setup.paths;
+    if !quiet && form != Form::Full && given.prefix.is_none() && paths.of(paths.layout.pid).starts_with(&paths.state) {
+        console::say(format_args!("[notice] logs, pid file and temporary files stand in {}", paths.state.display()));
+    }
     if args.test {
         return test(args, &call, &say);
     }

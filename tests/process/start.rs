@@ -180,6 +180,7 @@ fn a_plain_user_runs_a_site_with_nothing_but_its_file() {
     assert_eq!(answer, "shop");
     assert!(place.path("state/rnginx/shop/logs/access.log").exists());
     assert!(said.stderr.contains("shop.conf holds sites only"), "{}", said.stderr);
+    assert!(said.stderr.contains(&format!("temporary files stand in {}", place.path("state/rnginx/shop/").display())));
 }
 
 #[test]
