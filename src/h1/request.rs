@@ -288,6 +288,15 @@ impl RequestParser {
         HeadError::too_long_line(&input[last..end])
     }
 
+    /// Ends a head that breaks off: the client left, or was too slow. Of its lines those that are complete are kept
+    /// for the log; a request line that is not is no request line yet.
+    #[cold]
+    pub(crate) fn abandon(&self, input: &[u8], head: &mut RequestHead) {
+        if self.stage == Stage::Headers {
+            self.keep_refused(input, head);
+        }
+    }
+
     /// Keeps what nginx's logs and error pages show of a refused request.
     #[cold]
     fn keep_refused(&self, input: &[u8], head: &mut RequestHead) {

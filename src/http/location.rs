@@ -225,6 +225,8 @@ pub struct CoreConf {
     pub keepalive_header: u64,
     /// `keepalive_requests`
     pub keepalive_requests: u64,
+    /// `keepalive_min_timeout`
+    pub keepalive_min_timeout: Duration,
     /// `keepalive_time`
     pub keepalive_time: Duration,
     /// `send_timeout`

@@ -57,6 +57,7 @@ pub struct Conf {
     keepalive_header: Option<u64>,
     keepalive_requests: Option<u64>,
     keepalive_time: Option<Duration>,
+    keepalive_min_timeout: Option<Duration>,
     send_timeout: Option<Duration>,
     sendfile: Option<bool>,
     sendfile_max_chunk: Option<usize>,
@@ -146,6 +147,7 @@ impl Module for HttpCore {
         }),
         Command::number("keepalive_requests", |c| &mut c.keepalive_requests),
         Command::msec("keepalive_time", |c| &mut c.keepalive_time),
+        Command::msec("keepalive_min_timeout", |c| &mut c.keepalive_min_timeout),
         Command::msec("send_timeout", |c| &mut c.send_timeout),
         Command::flag("sendfile", |c| &mut c.sendfile),
         Command::size("sendfile_max_chunk", |c| &mut c.sendfile_max_chunk),
@@ -207,6 +209,7 @@ impl Module for HttpCore {
         conf.keepalive_header.inherit(&parent.keepalive_header);
         conf.keepalive_requests.inherit(&parent.keepalive_requests);
         conf.keepalive_time.inherit(&parent.keepalive_time);
+        conf.keepalive_min_timeout.inherit(&parent.keepalive_min_timeout);
         conf.send_timeout.inherit(&parent.send_timeout);
         conf.sendfile.inherit(&parent.sendfile);
         conf.sendfile_max_chunk.inherit(&parent.sendfile_max_chunk);

@@ -34,6 +34,7 @@ pub fn resolve(ctx: &Ctx<'_>, node: NodeId, error_log: Arc<ErrorLog>) -> CoreCon
         keepalive_timeout,
         keepalive_header: conf.keepalive_header.unwrap_or(0),
         keepalive_requests: conf.keepalive_requests.unwrap_or(1000),
+        keepalive_min_timeout: conf.keepalive_min_timeout.unwrap_or_default(),
         keepalive_time: conf.keepalive_time.unwrap_or(60 * MINUTE),
         send_timeout: conf.send_timeout.unwrap_or(MINUTE),
         sendfile: conf.sendfile.unwrap_or(false),

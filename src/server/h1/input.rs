@@ -31,6 +31,8 @@ pub struct Io {
     early: RefCell<Bytes>,
     /// Whether it waits for a request of which no byte has come.
     idle: Cell<bool>,
+    /// How long it may still wait when its thread is about to end.
+    grace: Cell<Duration>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -45,6 +47,7 @@ impl Io {
             thread,
             early: RefCell::new(first.into()),
             idle: Cell::new(false),
+            grace: Cell::new(GRACE),
             waker: RefCell::default(),
         }
     }
@@ -67,7 +70,7 @@ impl Io {
     /// once, because its next request may be on its way.
     pub fn drain(&self) {
         if self.idle.get() {
-            self.deadline.borrow_mut().set(GRACE);
+            self.deadline.borrow_mut().set(self.grace.get());
             if let Some(waker) = self.waker.borrow().as_ref() {
                 waker.wake_by_ref();
             }
@@ -112,8 +115,8 @@ pub(super) struct ReadHead {
     pub(super) choice: Choice,
     /// Why it is refused.
     pub(super) error: Option<HeadError>,
-    /// The client went away or slept in the middle of it: the status for the log.
-    pub(super) gone: Option<u16>,
+    /// The client went away or slept in the middle of it.
+    pub(super) gone: Option<Stop>,
     /// It was read along with the request before it.
     pub(super) pipelined: bool,
     pub(super) start: Instant,
@@ -172,7 +175,7 @@ pub(super) async fn next_request(
     let (error, gone) = match found? {
         Found::Head => (None, None),
         Found::Refused(error) => (Some(error), None),
-        Found::Gone(status) => (None, Some(status)),
+        Found::Gone(stop) => (None, Some(stop)),
     };
     Some(ReadHead { head: reading.head, choice: reading.choice, error, gone, pipelined, start })
 }
@@ -197,7 +200,7 @@ fn patience(local: &Local, connection: &Connection, server: ServerId) -> Duratio
 enum Found {
     Head,
     Refused(HeadError),
-    Gone(u16),
+    Gone(Stop),
 }
 
 struct Reading<'a> {
@@ -266,6 +269,29 @@ impl Reading<'_> {
         }
     }
 
+    /// What nginx says of a client that never began; of one that did not begin again it says less.
+    fn say_idle(&self, stop: Stop) {
+        let server = default_server(self.local, self.connection);
+        let log = &self.local.cycle.location(self.local.cycle.server(server).base).core.error_log;
+        let number = Some(self.connection.number);
+        let address = self.connection.address.borrow();
+        let is_first = self.connection.requests.get() == 0;
+        match stop {
+            Stop::Closed if !is_first => log.write(Level::Info, number, |line| {
+                line.put("client ").bytes(&address).put(" closed keepalive connection");
+            }),
+            Stop::TimedOut if !is_first => {}
+            _ => log.write(Level::Info, number, |line| {
+                match stop {
+                    Stop::Closed => line.put("client closed connection"),
+                    Stop::TimedOut => line.put("client timed out").errno(libc::ETIMEDOUT),
+                };
+                let listen = &self.local.cycle.listens[self.connection.listen.get()].spec.text;
+                line.put(" while waiting for request, client: ").bytes(&address).put(", server: ").put(listen);
+            }),
+        }
+    }
+
     async fn go_on(&mut self, io: &Io) -> Option<Found> {
         loop {
             let had_begun = self.parser.has_begun();
@@ -288,17 +314,36 @@ impl Reading<'_> {
                     io.deadline.borrow_mut().set(timeout);
                 }
                 Ok(None) => {}
-                Err(_) if !self.parser.has_begun() => return None,
-                Err(Stop::Closed) => return Some(Found::Gone(400)),
-                Err(Stop::TimedOut) => return Some(Found::Gone(408)),
+                Err(stop) if !self.parser.has_begun() => {
+                    self.say_idle(stop);
+                    return None;
+                }
+                Err(stop) => {
+                    self.parser.abandon(&self.input, &mut self.head);
+                    return Some(Found::Gone(stop));
+                }
             }
         }
     }
 }
 
-enum Stop {
+/// Why a head breaks off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The client closed the connection.
     Closed,
+    /// The client was too slow.
     TimedOut,
+}
+
+impl Stop {
+    /// The status for the log.
+    pub(super) fn status(self) -> u16 {
+        match self {
+            Stop::Closed => 400,
+            Stop::TimedOut => 408,
+        }
+    }
 }
 
 /// Yields a request's body.

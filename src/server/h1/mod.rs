@@ -10,7 +10,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 pub(super) use self::input::Io;
-use self::input::{BodyReader, ReadHead};
+use self::input::{BodyReader, ReadHead, Stop};
 use super::stream::ClientStream;
 use super::thread::Thread;
 use crate::cycle::{self, Answer};
@@ -56,7 +56,10 @@ async fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, mut 
         let _ = regex.exec(&r, &host);
     }
     let answer = match (&error, gone) {
-        (_, Some(status)) => Answer::Close(status),
+        (_, Some(stop)) => {
+            say_broken_off(&r, stop);
+            Answer::Close(stop.status())
+        }
         (Some(error), None) => {
             r.log_with(Level::Info, |line| {
                 line.bytes(&error.message);
@@ -74,6 +77,18 @@ async fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, mut 
         }
     };
     finish(io, &r, keep && !refused).await
+}
+
+/// What nginx says of a head that broke off.
+fn say_broken_off(r: &Request, stop: Stop) {
+    let part = if r.head.line.is_empty() { "line" } else { "headers" };
+    r.log_with(Level::Info, |line| {
+        match stop {
+            Stop::Closed => line.put("client prematurely closed connection"),
+            Stop::TimedOut => line.put("client timed out").errno(libc::ETIMEDOUT),
+        };
+        line.put(" while reading client request ").put(part);
+    });
 }
 
 /// Logs the request, and deals with what the client still sends.
