@@ -23,6 +23,8 @@ mod http;
 
 mod h1;
 
+mod upstream;
+
 mod conf;
 
 mod modules;

@@ -74,6 +74,7 @@ struct Node {
     kind: NodeKind,
     parent: Option<NodeId>,
     at: Span,
+    end: Span,
     confs: Vec<Option<Box<dyn Any>>>,
 }
 
@@ -134,14 +135,14 @@ impl<'c> Ctx<'c> {
             diagnostics: Vec::new(),
             paths,
         };
-        ctx.push_node(NodeKind::Main, None, Span::default());
+        ctx.push_node(NodeKind::Main, None, Span::default(), Span::default());
         ctx
     }
 
-    fn push_node(&mut self, kind: NodeKind, parent: Option<NodeId>, at: Span) -> NodeId {
+    fn push_node(&mut self, kind: NodeKind, parent: Option<NodeId>, at: Span, end: Span) -> NodeId {
         let id = NodeId(u32::try_from(self.nodes.len()).expect("fewer blocks than bytes in a file"));
         let confs = self.modules.iter().map(|module| Some(module.new_conf())).collect();
-        self.nodes.push(Node { kind, parent, at, confs });
+        self.nodes.push(Node { kind, parent, at, end, confs });
         id
     }
 
@@ -179,7 +180,8 @@ impl<'c> Ctx<'c> {
     /// Runs a directive's block as a block of its own below the current one.
     pub fn block(&mut self, args: &Args<'_>, kind: NodeKind) -> NodeId {
         let directive = args.directive();
-        let id = self.push_node(kind, Some(self.current), directive.name.span);
+        let end = directive.block.as_ref().map_or(directive.end, |block| block.close);
+        let id = self.push_node(kind, Some(self.current), directive.name.span, end);
         let outer = std::mem::replace(&mut self.current, id);
         self.run(directive.children());
         self.current = outer;
@@ -204,6 +206,17 @@ impl<'c> Ctx<'c> {
     /// Where a block's directive stands.
     pub fn place(&self, node: NodeId) -> Span {
         self.nodes[node.0 as usize].at
+    }
+
+    /// The end of a block, its `}`.
+    pub fn end(&self, node: NodeId) -> Span {
+        self.nodes[node.0 as usize].end
+    }
+
+    /// The end of the `http` block, where nginx stands when it complains about values that do not go together.
+    pub fn end_of_http(&self) -> Span {
+        let http = self.nodes.iter().find(|node| matches!(node.kind, NodeKind::Http));
+        http.map_or(Span::default(), |node| node.end)
     }
 
     /// All blocks, outer ones first.
@@ -322,7 +335,9 @@ impl<'c> Ctx<'c> {
     /// Complains about a directive; its name is at fault where the complaint names no place.
     pub fn complain_in(&mut self, directive: &Directive, diagnostic: Diagnostic) {
         let at = diagnostic.at.unwrap_or(directive.name.span);
-        self.diagnostics.push(Diagnostic { at: Some(at), nginx_at: Some(directive.end), ..diagnostic });
+        // A complaint that names another line than that of its place knows better than we do.
+        let nginx_at = diagnostic.nginx_at.filter(|span| diagnostic.at != Some(*span)).unwrap_or(directive.end);
+        self.diagnostics.push(Diagnostic { at: Some(at), nginx_at: Some(nginx_at), ..diagnostic });
     }
 
     /// Ends the compilation: all variables with their names, and all that was complained about.

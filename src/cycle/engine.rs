@@ -2,9 +2,11 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
+
 use super::special;
 use crate::http::{
-    Engine, Escape, Flow, Found, HeaderId, Location, LocationId, Phase, Request, Response, Subrequest,
+    Engine, Escape, Flow, Found, HeaderId, Headers, Location, LocationId, Phase, Request, Response, Subrequest,
     SubrequestFuture, escaped,
 };
 use crate::log::Level;
@@ -330,6 +332,18 @@ fn enter_named(r: &Rc<Request>, name: &[u8]) -> Result<(), u16> {
     Ok(())
 }
 
+/// What was set aside comes before the headers that the response has itself. An upstream that has redirected the
+/// request may have said what the type is.
+fn take_pending(mut pending: Headers, response: &mut Response) {
+    response.redirect |= pending.has(HeaderId::Location);
+    if let Some(content_type) = pending.get(HeaderId::ContentType) {
+        response.content_type = Some(Bytes::copy_from_slice(content_type));
+        pending.remove(HeaderId::ContentType);
+    }
+    response.headers.iter().for_each(|(_, name, value)| pending.push(name, value));
+    response.headers = pending;
+}
+
 /// Runs the filters of the location over a response.
 fn filter(r: &Rc<Request>, mut response: Response) -> Result<Response, u16> {
     let overridden = r.error_status.get();
@@ -339,8 +353,7 @@ fn filter(r: &Rc<Request>, mut response: Response) -> Result<Response, u16> {
     }
     let pending = std::mem::take(&mut *r.out.pending.borrow_mut());
     if !pending.is_empty() {
-        response.redirect |= pending.has(HeaderId::Location);
-        pending.iter().for_each(|(_, name, value)| response.headers.push(name, value));
+        take_pending(pending, &mut response);
     }
     if r.is_main() {
         r.out.status.set(response.status);

@@ -49,6 +49,29 @@ impl Method {
         }
     }
 
+    /// The name; empty for one that nginx does not know.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Method::Unknown => "",
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+            Method::Mkcol => "MKCOL",
+            Method::Copy => "COPY",
+            Method::Move => "MOVE",
+            Method::Options => "OPTIONS",
+            Method::Propfind => "PROPFIND",
+            Method::Proppatch => "PROPPATCH",
+            Method::Lock => "LOCK",
+            Method::Unlock => "UNLOCK",
+            Method::Patch => "PATCH",
+            Method::Trace => "TRACE",
+            Method::Connect => "CONNECT",
+        }
+    }
+
     /// A bit of its own, for sets of methods such as `limit_except`'s: nginx's `NGX_HTTP_GET` and so on.
     #[inline]
     pub(crate) const fn bit(self) -> u32 {
@@ -64,6 +87,7 @@ mod tests {
     fn knows_exact_names_only() {
         assert_eq!(Method::of(b"GET"), Method::Get);
         assert_eq!(Method::of(b"PROPPATCH"), Method::Proppatch);
+        assert_eq!(Method::of(Method::Unlock.name().as_bytes()), Method::Unlock);
         for name in [&b""[..], b"get", b"GETS", b"BREW", b"M-SEARCH"] {
             assert_eq!(Method::of(name), Method::Unknown);
         }

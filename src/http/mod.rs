@@ -66,7 +66,7 @@ pub use response::Response;
 pub use script::{Part, Script, is_true};
 pub(crate) use status::ServerTokens;
 pub use stored_body::StoredBody;
-pub use temp_file::{Lifetime, TempFile, TempFileError, TempPath};
+pub use temp_file::{Lifetime, TempFile, TempFileError, TempFolders, TempPath};
 pub use tunnel::{ClientIo, Tunnel, TunnelFuture};
 pub use types::MediaTypes;
 pub use variable::{BuiltinGet, Compute, GetFn, GetPrefixFn, Getter, VarIndex, VarSlots, Variable, VariableDef};

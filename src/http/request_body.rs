@@ -1,6 +1,7 @@
 //! The body of a request: read when somebody wants it, as it comes or whole.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -21,6 +22,8 @@ struct Inner {
     finished: Cell<bool>,
     received: Cell<u64>,
     stored: RefCell<Option<Rc<StoredBody>>>,
+    /// What was read ahead.
+    early: RefCell<VecDeque<Bytes>>,
 }
 
 impl RequestBody {
@@ -41,6 +44,7 @@ impl RequestBody {
             length,
             received: Cell::new(0),
             stored: RefCell::default(),
+            early: RefCell::default(),
         }))
     }
 
@@ -84,6 +88,9 @@ impl RequestBody {
     /// # Errors
     /// What went wrong with the client or its framing; a body longer than `client_max_body_size`.
     pub fn poll_next(&self, r: &Request, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        if let Some(bytes) = self.0.early.borrow_mut().pop_front() {
+            return Poll::Ready(Ok(Some(bytes)));
+        }
         let core = &r.location().core;
         let Some(bytes) = ready!(self.poll_unlimited(core.client_body_timeout, cx))? else {
             return Poll::Ready(Ok(None));
@@ -132,6 +139,35 @@ impl RequestBody {
     /// What went wrong with the client or its framing.
     pub async fn next_unlimited(&self, timeout: Duration) -> Result<Option<Bytes>, BodyError> {
         std::future::poll_fn(|cx| self.poll_unlimited(timeout, cx)).await
+    }
+
+    /// Reads what is there without waiting, at most about a buffer; `true` where that is all of the body. What was
+    /// read comes again from [`Self::next`].
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub async fn read_available(&self, r: &Request) -> Result<bool, BodyError> {
+        let mut pieces = VecDeque::new();
+        let mut storing = Storing::new(self.0.length);
+        let buffer = r.location().core.client_body_buffer_size as u64;
+        let ended = std::future::poll_fn(|cx| {
+            while self.received() < buffer || self.is_finished() {
+                match self.poll_next(r, cx) {
+                    Poll::Pending => break,
+                    Poll::Ready(Ok(Some(bytes))) => pieces.push_back(bytes),
+                    Poll::Ready(Ok(None)) => return Poll::Ready(Ok(true)),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                }
+            }
+            Poll::Ready(Ok(false))
+        });
+        if !ended.await? {
+            *self.0.early.borrow_mut() = pieces;
+            return Ok(false);
+        }
+        pieces.into_iter().try_for_each(|bytes| storing.push(r, bytes))?;
+        *self.0.stored.borrow_mut() = Some(Rc::new(storing.finish(r, true)?));
+        Ok(true)
     }
 
     /// Reads the whole body; what does not fit `client_body_buffer_size` goes to a temporary file.

@@ -44,6 +44,12 @@ pub struct Response {
     pub upgrade: bool,
     /// What takes the connection over once the head has been sent; the body is empty then.
     pub tunnel: Option<Tunnel>,
+    /// An upstream without `Server` is passed on without one.
+    pub no_server: bool,
+    /// An upstream without `Date` is passed on without one.
+    pub no_date: bool,
+    /// Conditions of the request do not count: the upstream has seen them.
+    pub unconditional: bool,
     /// The body alone is sent, and the connection closed: an upstream answered without a head, as HTTP/0.9 does.
     pub bare: bool,
 }

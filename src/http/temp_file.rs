@@ -62,6 +62,10 @@ impl TempPath {
     }
 }
 
+/// Folders for temporary files that modules want made at start, besides those of the core.
+#[derive(Clone, Debug, Default)]
+pub struct TempFolders(pub Vec<PathBuf>);
+
 /// How long the name of a temporary file stands in its folder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lifetime {

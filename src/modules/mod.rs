@@ -16,11 +16,13 @@ mod http_ssl;
 mod index;
 mod load_module;
 mod not_modified;
+mod proxy;
 mod random_index;
 mod range;
 mod rewrite;
 mod static_files;
 mod try_files;
+mod upstream;
 
 use crate::conf::{AnyModule, erase};
 use crate::schema::{DirectiveSpec, Schema};
@@ -34,6 +36,8 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<http_core::HttpCore>(),
     erase::<access_log::AccessLog>(),
     erase::<http_ssl::HttpSsl>(),
+    erase::<upstream::Upstreams>(),
+    erase::<upstream::KeepAlives>(),
     erase::<rewrite::Rewrite>(),
     erase::<try_files::TryFiles>(),
     erase::<random_index::RandomIndex>(),
@@ -42,6 +46,7 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<gzip_static::GzipStatic>(),
     erase::<static_files::StaticFiles>(),
     erase::<empty_gif::EmptyGif>(),
+    erase::<proxy::ProxyPass>(),
     erase::<not_modified::NotModified>(),
     erase::<headers::AddHeaders>(),
     erase::<gunzip::Gunzip>(),

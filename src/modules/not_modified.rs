@@ -22,7 +22,7 @@ struct Conditions;
 
 impl Filter for Conditions {
     fn filter(&self, r: &Rc<Request>, response: &mut Response) -> Result<(), u16> {
-        if response.status != 200 || !r.is_main() {
+        if response.status != 200 || response.unconditional || !r.is_main() {
             return Ok(());
         }
         let headers = r.headers.borrow();

@@ -44,10 +44,10 @@ fn absolute(r: &Request, path: &[u8]) -> Vec<u8> {
 /// Calls back for each field of the head but those that frame HTTP/1's messages, in nginx's order.
 pub(super) fn each_field(r: &Request, response: &Response, dates: &mut DateCache, field: &mut dyn FnMut(&[u8], &[u8])) {
     let headers = &response.headers;
-    if !headers.has(HeaderId::Server) {
+    if says_server(response) {
         field(b"Server", r.location().core.server_tokens.name().as_bytes());
     }
-    if !headers.has(HeaderId::Date) {
+    if says_date(response) {
         field(b"Date", dates.at(unix_now()));
     }
     if let Some(content_type) = &response.content_type {
@@ -59,7 +59,7 @@ pub(super) fn each_field(r: &Request, response: &Response, dates: &mut DateCache
     if let Some(length) = response.content_length.filter(|_| !headers.has(HeaderId::ContentLength)) {
         field(b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
     }
-    if let Some(time) = response.last_modified.filter(|_| !headers.has(HeaderId::LastModified)) {
+    if let Some(time) = own_last_modified(response) {
         field(b"Last-Modified", &date::format_http(time));
     }
     if response.redirect
@@ -75,6 +75,22 @@ pub(super) fn each_field(r: &Request, response: &Response, dates: &mut DateCache
             field(name, value);
         }
     }
+}
+
+/// Whether we name ourselves: an upstream's `Server`, or its lack of one, may be passed on in our place.
+pub(super) fn says_server(response: &Response) -> bool {
+    !response.headers.has(HeaderId::Server) && !response.no_server
+}
+
+/// Whether we say the time ourselves.
+pub(super) fn says_date(response: &Response) -> bool {
+    !response.headers.has(HeaderId::Date) && !response.no_date
+}
+
+/// When the response was last modified, where that stands in no header yet. Only of what was asked for is it said.
+pub(super) fn own_last_modified(response: &Response) -> Option<i64> {
+    let says = matches!(response.status, 200 | 206 | 304) && !response.headers.has(HeaderId::LastModified);
+    response.last_modified.filter(|_| says)
 }
 
 fn unix_now() -> i64 {

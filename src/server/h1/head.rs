@@ -1,6 +1,6 @@
 //! What is settled when a response's head is written on an HTTP/1 connection: framing, and what becomes of the connection.
 
-use super::super::head::settle_location;
+use super::super::head::{own_last_modified, says_date, says_server, settle_location};
 use crate::h1::write::{Connection, ResponseHead};
 use crate::http::date::{self, DateCache};
 use crate::http::{HeaderId, Method, Request, Response, Version};
@@ -66,7 +66,7 @@ pub(super) fn write(
     }
     let headers = &response.headers;
     let core = &r.location().core;
-    let last_modified = response.last_modified.map(date::format_http);
+    let last_modified = own_last_modified(response).map(date::format_http);
     let connection = match r.out.keep_alive.get() {
         _ if response.upgrade => Connection::Upgrade,
         true => Connection::KeepAlive { header: core.keepalive_header },
@@ -75,12 +75,12 @@ pub(super) fn write(
     let head = ResponseHead {
         status: response.status,
         status_line: response.status_line.as_deref(),
-        server: (!headers.has(HeaderId::Server)).then_some(core.server_tokens),
-        date: if headers.has(HeaderId::Date) { None } else { Some(dates.at(unix_now())) },
+        server: says_server(response).then_some(core.server_tokens),
+        date: if says_date(response) { Some(dates.at(unix_now())) } else { None },
         content_type: response.content_type.as_deref(),
         charset: response.charset.as_deref(),
         content_length: response.content_length.filter(|_| !headers.has(HeaderId::ContentLength)),
-        last_modified: last_modified.as_ref().filter(|_| !headers.has(HeaderId::LastModified)),
+        last_modified: last_modified.as_ref(),
         location: headers.get(HeaderId::Location).filter(|_| response.redirect),
         chunked: framing == Framing::Chunked,
         connection,

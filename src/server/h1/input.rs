@@ -78,7 +78,7 @@ impl Io {
     }
 
     /// Puts bytes back that belong to somebody else.
-    fn give_back(&self, bytes: Bytes) {
+    pub(super) fn give_back(&self, bytes: Bytes) {
         if !bytes.is_empty() {
             let mut early = self.early.borrow_mut();
             *early = if early.is_empty() { bytes } else { [&bytes[..], &early[..]].concat().into() };

@@ -4,6 +4,7 @@ mod head;
 mod input;
 mod linger;
 mod output;
+mod tunnel;
 
 use std::rc::Rc;
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::Io;
 use super::head::{self, Framing};
+use super::tunnel::TunnelIo;
 use crate::h1::framing::{CHUNK_END, LAST_CHUNK, append_chunk_head};
 use crate::h1::write::append_fields;
 use crate::http::{Body, Chunk, FileRange, Request, Response, SentHead, Version};
@@ -34,17 +35,31 @@ enum Cut {
 /// Sends a response; `true` where it was sent whole and the connection may be kept.
 pub(super) async fn send(io: &Rc<Io>, r: &Rc<Request>, version: Version, mut response: Response) -> bool {
     let has_body = !head::is_header_only(r.method.get(), &mut response);
-    let framing = head::frame(r, version, &mut response, has_body);
+    let framing = match response.bare {
+        true => Framing::Close,
+        false => head::frame(r, version, &mut response, has_body),
+    };
     if io.thread.is_draining() {
         r.out.keep_alive.set(false);
     }
     let mut output = Output::new(io, r, framing);
-    head::write(&mut output.buffer, r, version, &mut response, framing, &mut io.thread.date.borrow_mut());
+    if !response.bare {
+        head::write(&mut output.buffer, r, version, &mut response, framing, &mut io.thread.date.borrow_mut());
+    }
     r.out.head_bytes.set(output.buffer.len() as u64);
     let body = if has_body { std::mem::take(&mut response.body) } else { Body::Empty };
+    let tunnel = response.tunnel.take();
     remember(r, response, framing);
     let sent = output.body(body).await;
+    if let Err(Cut::Body) = sent {
+        // What came before the body broke off still goes out; there is nothing to be done where that fails too.
+        let _ = output.flush(&mut Body::Empty).await;
+    }
     r.out.head_sent.set(true);
+    if let Some(tunnel) = tunnel.filter(|_| sent.is_ok()) {
+        drop(output);
+        tunnel.run(TunnelIo::new(io, r)).await;
+    }
     r.out.complete.set(sent.is_ok());
     sent.is_ok() && r.out.keep_alive.get()
 }

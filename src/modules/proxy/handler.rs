@@ -1,0 +1,107 @@
+//! What a request meets where requests are passed on.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::cookie::SettledCookies;
+use super::headers::Headers;
+use super::pass::{Target, Vars};
+use super::redirect::{Rule, apply_first};
+use super::request;
+use crate::http::{BodyError, Flow, PhaseHandler, Request, Script};
+use crate::upstream::{Conf, Content, Exchange, Passage, Rewrite, Upstream, respond};
+
+/// Everything that `proxy_pass` and its kin say about a location, resolved.
+pub struct Proxy {
+    pub(super) conf: Arc<Conf>,
+    pub(super) target: Target,
+    pub(super) headers: Headers,
+    pub(super) body: Option<Script>,
+    pub(super) method: Option<Script>,
+    pub(super) http_11: bool,
+    pub(super) pass_request_headers: bool,
+    pub(super) pass_request_body: bool,
+    pub(super) request_buffering: bool,
+    pub(super) redirects: Vec<Arc<Rule>>,
+    pub(super) cookies: SettledCookies,
+}
+
+/// Answers all requests of a location.
+pub struct Handler(pub(super) Arc<Proxy>);
+
+impl PhaseHandler for Handler {
+    fn handle(&self, r: &Rc<Request>) -> Flow {
+        let (proxy, r) = (self.0.clone(), r.clone());
+        Flow::wait(async move { proxy.serve(&r).await.unwrap_or_else(finalize) })
+    }
+}
+
+/// 499 closes the connection, all else is an answer.
+fn finalize(status: u16) -> Flow {
+    if status == 499 { Flow::Close(status) } else { Flow::Finalize(status) }
+}
+
+/// What `$proxy_host` and `$proxy_port` are for a request, where variables say where it goes.
+#[derive(Default)]
+pub(super) struct EvaluatedVars(pub(super) std::cell::RefCell<Vars>);
+
+impl Proxy {
+    /// How many bytes of a request's URI give way to the one written in `proxy_pass`.
+    pub(super) fn prefix(&self) -> usize {
+        match &self.target {
+            Target::Fixed { prefix, .. } => *prefix,
+            Target::Evaluated(_) => 0,
+        }
+    }
+
+    async fn serve(&self, r: &Rc<Request>) -> Result<Flow, u16> {
+        let evaluated;
+        let (upstream, vars): (Arc<Upstream>, &Vars) = match &self.target {
+            Target::Fixed { upstream, vars, .. } => (upstream.clone(), vars),
+            Target::Evaluated(script) => {
+                let (upstream, vars) = Target::evaluate(script, r)?;
+                *r.context::<EvaluatedVars>().0.borrow_mut() = vars.clone();
+                evaluated = vars;
+                (upstream, &evaluated)
+            }
+        };
+        let content = self.content(r).await.map_err(BodyError::status)?;
+        let passage = Passage::begin(r, vars.scheme.clone());
+        let streamed = matches!(content, Content::Streamed { .. });
+        let built = request::build(self, vars, r, &passage, streamed)?;
+        let exchange = Exchange { r, conf: &self.conf, upstream, passage: &passage };
+        let answer = exchange.run(content).await?;
+        Ok(respond(answer, &self.conf, self, built.asks_head).await)
+    }
+
+    /// The client's body, read whole unless it is to be sent on as it comes.
+    async fn content(&self, r: &Rc<Request>) -> Result<Content, BodyError> {
+        let passes = self.pass_request_body && self.body.is_none();
+        let body = &r.body;
+        let chunked = body.declared_length().is_none();
+        let streams = !self.request_buffering && passes && (!chunked || self.http_11) && body.exists() && r.is_main();
+        if streams && body.stored().is_none() && !body.read_available(r).await? {
+            return Ok(Content::Streamed { chunked });
+        }
+        if !r.is_main() && body.stored().is_none() {
+            return Ok(Content::None);
+        }
+        let stored = body.read(r).await?;
+        Ok(if passes && stored.length() > 0 { Content::Stored(stored) } else { Content::None })
+    }
+}
+
+impl Rewrite for Proxy {
+    fn location(&self, r: &Request, value: &[u8]) -> Option<Vec<u8>> {
+        apply_first(&self.redirects, r, value, 0)
+    }
+
+    fn refresh(&self, r: &Request, value: &[u8]) -> Option<Vec<u8>> {
+        let at = value.windows(4).position(|part| part.eq_ignore_ascii_case(b"url="))?;
+        apply_first(&self.redirects, r, value, at + 4)
+    }
+
+    fn cookie(&self, r: &Request, value: &[u8]) -> Option<Vec<u8>> {
+        self.cookies.apply(r, value)
+    }
+}

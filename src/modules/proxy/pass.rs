@@ -1,0 +1,179 @@
+//! `proxy_pass` itself: where requests go, as written or as variables say.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Conf;
+use crate::conf::{Args, Ctx, NodeKind, SetResult};
+use crate::diag::Diagnostic;
+use crate::http::{LocationKind, Request, Script};
+use crate::log::Level;
+use crate::modules::http_core::passes_requests_on;
+use crate::modules::upstream::{self, UpstreamId, UpstreamList};
+use crate::upstream::{Peer, Peers, Upstream, UriPart, Url, parse_url};
+
+/// One `proxy_pass`.
+#[derive(Clone)]
+pub(super) enum Pass {
+    /// A URL without variables.
+    Fixed {
+        upstream: UpstreamId,
+        /// The URL as written.
+        url: Bytes,
+        vars: Vars,
+        /// The location's name; empty where there is no prefix that a URI could stand for.
+        location: Bytes,
+    },
+    /// A URL with variables.
+    Evaluated(Script),
+}
+
+/// What a URL says besides where its server is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Vars {
+    /// `http://`, as written.
+    pub(super) scheme: Bytes,
+    /// `$proxy_host`: the host, with the port where it is not the usual one.
+    pub(super) host: Bytes,
+    /// `$proxy_port`
+    pub(super) port: Bytes,
+    /// The URI, empty where there is none.
+    pub(super) uri: Bytes,
+}
+
+/// Where requests go.
+pub(super) enum Target {
+    Fixed {
+        upstream: Arc<Upstream>,
+        vars: Vars,
+        /// How many bytes of the request's URI give way to the one written here.
+        prefix: usize,
+    },
+    Evaluated(Script),
+}
+
+const HTTP: &[u8] = b"http://";
+const HTTP_PORT: u16 = 80;
+
+pub(super) fn set(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+    if c.pass.is_some() {
+        return Err(args.duplicate());
+    }
+    let kind = ctx.kind(ctx.current()).clone();
+    if matches!(&kind, NodeKind::Location(name) if name.name.ends_with(b"/")) {
+        passes_requests_on(ctx);
+    }
+    let text = args.value(1);
+    if text.contains(&b'$') {
+        c.pass = Some(Pass::Evaluated(ctx.script(args.word(1))?));
+        return Ok(());
+    }
+    let url = parse(args)?;
+    let upstream = upstream::name(args, 1, &url, ctx)?;
+    let vars = Vars::new(Bytes::copy_from_slice(&text[..HTTP.len()]), &url);
+    let location = match &kind {
+        NodeKind::Location(name) if !matches!(name.kind, LocationKind::Regex | LocationKind::Named) => {
+            name.name.clone()
+        }
+        _ if vars.uri.is_empty() => Bytes::new(),
+        _ => {
+            let message = "\"proxy_pass\" cannot have URI part in location given by regular expression, or inside \
+                           named location, or inside \"if\" statement, or inside \"limit_except\" block";
+            return Err(args.error(1, "proxy-pass-uri", message));
+        }
+    };
+    c.pass = Some(Pass::Fixed { upstream, url: args.bytes(1), vars, location });
+    Ok(())
+}
+
+fn parse<'a>(args: &Args<'a>) -> Result<Url<'a>, Diagnostic> {
+    let text = args.value(1);
+    let Some((scheme, rest)) = text.split_at_checked(HTTP.len()).filter(|(start, _)| start.eq_ignore_ascii_case(HTTP))
+    else {
+        if text.len() >= 8 && text[..8].eq_ignore_ascii_case(b"https://") {
+            let message = "\"proxy_pass\" to \"https://\" is known to nginx, not run by rnginx yet";
+            return Err(args.error(1, "not-run", message));
+        }
+        return Err(args.error(1, "url-prefix", "invalid URL prefix"));
+    };
+    debug_assert_eq!(scheme.len(), HTTP.len());
+    parse_url(rest, HTTP_PORT, UriPart::Allowed).map_err(|what| {
+        args.error(1, "invalid-upstream", format!("{what} in upstream \"{}\"", String::from_utf8_lossy(rest)))
+    })
+}
+
+impl Vars {
+    fn new(scheme: Bytes, url: &Url<'_>) -> Self {
+        let uri = Bytes::copy_from_slice(url.uri);
+        if url.is_unix() {
+            return Self { scheme, host: Bytes::from_static(b"localhost"), port: Bytes::new(), uri };
+        }
+        if url.no_port || url.port == HTTP_PORT {
+            let host = Bytes::copy_from_slice(url.host);
+            return Self { scheme, host, port: Bytes::from_static(b"80"), uri };
+        }
+        let host = [url.host, b":", url.port_text].concat().into();
+        Self { scheme, host, port: Bytes::copy_from_slice(url.port_text), uri }
+    }
+}
+
+impl Pass {
+    /// Where requests go, once all upstreams are known.
+    pub(super) fn target(&self, ctx: &mut Ctx<'_>) -> Option<Target> {
+        Some(match self {
+            Pass::Evaluated(script) => Target::Evaluated(script.clone()),
+            Pass::Fixed { upstream, vars, location, .. } => Target::Fixed {
+                upstream: upstream::built(ctx, *upstream)?,
+                vars: vars.clone(),
+                prefix: if vars.uri.is_empty() { 0 } else { location.len() },
+            },
+        })
+    }
+}
+
+impl Target {
+    /// What the URL says, where it is the same for all requests.
+    pub(super) fn fixed_vars(&self) -> Option<&Vars> {
+        match self {
+            Target::Fixed { vars, .. } => Some(vars),
+            Target::Evaluated(_) => None,
+        }
+    }
+
+    /// The upstream and the URL's parts for a request.
+    ///
+    /// # Errors
+    /// The status for a URL that makes no sense, or a host that cannot be found.
+    pub(super) fn evaluate(script: &Script, r: &Request) -> Result<(Arc<Upstream>, Vars), u16> {
+        let text = script.eval(r);
+        let complain = |status: u16, what: &str, about: &[u8], behind: &str| {
+            r.log_with(Level::Error, |line| {
+                line.put(what).bytes(about).put(behind);
+            });
+            status
+        };
+        let starts = text.len() > HTTP.len() && text[..HTTP.len()].eq_ignore_ascii_case(HTTP);
+        if !starts {
+            return Err(complain(500, "invalid URL prefix in \"", &text, "\""));
+        }
+        let rest = &text[HTTP.len()..];
+        let url = parse_url(rest, HTTP_PORT, UriPart::Allowed)
+            .map_err(|what| complain(500, &format!("{what} in upstream \""), rest, "\""))?;
+        let mut vars = Vars::new(text.slice(..HTTP.len()), &url);
+        if vars.uri.starts_with(b"?") {
+            vars.uri = [b"/", &vars.uri[..]].concat().into();
+        }
+        let named =
+            r.cycle().extensions.get::<UpstreamList>().and_then(|list| list.find(url.host, url.port, url.no_port));
+        let upstream = match (named, url.address) {
+            (Some(upstream), _) => upstream,
+            (None, Some(address)) => {
+                let peers = Arc::new(Peers::new(vec![Peer::new(address)], Vec::new()));
+                Arc::new(Upstream { name: Bytes::copy_from_slice(url.host), peers, keepalive: None })
+            }
+            (None, None) => return Err(complain(502, "no resolver defined to resolve ", url.host, "")),
+        };
+        Ok((upstream, vars))
+    }
+}

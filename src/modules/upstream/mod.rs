@@ -1,0 +1,224 @@
+//! `upstream` blocks, and the upstreams that `proxy_pass` and its kin name.
+//! <https://nginx.org/en/docs/http/ngx_http_upstream_module.html>
+
+mod keepalive;
+mod server;
+mod settings;
+mod variables;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub(super) use keepalive::KeepAlives;
+pub(super) use settings::{Settings, check_all, want_temp_folders};
+
+use self::server::ServerConf;
+use crate::conf::{Args, Command, Ctx, Module, NodeId, NodeKind, SetResult};
+use crate::diag::{Diagnostic, Span};
+use crate::http::VariableDef;
+use crate::schema::{Context, Schema};
+use crate::syntax::Directive;
+use crate::upstream::{Address, Peer, Peers, Upstream, Url, resolve_host};
+
+/// `ngx_http_upstream_module`.
+pub struct Upstreams;
+
+/// The directives of one `upstream` block.
+#[derive(Default)]
+pub struct Conf {
+    servers: Vec<ServerConf>,
+}
+
+impl Module for Upstreams {
+    type Conf = Conf;
+    const NAME: &'static str = "http_upstream";
+    const COMMANDS: &'static [Command<Conf>] =
+        &[Command::custom("upstream", block), Command::custom("server", server::add)];
+    const VARIABLES: &'static [VariableDef] = variables::VARIABLES;
+
+    fn finish(ctx: &mut Ctx<'_>) {
+        build(ctx);
+    }
+}
+
+/// Which upstream it is, before all of them are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpstreamId(usize);
+
+/// One upstream while the configuration is read.
+struct Named {
+    host: Bytes,
+    port: u16,
+    no_port: bool,
+    /// There is a block of its name; without one it stands for its host.
+    defined: bool,
+    /// The block, once it has been read.
+    block: Option<NodeId>,
+    address: Option<Address>,
+    at: Span,
+    nginx_at: Span,
+}
+
+#[derive(Default)]
+struct AllNamed(Vec<Named>);
+
+/// All upstreams of a configuration, for names that are known at request time only.
+#[derive(Default)]
+pub struct UpstreamList(Vec<Found>);
+
+struct Found {
+    host: Bytes,
+    port: u16,
+    upstream: Arc<Upstream>,
+}
+
+impl UpstreamList {
+    /// The upstream of a host and port; one without a port fits only where none was asked for.
+    pub fn find(&self, host: &[u8], port: u16, no_port: bool) -> Option<Arc<Upstream>> {
+        let fits = |found: &&Found| {
+            ((found.port == 0 && no_port) || found.port == port) && found.host.eq_ignore_ascii_case(host)
+        };
+        self.0.iter().find(fits).map(|found| found.upstream.clone())
+    }
+}
+
+fn block(_c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+    let name = args.bytes(1);
+    define(args, ctx, &name)?;
+    let index = ctx.collected::<AllNamed>().0.iter().position(|named| named.host.eq_ignore_ascii_case(&name));
+    let node = ctx.block(args, NodeKind::Upstream(name));
+    if let Some(index) = index {
+        ctx.collected::<AllNamed>().0[index].block = Some(node);
+    }
+    let children = args.directive().children();
+    let is_known = |child: &Directive| Schema::nginx().find(&child.name.value, Context::UPSTREAM).is_some();
+    // What nginx does not know has ended its reading before it could miss something.
+    if children.iter().all(|child| is_known(child) && &*child.name.value != b"server") {
+        let close = ctx.end(node);
+        return Err(args.error(0, "empty-upstream", "no servers are inside upstream").nginx_at(close));
+    }
+    Ok(())
+}
+
+/// Gives a block its name; a `proxy_pass` further up may have used it already.
+fn define(args: &Args<'_>, ctx: &mut Ctx<'_>, name: &Bytes) -> SetResult {
+    let at = args.word(1).span;
+    let nginx_at = args.directive().end;
+    let all = &mut ctx.collected::<AllNamed>().0;
+    let Some(named) = all.iter_mut().find(|named| named.host.eq_ignore_ascii_case(name)) else {
+        let (host, defined) = (name.clone(), true);
+        all.push(Named { host, port: 0, no_port: true, defined, block: None, address: None, at, nginx_at });
+        return Ok(());
+    };
+    let text = String::from_utf8_lossy(name);
+    if named.defined {
+        let fault = args.error(1, "duplicate-upstream", format!("duplicate upstream \"{text}\""));
+        return Err(fault.related(named.at, "the first one is here"));
+    }
+    if !named.no_port {
+        let message = format!("upstream \"{text}\" may not have port {}", named.port);
+        return Err(Diagnostic::error("upstream-port", message).at(named.at).nginx_at(named.nginx_at));
+    }
+    (named.port, named.defined, named.at, named.nginx_at) = (0, true, at, nginx_at);
+    Ok(())
+}
+
+/// Names an upstream from a directive that passes requests on. The word at `index` holds the URL.
+///
+/// # Errors
+/// nginx's `upstream "x" may not have port 80`.
+pub fn name(args: &Args<'_>, index: usize, url: &Url<'_>, ctx: &mut Ctx<'_>) -> Result<UpstreamId, Diagnostic> {
+    let all = &mut ctx.collected::<AllNamed>().0;
+    for (id, named) in all.iter().enumerate() {
+        if !named.host.eq_ignore_ascii_case(url.host) {
+            continue;
+        }
+        if named.defined && !url.no_port {
+            let message = format!("upstream \"{}\" may not have port {}", String::from_utf8_lossy(url.host), url.port);
+            return Err(args.error(index, "upstream-port", message));
+        }
+        if named.port == 0 || url.port == 0 || named.port == url.port {
+            return Ok(UpstreamId(id));
+        }
+    }
+    all.push(Named {
+        host: Bytes::copy_from_slice(url.host),
+        port: url.port,
+        no_port: url.no_port,
+        defined: false,
+        block: None,
+        address: url.address.clone(),
+        at: args.word(index).span,
+        nginx_at: args.directive().end,
+    });
+    Ok(UpstreamId(all.len() - 1))
+}
+
+/// All upstreams with their peers, in the order of their ids.
+#[derive(Default)]
+struct Built(Vec<Option<Arc<Upstream>>>);
+
+/// The upstream of an id, once all blocks have been read; `None` where it was complained about.
+pub fn built(ctx: &mut Ctx<'_>, id: UpstreamId) -> Option<Arc<Upstream>> {
+    ctx.collected::<Built>().0.get(id.0).cloned().flatten()
+}
+
+fn build(ctx: &mut Ctx<'_>) {
+    let all = std::mem::take(&mut ctx.collected::<AllNamed>().0);
+    let mut list = UpstreamList::default();
+    let mut built = Vec::with_capacity(all.len());
+    for named in all {
+        match build_one(ctx, &named) {
+            Ok(upstream) => {
+                list.0.push(Found { host: named.host, port: named.port, upstream: upstream.clone() });
+                built.push(Some(upstream));
+            }
+            Err(fault) => {
+                fault.into_iter().for_each(|fault| ctx.complain(fault.at(named.at).nginx_at(named.nginx_at)));
+                built.push(None);
+            }
+        }
+    }
+    ctx.collected::<Built>().0 = built;
+    ctx.extensions.insert(list);
+}
+
+/// `Err(None)` where the fault has been told already.
+fn build_one(ctx: &Ctx<'_>, named: &Named) -> Result<Arc<Upstream>, Option<Diagnostic>> {
+    let (peers, keepalive) = match named.block {
+        None if named.defined => return Err(None),
+        Some(node) => (block_peers(ctx.conf_at::<Conf>(node), &named.host)?, keepalive::settled(ctx, node)),
+        None => (implicit_peers(named)?, None),
+    };
+    Ok(Arc::new(Upstream { name: named.host.clone(), peers: Arc::new(peers), keepalive }))
+}
+
+fn block_peers(conf: &Conf, name: &Bytes) -> Result<Peers, Option<Diagnostic>> {
+    let peers = |backup: bool| {
+        let servers = conf.servers.iter().filter(move |server| server.backup == backup);
+        servers.flat_map(|server| server.peers.iter().cloned()).collect::<Vec<Peer>>()
+    };
+    if conf.servers.is_empty() {
+        return Err(None);
+    }
+    let usual = peers(false);
+    if usual.is_empty() {
+        let message = format!("no servers in upstream \"{}\"", String::from_utf8_lossy(name));
+        return Err(Some(Diagnostic::error("empty-upstream", message)));
+    }
+    Ok(Peers::new(usual, peers(true)))
+}
+
+fn implicit_peers(named: &Named) -> Result<Peers, Option<Diagnostic>> {
+    if let Some(address) = &named.address {
+        return Ok(Peers::new(vec![Peer::new(address.clone())], Vec::new()));
+    }
+    let Some(found) = resolve_host(&named.host) else {
+        let message = format!("host not found in upstream \"{}\"", String::from_utf8_lossy(&named.host));
+        return Err(Some(Diagnostic::error("host-not-found", message)));
+    };
+    let peer = |ip| Peer::new(Address::Tcp(SocketAddr::new(ip, named.port)));
+    Ok(Peers::new(found.into_iter().map(peer).collect(), Vec::new()))
+}

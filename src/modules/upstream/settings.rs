@@ -1,0 +1,265 @@
+//! What `proxy_…`, `fastcgi_…` and their kin have in common: the directives of one block, inherited and resolved.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::conf::{Args, Ctx, Inherit, NodeId, NodeKind, SetResult, assign};
+use crate::diag::{Diagnostic, Span};
+use crate::http::{Script, TempFolders, TempPath};
+use crate::schema::value;
+use crate::upstream::{Conf, Names, NextOn};
+
+/// The words of `…_next_upstream`.
+pub const NEXT_UPSTREAM: &[(&str, NextOn)] = &[
+    ("error", NextOn::ERROR),
+    ("timeout", NextOn::TIMEOUT),
+    ("invalid_header", NextOn::INVALID_HEADER),
+    ("non_idempotent", NextOn::NON_IDEMPOTENT),
+    ("http_500", NextOn::HTTP_500),
+    ("http_502", NextOn::HTTP_502),
+    ("http_503", NextOn::HTTP_503),
+    ("http_504", NextOn::HTTP_504),
+    ("http_403", NextOn::HTTP_403),
+    ("http_404", NextOn::HTTP_404),
+    ("http_429", NextOn::HTTP_429),
+    ("updating", NextOn::UPDATING),
+    ("off", NextOn::NEVER),
+];
+
+/// The words of `…_ignore_headers`.
+pub const IGNORABLE: &[&str] = &[
+    "X-Accel-Redirect",
+    "X-Accel-Expires",
+    "X-Accel-Limit-Rate",
+    "X-Accel-Buffering",
+    "X-Accel-Charset",
+    "Expires",
+    "Cache-Control",
+    "Set-Cookie",
+    "Vary",
+];
+
+/// The directives of one block; `None` is not set in it.
+#[derive(Clone, Default)]
+pub struct Settings {
+    pub connect_timeout: Option<Duration>,
+    pub send_timeout: Option<Duration>,
+    pub read_timeout: Option<Duration>,
+    pub next_upstream: Option<NextOn>,
+    pub next_upstream_tries: Option<u64>,
+    pub next_upstream_timeout: Option<Duration>,
+    pub buffering: Option<bool>,
+    pub request_buffering: Option<bool>,
+    pub ignore_client_abort: Option<bool>,
+    pub intercept_errors: Option<bool>,
+    pub force_ranges: Option<bool>,
+    pub pass_trailers: Option<bool>,
+    pub pass_request_headers: Option<bool>,
+    pub pass_request_body: Option<bool>,
+    pub socket_keepalive: Option<bool>,
+    pub buffer_size: Option<usize>,
+    /// How many, and the size of each.
+    pub buffers: Option<(usize, usize)>,
+    pub busy_buffers_size: Option<usize>,
+    pub max_temp_file_size: Option<usize>,
+    pub temp_file_write_size: Option<usize>,
+    pub temp_path: Option<TempPath>,
+    pub limit_rate: Option<Script>,
+    pub ignored: Option<Names>,
+    pub hide: Option<Vec<Box<[u8]>>>,
+    pub pass: Option<Vec<Box<[u8]>>>,
+    /// Where this block says something about sizes that must go together.
+    pub sizes_at: Option<Span>,
+}
+
+impl Settings {
+    /// Takes from the block around what this one does not set.
+    pub fn inherit(&mut self, parent: &Self) {
+        self.connect_timeout.inherit(&parent.connect_timeout);
+        self.send_timeout.inherit(&parent.send_timeout);
+        self.read_timeout.inherit(&parent.read_timeout);
+        self.next_upstream.inherit(&parent.next_upstream);
+        self.next_upstream_tries.inherit(&parent.next_upstream_tries);
+        self.next_upstream_timeout.inherit(&parent.next_upstream_timeout);
+        self.buffering.inherit(&parent.buffering);
+        self.request_buffering.inherit(&parent.request_buffering);
+        self.ignore_client_abort.inherit(&parent.ignore_client_abort);
+        self.intercept_errors.inherit(&parent.intercept_errors);
+        self.force_ranges.inherit(&parent.force_ranges);
+        self.pass_trailers.inherit(&parent.pass_trailers);
+        self.pass_request_headers.inherit(&parent.pass_request_headers);
+        self.pass_request_body.inherit(&parent.pass_request_body);
+        self.socket_keepalive.inherit(&parent.socket_keepalive);
+        self.buffer_size.inherit(&parent.buffer_size);
+        self.buffers.inherit(&parent.buffers);
+        self.busy_buffers_size.inherit(&parent.busy_buffers_size);
+        self.max_temp_file_size.inherit(&parent.max_temp_file_size);
+        self.temp_file_write_size.inherit(&parent.temp_file_write_size);
+        self.temp_path.inherit(&parent.temp_path);
+        self.limit_rate.inherit(&parent.limit_rate);
+        self.ignored.inherit(&parent.ignored);
+        self.hide.inherit(&parent.hide);
+        self.pass.inherit(&parent.pass);
+    }
+
+    /// Reads `…_next_upstream`.
+    ///
+    /// # Errors
+    /// nginx's sentence about a word that is none of its words.
+    pub fn read_next_upstream(&mut self, args: &Args<'_>) -> SetResult {
+        let (mut on, mut never) = (self.next_upstream.unwrap_or(NextOn::NEVER), false);
+        for index in 1..args.len() {
+            let word = args.one_of(index, NEXT_UPSTREAM)?;
+            never |= word == NextOn::NEVER;
+            on = on.with(word);
+        }
+        self.next_upstream = Some(if never { NextOn::NEVER } else { on });
+        Ok(())
+    }
+
+    /// Reads `…_ignore_headers`.
+    ///
+    /// # Errors
+    /// nginx's sentence about a word that is none of its words.
+    pub fn read_ignored(&mut self, args: &Args<'_>) -> SetResult {
+        let ignored = self.ignored.get_or_insert_default();
+        for (index, word) in (1..).zip(args.words()) {
+            let known = IGNORABLE.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(&word.value));
+            if !known {
+                let message = format!("invalid value \"{}\"", args.text(index));
+                return Err(args.error(index, "invalid-value", message));
+            }
+            ignored.insert(&word.value);
+        }
+        Ok(())
+    }
+
+    /// Reads `…_buffers`.
+    ///
+    /// # Errors
+    /// nginx's `"name" directive invalid value`.
+    pub fn read_buffers(&mut self, args: &Args<'_>) -> SetResult {
+        self.touch_sizes(args);
+        assign(&mut self.buffers, args, || {
+            let count = value::number(args.value(1)).and_then(|count| usize::try_from(count).ok());
+            let count = count.filter(|count| *count > 0).ok_or_else(|| args.invalid(1))?;
+            let size = args.size(2)?;
+            if size == 0 { Err(args.invalid(2)) } else { Ok((count, size)) }
+        })
+    }
+
+    /// Reads a size that must go together with others.
+    ///
+    /// # Errors
+    /// nginx's `"name" directive invalid value`.
+    pub fn read_size(&mut self, args: &Args<'_>, field: fn(&mut Self) -> &mut Option<usize>) -> SetResult {
+        self.touch_sizes(args);
+        assign(field(self), args, || args.size(1))
+    }
+
+    fn touch_sizes(&mut self, args: &Args<'_>) {
+        self.sizes_at.get_or_insert(args.word(0).span);
+    }
+
+    /// Adds a name to a list of names.
+    pub fn add_name(list: &mut Option<Vec<Box<[u8]>>>, args: &Args<'_>) {
+        list.get_or_insert_default().push(args.value(1).into());
+    }
+
+    fn default_buffer(&self) -> usize {
+        rustix::param::page_size()
+    }
+
+    /// Complains where sizes do not go together, in nginx's words; `prefix` is `proxy` or one of its kin.
+    pub fn check_sizes(&self, ctx: &mut Ctx<'_>, prefix: &str) {
+        let Some(at) = self.sizes_at else { return };
+        let Err(message) = self.sizes_fault() else { return };
+        let message = message.replace("proxy_", &format!("{prefix}_"));
+        let end = ctx.end_of_http();
+        ctx.complain(Diagnostic::error("buffer-sizes", message).at(at).nginx_at(end));
+    }
+
+    fn sizes_fault(&self) -> Result<(), &'static str> {
+        let (count, each) = self.buffers.unwrap_or((8, self.default_buffer()));
+        let largest = self.buffer_size.unwrap_or(self.default_buffer()).max(each);
+        let busy = self.busy_buffers_size.unwrap_or(2 * largest);
+        if count < 2 {
+            return Err("there must be at least 2 \"proxy_buffers\"");
+        }
+        if busy < largest {
+            return Err("\"proxy_busy_buffers_size\" must be equal to or greater than the maximum of the value of \
+                        \"proxy_buffer_size\" and one of the \"proxy_buffers\"");
+        }
+        if busy > (count - 1) * each {
+            return Err("\"proxy_busy_buffers_size\" must be less than the size of all \"proxy_buffers\" minus one \
+                        buffer");
+        }
+        if self.temp_file_write_size.is_some_and(|size| size < largest) {
+            return Err("\"proxy_temp_file_write_size\" must be equal to or greater than the maximum of the value of \
+                        \"proxy_buffer_size\" and one of the \"proxy_buffers\"");
+        }
+        if self.max_temp_file_size.is_some_and(|size| size != 0 && size < largest) {
+            return Err("\"proxy_max_temp_file_size\" must be equal to zero to disable temporary files usage or must \
+                        be equal to or greater than the maximum of the value of \"proxy_buffer_size\" and one of the \
+                        \"proxy_buffers\"");
+        }
+        Ok(())
+    }
+
+    /// All values with their defaults.
+    pub fn resolve(&self, hidden: &[&str], temp_path: impl FnOnce() -> TempPath) -> Conf {
+        let minute = Duration::from_secs(60);
+        let (count, each) = self.buffers.unwrap_or((8, self.default_buffer()));
+        Conf {
+            connect_timeout: self.connect_timeout.unwrap_or(minute),
+            send_timeout: self.send_timeout.unwrap_or(minute),
+            read_timeout: self.read_timeout.unwrap_or(minute),
+            next_upstream: self.next_upstream.unwrap_or(NextOn::ERROR.with(NextOn::TIMEOUT)),
+            next_upstream_tries: usize::try_from(self.next_upstream_tries.unwrap_or(0)).unwrap_or(usize::MAX),
+            next_upstream_timeout: self.next_upstream_timeout.unwrap_or_default(),
+            buffering: self.buffering.unwrap_or(true),
+            ignore_client_abort: self.ignore_client_abort.unwrap_or(false),
+            intercept_errors: self.intercept_errors.unwrap_or(false),
+            force_ranges: self.force_ranges.unwrap_or(false),
+            pass_trailers: self.pass_trailers.unwrap_or(false),
+            socket_keepalive: self.socket_keepalive.unwrap_or(false),
+            buffer_size: self.buffer_size.unwrap_or(self.default_buffer()),
+            buffers_size: count * each,
+            max_temp_file_size: self.max_temp_file_size.map_or(1 << 30, |size| size as u64),
+            temp_path: Arc::new(self.temp_path.clone().unwrap_or_else(temp_path)),
+            limit_rate: self.limit_rate.clone().filter(|rate| !rate.is_empty()),
+            ignored: self.ignored.clone().unwrap_or_default(),
+            hidden: self.hidden(hidden),
+        }
+    }
+
+    fn hidden(&self, defaults: &[&str]) -> Names {
+        let mut names = Names::default();
+        defaults.iter().for_each(|name| names.insert(name.as_bytes()));
+        self.hide.iter().flatten().for_each(|name| names.insert(name));
+        self.pass.iter().flatten().for_each(|name| names.remove(name));
+        names
+    }
+}
+
+/// What is checked when all blocks have been merged.
+pub(crate) fn check_all<C: 'static>(ctx: &mut Ctx<'_>, prefix: &str, settings: fn(&C) -> &Settings) {
+    let nodes: Vec<NodeId> = ctx.nodes().collect();
+    for node in nodes {
+        let settings = settings(ctx.conf_at::<C>(node)).clone();
+        settings.check_sizes(ctx, prefix);
+    }
+}
+
+/// Has the folders for temporary files of all blocks below `http` made at start.
+pub(crate) fn want_temp_folders<C: 'static>(ctx: &mut Ctx<'_>, settings: fn(&C) -> &Settings, default: TempPath) {
+    let below_http = |node: &NodeId| !matches!(ctx.kind(*node), NodeKind::Main | NodeKind::Events);
+    let path =
+        |node: NodeId| settings(ctx.conf_at::<C>(node)).temp_path.clone().unwrap_or_else(|| default.clone()).path;
+    let mut folders: Vec<_> = ctx.nodes().filter(below_http).map(path).collect();
+    folders.sort();
+    folders.dedup();
+    let mut wanted = ctx.extensions.get::<TempFolders>().cloned().unwrap_or_default();
+    wanted.0.extend(folders);
+    ctx.extensions.insert(wanted);
+}

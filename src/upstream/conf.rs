@@ -1,0 +1,144 @@
+//! How a location speaks to its upstream: what the directives of `proxy`, `fastcgi` and their kin have in common.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::peers::Peers;
+use super::pool::KeepAlive;
+use crate::http::{HeaderId, Script, TempPath};
+
+/// An upstream: a block of that name, or the host of a `proxy_pass`.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    /// The block's name, or the host.
+    pub(crate) name: Bytes,
+    /// Whom it stands for.
+    pub(crate) peers: Arc<Peers>,
+    /// `keepalive`
+    pub(crate) keepalive: Option<KeepAlive>,
+}
+
+/// Which failures send a request to the next peer: the words of `proxy_next_upstream`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NextOn(pub(crate) u16);
+
+impl NextOn {
+    pub(crate) const ERROR: NextOn = NextOn(1);
+    pub(crate) const TIMEOUT: NextOn = NextOn(1 << 1);
+    pub(crate) const INVALID_HEADER: NextOn = NextOn(1 << 2);
+    pub(crate) const HTTP_500: NextOn = NextOn(1 << 3);
+    pub(crate) const HTTP_502: NextOn = NextOn(1 << 4);
+    pub(crate) const HTTP_503: NextOn = NextOn(1 << 5);
+    pub(crate) const HTTP_504: NextOn = NextOn(1 << 6);
+    pub(crate) const HTTP_403: NextOn = NextOn(1 << 7);
+    pub(crate) const HTTP_404: NextOn = NextOn(1 << 8);
+    pub(crate) const HTTP_429: NextOn = NextOn(1 << 9);
+    pub(crate) const NON_IDEMPOTENT: NextOn = NextOn(1 << 10);
+    pub(crate) const UPDATING: NextOn = NextOn(1 << 11);
+    /// `off`
+    pub(crate) const NEVER: NextOn = NextOn(0);
+
+    /// Both together.
+    #[must_use]
+    pub(crate) const fn with(self, other: NextOn) -> Self {
+        NextOn(self.0 | other.0)
+    }
+
+    /// Whether all of the other are among these.
+    pub(crate) fn has(self, other: NextOn) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The word for a status, where there is one.
+    pub(crate) fn for_status(status: u16) -> Option<Self> {
+        Some(match status {
+            500 => Self::HTTP_500,
+            502 => Self::HTTP_502,
+            503 => Self::HTTP_503,
+            504 => Self::HTTP_504,
+            403 => Self::HTTP_403,
+            404 => Self::HTTP_404,
+            429 => Self::HTTP_429,
+            _ => return None,
+        })
+    }
+}
+
+/// Header names, compared in any case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    known: u64,
+    others: Vec<Box<[u8]>>,
+}
+
+impl Names {
+    /// Adds a name.
+    pub(crate) fn insert(&mut self, name: &[u8]) {
+        match HeaderId::of(name) {
+            HeaderId::Other => self.others.push(name.to_ascii_lowercase().into()),
+            id => self.known |= id.bit(),
+        }
+    }
+
+    /// Takes a name out.
+    pub(crate) fn remove(&mut self, name: &[u8]) {
+        match HeaderId::of(name) {
+            HeaderId::Other => self.others.retain(|other| !other.eq_ignore_ascii_case(name)),
+            id => self.known &= !id.bit(),
+        }
+    }
+
+    /// Whether a header's name is among them.
+    #[inline]
+    pub(crate) fn has(&self, id: HeaderId, name: &[u8]) -> bool {
+        if id != HeaderId::Other {
+            return self.known & id.bit() != 0;
+        }
+        self.others.iter().any(|other| other.eq_ignore_ascii_case(name))
+    }
+}
+
+/// How a location speaks to its upstream. Sizes in bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Conf {
+    /// `proxy_connect_timeout`
+    pub(crate) connect_timeout: Duration,
+    /// `proxy_send_timeout`
+    pub(crate) send_timeout: Duration,
+    /// `proxy_read_timeout`
+    pub(crate) read_timeout: Duration,
+    /// `proxy_next_upstream`
+    pub(crate) next_upstream: NextOn,
+    /// `proxy_next_upstream_tries`; 0 is no limit.
+    pub(crate) next_upstream_tries: usize,
+    /// `proxy_next_upstream_timeout`; zero is no limit.
+    pub(crate) next_upstream_timeout: Duration,
+    /// `proxy_buffering`
+    pub(crate) buffering: bool,
+    /// `proxy_ignore_client_abort`
+    pub(crate) ignore_client_abort: bool,
+    /// `proxy_intercept_errors`
+    pub(crate) intercept_errors: bool,
+    /// `proxy_force_ranges`
+    pub(crate) force_ranges: bool,
+    /// `proxy_pass_trailers`
+    pub(crate) pass_trailers: bool,
+    /// `proxy_socket_keepalive`
+    pub(crate) socket_keepalive: bool,
+    /// `proxy_buffer_size`
+    pub(crate) buffer_size: usize,
+    /// `proxy_buffers`: all of them together.
+    pub(crate) buffers_size: usize,
+    /// `proxy_max_temp_file_size`
+    pub(crate) max_temp_file_size: u64,
+    /// `proxy_temp_path`
+    pub(crate) temp_path: Arc<TempPath>,
+    /// `proxy_limit_rate`, bytes a second.
+    pub(crate) limit_rate: Option<Script>,
+    /// `proxy_ignore_headers`
+    pub(crate) ignored: Names,
+    /// `proxy_hide_header` and what is hidden anyway, without `proxy_pass_header`.
+    pub(crate) hidden: Names,
+}

@@ -1,0 +1,180 @@
+//! Where an answer's body ends, and the chunked coding taken off it in place.
+
+use super::buffer::Buffer;
+use crate::h1::framing::{ChunkedDecoder, Decoded, FramingError, Trailers};
+use crate::h1::response::{TrailerParser, UpstreamError, UpstreamParse};
+use crate::http::Headers;
+
+/// How an answer's body ends.
+pub(super) enum Framing {
+    /// After so many more bytes.
+    Length(u64),
+    Chunked(Box<Chunked>),
+    /// With the connection.
+    Close,
+}
+
+/// A chunked body, and perhaps the trailers behind it.
+pub(super) struct Chunked {
+    decoder: ChunkedDecoder,
+    trailers: Option<TrailerReader>,
+}
+
+struct TrailerReader {
+    parser: TrailerParser,
+    input: Vec<u8>,
+    limit: usize,
+    headers: Headers,
+}
+
+/// What bytes have turned out to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// The body has ended.
+    pub(super) done: bool,
+    /// More came than belongs to it.
+    pub(super) surplus: bool,
+}
+
+/// Why a body cannot be understood.
+pub(super) enum Fault {
+    Chunk,
+    Trailer(UpstreamError),
+}
+
+impl From<FramingError> for Fault {
+    fn from(_: FramingError) -> Self {
+        Fault::Chunk
+    }
+}
+
+impl Framing {
+    /// A chunked body; where trailers are wanted, how many bytes they may take.
+    pub(super) fn chunked(trailers: Option<usize>) -> Self {
+        let decoder = ChunkedDecoder::new(if trailers.is_some() { Trailers::Keep } else { Trailers::Skip });
+        let reader = |limit| TrailerReader {
+            parser: TrailerParser::default(),
+            input: Vec::new(),
+            limit,
+            headers: Headers::new(),
+        };
+        Framing::Chunked(Box::new(Chunked { decoder, trailers: trailers.map(reader) }))
+    }
+
+    /// Looks at what was read into the buffer behind its first `from` bytes; leaves data alone in it.
+    pub(super) fn take(&mut self, buffer: &mut Buffer, from: usize) -> Result<Taken, Fault> {
+        match self {
+            Framing::Close => Ok(Taken::default()),
+            Framing::Length(left) => {
+                let came = (buffer.len() - from) as u64;
+                let surplus = came > *left;
+                if surplus {
+                    buffer.truncate(from + usize::try_from(*left).unwrap_or(usize::MAX));
+                }
+                *left -= came.min(*left);
+                Ok(Taken { done: *left == 0, surplus })
+            }
+            Framing::Chunked(chunked) => chunked.take(buffer, from),
+        }
+    }
+
+    /// The trailers that came.
+    pub(super) fn trailers(&mut self) -> Option<Headers> {
+        match self {
+            Framing::Chunked(chunked) => chunked.trailers.take().map(|reader| reader.headers),
+            _ => None,
+        }
+    }
+}
+
+impl Chunked {
+    fn take(&mut self, buffer: &mut Buffer, from: usize) -> Result<Taken, Fault> {
+        let bytes = buffer.filled_mut();
+        let (mut at, mut end) = (from, from);
+        let mut taken = Taken::default();
+        while at < bytes.len() {
+            if self.decoder.is_done() {
+                let (done, used) = self.take_trailers(&bytes[at..])?;
+                at += used;
+                taken = Taken { done, surplus: at < bytes.len() };
+                break;
+            }
+            match self.decoder.decode(&bytes[at..])? {
+                Decoded::Data { range, .. } => {
+                    let (start, stop) = (at + range.start, at + range.end);
+                    bytes.copy_within(start..stop, end);
+                    end += stop - start;
+                    at = stop;
+                }
+                Decoded::NeedMore => break,
+                Decoded::Done(used) => {
+                    at += used;
+                    taken = Taken { done: self.trailers.is_none(), surplus: at < bytes.len() };
+                    if taken.done {
+                        break;
+                    }
+                }
+            }
+        }
+        buffer.truncate(end);
+        Ok(taken)
+    }
+
+    /// Whether the trailers are all there, and how many of these bytes belong to them.
+    fn take_trailers(&mut self, bytes: &[u8]) -> Result<(bool, usize), Fault> {
+        let Some(reader) = &mut self.trailers else { return Ok((true, 0)) };
+        let before = reader.input.len();
+        reader.input.extend_from_slice(bytes);
+        match reader.parser.parse(&reader.input, reader.limit, &mut reader.headers) {
+            Ok(UpstreamParse::Done(length)) => Ok((true, length - before)),
+            Ok(UpstreamParse::Partial) => Ok((false, bytes.len())),
+            Err(error) => Err(Fault::Trailer(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(framing: &mut Framing, bytes: &[u8]) -> (String, Taken) {
+        let mut buffer = Buffer::take();
+        buffer.room(bytes.len()).copy_from_slice(bytes);
+        buffer.fill(bytes.len());
+        let taken = framing.take(&mut buffer, 0).unwrap_or_else(|_| panic!("{bytes:?} is refused"));
+        (String::from_utf8_lossy(&buffer).into_owned(), taken)
+    }
+
+    const MORE: Taken = Taken { done: false, surplus: false };
+    const DONE: Taken = Taken { done: true, surplus: false };
+    const SURPLUS: Taken = Taken { done: true, surplus: true };
+
+    #[test]
+    fn counts_lengths() {
+        let mut framing = Framing::Length(5);
+        assert_eq!(take(&mut framing, b"abc"), ("abc".into(), MORE));
+        assert_eq!(take(&mut framing, b"defg"), ("de".into(), SURPLUS));
+        assert_eq!(take(&mut Framing::Length(2), b"ab"), ("ab".into(), DONE));
+        assert_eq!(take(&mut Framing::Close, b"ab"), ("ab".into(), MORE));
+    }
+
+    #[test]
+    fn takes_chunks_off_in_place() {
+        let mut framing = Framing::chunked(None);
+        assert_eq!(take(&mut framing, b"3\r\nabc\r\n2;x\r\nd"), ("abcd".into(), MORE));
+        assert_eq!(take(&mut framing, b"e\r\n0\r\nA: b\r\n\r\n"), ("e".into(), DONE));
+        assert_eq!(take(&mut Framing::chunked(None), b"1\r\na\r\n0\r\n\r\nx"), ("a".into(), SURPLUS));
+        let mut buffer = Buffer::take();
+        buffer.room(1).copy_from_slice(b"x");
+        buffer.fill(1);
+        assert!(matches!(Framing::chunked(None).take(&mut buffer, 0), Err(Fault::Chunk)));
+    }
+
+    #[test]
+    fn keeps_trailers() {
+        let mut framing = Framing::chunked(Some(100));
+        assert_eq!(take(&mut framing, b"1\r\na\r\n0\r\nA: "), ("a".into(), MORE));
+        assert_eq!(take(&mut framing, b"b\r\n\r\n"), (String::new(), DONE));
+        assert_eq!(framing.trailers().unwrap().find(b"a"), Some(&b"b"[..]));
+    }
+}

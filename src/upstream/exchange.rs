@@ -1,0 +1,487 @@
+//! One request and its answer's head: chooses peers, connects, sends, reads, and turns to the next peer on failure.
+
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use rustix::io::Errno;
+
+use super::buffer::Buffer;
+use super::conf::{Conf, NextOn, Upstream};
+use super::passage::{Action, Passage, report};
+use super::peers::{Choice, Outcome};
+use super::pool;
+use super::send::{Content, SendError, Sender};
+use super::socket::{ConnectError, Options, Socket};
+use super::timer::Timer;
+use crate::h1::response::{UpstreamError, UpstreamHead, UpstreamParse, UpstreamParser};
+use crate::http::{Method, Request};
+use crate::log::{Level, Line};
+
+/// What is asked of an upstream, and of which one.
+pub(crate) struct Exchange<'a> {
+    pub(crate) r: &'a Rc<Request>,
+    pub(crate) conf: &'a Arc<Conf>,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) passage: &'a Rc<Passage>,
+}
+
+/// An answer of which the head has been read.
+pub(crate) struct Answer {
+    pub(crate) head: UpstreamHead,
+    /// It has no head: all of it is body.
+    pub(crate) bare: bool,
+    /// What was read, the body from [`Self::body_at`] on.
+    pub(crate) buffer: Buffer,
+    /// Where the body begins.
+    pub(crate) body_at: usize,
+    /// The connection that the rest of the body comes on.
+    pub(crate) link: Link,
+}
+
+/// A connection to a peer on loan: it goes back to where it came from when it is dropped.
+pub(crate) struct Link {
+    pub(crate) r: Rc<Request>,
+    pub(crate) passage: Rc<Passage>,
+    pub(crate) socket: Option<Socket>,
+    pub(crate) timer: Timer,
+    upstream: Arc<Upstream>,
+    choice: Choice,
+    /// The whole request was sent.
+    request_sent: bool,
+    /// The answer was read to its end, and the connection may serve another request.
+    pub(crate) reusable: bool,
+    /// Bytes of the answer's body that were read, coding included.
+    pub(crate) body_length: u64,
+}
+
+impl Link {
+    /// Lets the connection go: into the pool where it may serve again, closed otherwise.
+    pub(crate) fn release(&mut self) {
+        let Some(socket) = self.socket.take() else { return };
+        self.timer = Timer::default();
+        self.passage.sent(socket.sent);
+        self.passage.body_received(self.body_length);
+        self.passage.end();
+        if self.reusable
+            && self.request_sent
+            && let Some(peer) = self.choice.current()
+        {
+            pool::put(&self.r, &self.upstream, &peer.address, socket);
+        }
+        self.choice.free(Outcome::Fine, now());
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+/// Why a peer gave no answer.
+enum Failure {
+    /// The connection failed; the log knows.
+    Error,
+    /// Nothing happened for too long.
+    Timeout,
+    /// The answer makes no sense; the log knows.
+    InvalidHeader,
+    /// It answered with a status that the next peer may do better on.
+    Status(u16),
+    /// The client's fault, with the status for it.
+    Client(u16),
+}
+
+impl Failure {
+    fn next_on(&self) -> NextOn {
+        match self {
+            Failure::Error | Failure::Client(_) => NextOn::ERROR,
+            Failure::Timeout => NextOn::TIMEOUT,
+            Failure::InvalidHeader => NextOn::INVALID_HEADER,
+            Failure::Status(status) => NextOn::for_status(*status).unwrap_or(NextOn::ERROR),
+        }
+    }
+
+    fn status(&self) -> u16 {
+        match self {
+            Failure::Error | Failure::InvalidHeader => 502,
+            Failure::Timeout => 504,
+            Failure::Status(status) | Failure::Client(status) => *status,
+        }
+    }
+}
+
+/// Seconds on a clock that is never set.
+fn now() -> i64 {
+    rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse).tv_sec
+}
+
+impl Exchange<'_> {
+    /// Asks peers until one answers.
+    ///
+    /// # Errors
+    /// The status to finalize the request with; 499 where the client has gone.
+    pub(crate) async fn run(&self, content: Content) -> Result<Answer, u16> {
+        let mut choice = Choice::new(self.upstream.peers.clone());
+        if self.conf.next_upstream_tries > 0 {
+            choice.tries = choice.tries.min(self.conf.next_upstream_tries);
+        }
+        let began = Instant::now();
+        let mut sender = Sender::new(content);
+        loop {
+            self.passage.attempt();
+            let Some(peer) = choice.next(now()) else { return Err(self.no_live_peer()) };
+            self.passage.choose(&peer.name, peer.address.is_unix());
+            let pooled = pool::take(self.r, &self.upstream, &peer.address);
+            let from_pool = pooled.is_some();
+            let options = Options { keepalive: self.conf.socket_keepalive };
+            let socket = match pooled.map_or_else(|| Socket::connect(&peer.address, options), Ok) {
+                Ok(socket) => socket,
+                Err(ConnectError::Socket(errno)) => {
+                    self.report(Level::Alert, Action::Connecting, |line| {
+                        line.put("socket() failed").errno(errno.raw_os_error());
+                    });
+                    return Err(500);
+                }
+                Err(ConnectError::Connect(errno)) => {
+                    self.report(connect_level(errno), Action::Connecting, |line| {
+                        line.put("connect() to ").bytes(&peer.name).put(" failed").errno(errno.raw_os_error());
+                    });
+                    let action = Action::Connecting;
+                    let tried = Tried { action, from_pool, sent: false, streams: false, began };
+                    self.turn_away(&mut choice, &Failure::Error, tried)?;
+                    continue;
+                }
+            };
+            sender.rewind();
+            let mut attempt = Try::new(self, socket, &mut sender, from_pool);
+            let failure = match poll_fn(|cx| attempt.poll(cx)).await {
+                Ok(()) => match self.worth_another(&attempt, &choice, began) {
+                    None => return Ok(attempt.into_answer(choice)),
+                    Some(status) => Failure::Status(status),
+                },
+                Err(failure) => failure,
+            };
+            self.passage.sent(attempt.socket.sent);
+            let (action, sent, streams) = (attempt.action(), attempt.connected, attempt.sender.streams());
+            self.turn_away(&mut choice, &failure, Tried { action, from_pool, sent, streams, began })?;
+        }
+    }
+
+    fn report(&self, level: Level, action: Action, what: impl FnOnce(&mut Line)) {
+        report(self.r, level, action, what);
+    }
+
+    fn no_live_peer(&self) -> u16 {
+        self.passage.choose(&self.upstream.name, false);
+        self.report(Level::Error, Action::Connecting, |line| {
+            line.put("no live upstreams");
+        });
+        self.passage.failed(502);
+        self.passage.end();
+        502
+    }
+
+    /// Whether the status that came is one that another peer may do better on.
+    fn worth_another(&self, attempt: &Try<'_>, choice: &Choice, began: Instant) -> Option<u16> {
+        let status = attempt.head.status;
+        let wanted = self.beyond_idempotence(NextOn::for_status(status)?, true);
+        let more = choice.tries > 1
+            && self.conf.next_upstream.has(wanted)
+            && !attempt.sender.streams()
+            && self.has_time(began);
+        more.then_some(status)
+    }
+
+    fn has_time(&self, began: Instant) -> bool {
+        let most = self.conf.next_upstream_timeout;
+        most.is_zero() || began.elapsed() < most
+    }
+
+    /// A request that may have done something already is repeated only where that is allowed.
+    fn beyond_idempotence(&self, on: NextOn, sent: bool) -> NextOn {
+        match self.r.method.get() {
+            Method::Post | Method::Lock | Method::Patch if sent => on.with(NextOn::NON_IDEMPOTENT),
+            _ => on,
+        }
+    }
+
+    /// Gives a peer up; `Err` with the final status where no other one is to be asked.
+    fn turn_away(&self, choice: &mut Choice, failure: &Failure, tried: Tried) -> Result<(), u16> {
+        if let Failure::Client(status) = failure {
+            self.passage.end();
+            return Err(*status);
+        }
+        let outcome = if matches!(failure, Failure::Status(403 | 404)) { Outcome::Fine } else { Outcome::Failed };
+        let disabled = choice.free(outcome, now());
+        if disabled {
+            self.report(Level::Warn, tried.action, |line| {
+                line.put("upstream server temporarily disabled");
+            });
+        }
+        self.passage.give_up();
+        if matches!(failure, Failure::Timeout) {
+            self.report(Level::Error, tried.action, |line| {
+                line.put("upstream timed out").errno(libc::ETIMEDOUT);
+            });
+        }
+        if tried.from_pool && matches!(failure, Failure::Error) {
+            // The peer had closed a connection that waited: that says nothing about the peer.
+            choice.tries += 1;
+        }
+        self.passage.failed(failure.status());
+        let wanted = self.beyond_idempotence(failure.next_on(), tried.sent);
+        let again = choice.tries > 0
+            && self.conf.next_upstream.has(wanted)
+            && !(tried.sent && tried.streams)
+            && self.has_time(tried.began);
+        if again {
+            return Ok(());
+        }
+        self.passage.end();
+        Err(failure.status())
+    }
+}
+
+/// What was tried before a peer was given up.
+#[derive(Clone, Copy)]
+struct Tried {
+    /// What was being done then.
+    action: Action,
+    from_pool: bool,
+    /// Something was sent.
+    sent: bool,
+    /// The client's body was sent as it came.
+    streams: bool,
+    began: Instant,
+}
+
+/// One connection to one peer, until the head of its answer is there.
+struct Try<'a> {
+    exchange: &'a Exchange<'a>,
+    socket: Socket,
+    sender: &'a mut Sender,
+    buffer: Buffer,
+    parser: UpstreamParser,
+    head: UpstreamHead,
+    body_at: usize,
+    bare: bool,
+    timer: Timer,
+    connected: bool,
+    sent: bool,
+}
+
+impl<'a> Try<'a> {
+    fn new(exchange: &'a Exchange<'a>, mut socket: Socket, sender: &'a mut Sender, from_pool: bool) -> Self {
+        socket.requests += 1;
+        socket.sent = 0;
+        if from_pool {
+            exchange.passage.connected();
+        }
+        Self {
+            exchange,
+            socket,
+            sender,
+            buffer: Buffer::with_room(exchange.conf.buffer_size),
+            parser: UpstreamParser::new(),
+            head: UpstreamHead::new(),
+            body_at: 0,
+            bare: false,
+            timer: Timer::default(),
+            connected: from_pool,
+            sent: false,
+        }
+    }
+
+    fn into_answer(self, choice: Choice) -> Answer {
+        let Self { exchange, socket, buffer, head, body_at, bare, timer, sent, .. } = self;
+        let link = Link {
+            r: exchange.r.clone(),
+            passage: exchange.passage.clone(),
+            socket: Some(socket),
+            timer,
+            upstream: exchange.upstream.clone(),
+            choice,
+            request_sent: sent,
+            reusable: false,
+            body_length: 0,
+        };
+        Answer { head, bare, buffer, body_at, link }
+    }
+
+    fn action(&self) -> Action {
+        match (self.connected, self.sent) {
+            (false, _) => Action::Connecting,
+            (true, false) => Action::Sending,
+            (true, true) => Action::ReadingHead,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        if !self.sent
+            && let Err(failure) = self.send(cx)
+        {
+            return Poll::Ready(Err(failure));
+        }
+        if self.connected
+            && let Poll::Ready(done) = self.read(cx)
+        {
+            return Poll::Ready(done);
+        }
+        if self.timer.poll(cx).is_ready() {
+            return Poll::Ready(Err(Failure::Timeout));
+        }
+        self.watch_client(cx)
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
+        let Exchange { r, conf, passage, .. } = self.exchange;
+        let polled = self.sender.poll(r, passage, &mut self.socket, cx);
+        let moved = std::mem::take(&mut self.sender.moved);
+        if moved && !std::mem::replace(&mut self.connected, true) {
+            passage.connected();
+            self.timer.clear();
+        }
+        match polled {
+            Poll::Ready(Ok(())) => {
+                self.sent = true;
+                self.timer.set(conf.read_timeout);
+            }
+            Poll::Ready(Err(SendError::Body(error))) => return Err(Failure::Client(error.status())),
+            Poll::Ready(Err(SendError::Peer(call, error))) => return Err(self.broken(call, &error)),
+            Poll::Pending if self.sender.starved => self.timer.clear(),
+            Poll::Pending if !self.timer.is_set() || moved => {
+                self.timer.set(if self.connected { conf.send_timeout } else { conf.connect_timeout });
+            }
+            Poll::Pending => {}
+        }
+        Ok(())
+    }
+
+    fn broken(&self, call: &str, error: &io::Error) -> Failure {
+        let call = if self.connected { call } else { "connect()" };
+        self.exchange.report(level(error), self.action(), |line| {
+            line.put(call).put(" failed").error(error);
+        });
+        Failure::Error
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        loop {
+            let read = match self.socket.poll_read(cx, self.buffer.room(usize::MAX)) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(read)) => read,
+                Poll::Ready(Err(error)) => {
+                    self.exchange.report(level(&error), Action::ReadingHead, |line| {
+                        line.put("recv() failed").error(&error);
+                    });
+                    return Poll::Ready(Err(Failure::Error));
+                }
+            };
+            if read == 0 {
+                self.complain("upstream prematurely closed connection");
+                return Poll::Ready(Err(Failure::Error));
+            }
+            self.buffer.fill(read);
+            self.exchange.passage.received(read);
+            if let Poll::Ready(parsed) = self.parse() {
+                return Poll::Ready(parsed);
+            }
+        }
+    }
+
+    fn complain(&self, sentence: &str) {
+        self.exchange.report(Level::Error, Action::ReadingHead, |line| {
+            line.put(sentence);
+        });
+    }
+
+    fn parse(&mut self) -> Poll<Result<(), Failure>> {
+        let parsed = self.parser.parse(&self.buffer, self.exchange.conf.buffer_size, &mut self.head);
+        for sentence in self.head.dropped.drain(..) {
+            self.exchange.report(Level::Warn, Action::ReadingHead, |line| {
+                line.bytes(&sentence);
+            });
+        }
+        match parsed {
+            Ok(UpstreamParse::Partial) => return Poll::Pending,
+            Ok(UpstreamParse::Done(length)) => {
+                self.body_at = length;
+                self.exchange.passage.answered(self.head.status);
+            }
+            Err(error) => {
+                self.exchange.report(Level::Error, Action::ReadingHead, |line| {
+                    line.bytes(&error.message());
+                });
+                let UpstreamError::NoStatusLine { body } = error else {
+                    return Poll::Ready(Err(Failure::InvalidHeader));
+                };
+                self.body_at = body;
+                self.bare = true;
+                self.head.close = true;
+                self.exchange.passage.answered(200);
+            }
+        }
+        self.exchange.passage.head_read();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Pending while the client is there to be answered, or nobody cares.
+    fn watch_client(&self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let Some(client) = self.exchange.r.client.as_ref().filter(|_| !self.exchange.conf.ignore_client_abort) else {
+            return Poll::Pending;
+        };
+        // The body's reader looks at the client itself while it waits for it.
+        if self.sender.starved || client.poll_gone(cx).is_pending() {
+            return Poll::Pending;
+        }
+        client_is_gone(self.exchange.r, self.action());
+        Poll::Ready(Err(Failure::Client(499)))
+    }
+}
+
+/// Says that the client has gone, and the upstream's connection with it.
+pub(super) fn client_is_gone(r: &Request, action: Action) {
+    report(r, Level::Info, action, |line| {
+        line.put("epoll_wait() reported that client prematurely closed connection, ");
+        line.put("so upstream connection is closed too");
+    });
+}
+
+/// How grave it is when `connect` fails at once.
+fn connect_level(errno: Errno) -> Level {
+    match errno {
+        Errno::CONNREFUSED
+        | Errno::AGAIN
+        | Errno::CONNRESET
+        | Errno::NETDOWN
+        | Errno::NETUNREACH
+        | Errno::HOSTDOWN
+        | Errno::HOSTUNREACH => Level::Error,
+        _ => Level::Crit,
+    }
+}
+
+/// How grave an error on a connection that stood, or was about to, is.
+pub(super) fn level(error: &io::Error) -> Level {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    match errno {
+        None
+        | Some(
+            Errno::CONNRESET
+            | Errno::PIPE
+            | Errno::NOTCONN
+            | Errno::TIMEDOUT
+            | Errno::CONNREFUSED
+            | Errno::NETDOWN
+            | Errno::NETUNREACH
+            | Errno::HOSTDOWN
+            | Errno::HOSTUNREACH,
+        ) => Level::Error,
+        _ => Level::Alert,
+    }
+}

@@ -1,0 +1,34 @@
+//! The machinery behind `proxy_pass` and its kin: peers, connections to them, a request out and an answer back.
+//!
+//! A module says what is sent and how headers change; everything else is here. Nothing in this room runs a task of its
+//! own for a request: the answer is read by whoever sends it on.
+
+mod address;
+mod answer;
+mod buffer;
+mod conf;
+mod decode;
+mod exchange;
+mod passage;
+mod peers;
+mod pool;
+mod relay;
+mod resolve;
+mod send;
+mod socket;
+mod timer;
+mod tunnel;
+mod url;
+
+pub(crate) use address::Address;
+pub(crate) use answer::{Rewrite, respond};
+pub(crate) use buffer::Buffer;
+pub(crate) use conf::{Conf, Names, NextOn, Upstream};
+pub(crate) use exchange::{Answer, Exchange};
+pub(crate) use passage::{Attempt, Passage};
+pub(crate) use peers::{Peer, Peers};
+pub(crate) use pool::KeepAlive;
+pub(crate) use resolve::host as resolve_host;
+pub(crate) use send::Content;
+pub(crate) use timer::Timer;
+pub(crate) use url::{UriPart, Url, parse as parse_url};

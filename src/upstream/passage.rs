@@ -1,0 +1,253 @@
+//! What a request keeps of the upstreams that it was sent to: for the error log and for `$upstream_…`.
+
+use std::any::Any;
+use std::cell::{Cell, Ref, RefCell};
+use std::ops::Range;
+use std::rc::Rc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::http::{Headers, Request, UpstreamInfo};
+use crate::log::{Level, Line};
+
+/// One connection that was tried for a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    /// The peer's name; an upstream's name where it has no live peer.
+    pub(crate) peer: Bytes,
+    /// The status that the peer answered, or that stands for its failure; 0 before either.
+    pub(crate) status: u16,
+    /// Milliseconds until the connection stood.
+    pub(crate) connect_time: Option<u64>,
+    /// Milliseconds until the head was there.
+    pub(crate) header_time: Option<u64>,
+    /// Milliseconds until the end.
+    pub(crate) response_time: Option<u64>,
+    /// Bytes of the body.
+    pub(crate) response_length: u64,
+    /// Bytes received.
+    pub(crate) received: u64,
+    /// Bytes sent.
+    pub(crate) sent: u64,
+    /// It is the first one after an internal redirect.
+    pub(crate) after_redirect: bool,
+    start: Instant,
+}
+
+/// Room for a usual request, in bytes.
+const ROOM: usize = 1024;
+
+/// A request's way through upstreams. It outlives internal redirects, as nginx's list of states does.
+#[derive(Default)]
+pub(crate) struct Passage {
+    attempts: RefCell<Vec<Attempt>>,
+    redirected: Cell<bool>,
+    scheme: RefCell<Bytes>,
+    peer: RefCell<Option<Bytes>>,
+    /// nginx writes a colon between a UNIX socket and the URI, but not where it has given the peer up.
+    colon: Cell<bool>,
+    request: RefCell<Vec<u8>>,
+    uri: Cell<(usize, usize)>,
+    headers: RefCell<Headers>,
+    trailers: RefCell<Headers>,
+}
+
+impl UpstreamInfo for Passage {
+    fn add_log_context(&self, line: &mut Line) {
+        let Some(peer) = &*self.peer.borrow() else { return };
+        line.put(", upstream: \"").bytes(&self.scheme.borrow()).bytes(peer);
+        if self.colon.get() {
+            line.put(':');
+        }
+        line.bytes(&self.uri()).put('"');
+    }
+}
+
+impl Passage {
+    /// Starts a new one for a request, or goes on with the one from before an internal redirect.
+    pub(crate) fn begin(r: &Request, scheme: Bytes) -> Rc<Self> {
+        let passage = Self::of(r).unwrap_or_else(|| {
+            let passage = Rc::<Self>::default();
+            *r.out.upstream.borrow_mut() = Some(passage.clone());
+            passage
+        });
+        passage.redirected.set(!passage.attempts.borrow().is_empty());
+        *passage.scheme.borrow_mut() = scheme;
+        *passage.peer.borrow_mut() = None;
+        passage.headers.borrow_mut().clear();
+        passage.trailers.borrow_mut().clear();
+        passage
+    }
+
+    /// The request's, if it was sent to an upstream at all.
+    pub(crate) fn of(r: &Request) -> Option<Rc<Self>> {
+        let info: Rc<dyn Any> = r.out.upstream.borrow().clone()?;
+        info.downcast().ok()
+    }
+
+    /// All attempts.
+    pub(crate) fn attempts(&self) -> Ref<'_, [Attempt]> {
+        Ref::map(self.attempts.borrow(), Vec::as_slice)
+    }
+
+    /// Notes that another connection is tried.
+    pub(super) fn attempt(&self) {
+        self.end();
+        self.attempts.borrow_mut().push(Attempt {
+            peer: Bytes::new(),
+            status: 0,
+            connect_time: None,
+            header_time: None,
+            response_time: None,
+            response_length: 0,
+            received: 0,
+            sent: 0,
+            after_redirect: self.redirected.take(),
+            start: Instant::now(),
+        });
+    }
+
+    /// Notes which peer it is.
+    pub(super) fn choose(&self, name: &Bytes, is_unix: bool) {
+        *self.peer.borrow_mut() = Some(name.clone());
+        self.colon.set(is_unix);
+        self.last(|attempt| attempt.peer = name.clone());
+    }
+
+    /// Notes that the peer was given up.
+    pub(super) fn give_up(&self) {
+        self.colon.set(false);
+    }
+
+    fn last(&self, change: impl FnOnce(&mut Attempt)) {
+        if let Some(attempt) = self.attempts.borrow_mut().last_mut() {
+            change(attempt);
+        }
+    }
+
+    /// Notes that the connection stands.
+    pub(super) fn connected(&self) {
+        self.last(|attempt| attempt.connect_time = attempt.connect_time.or(Some(attempt.elapsed())));
+    }
+
+    /// Notes that the head is there.
+    pub(super) fn head_read(&self) {
+        self.last(|attempt| attempt.header_time = Some(attempt.elapsed()));
+    }
+
+    /// Notes the status where there is none yet.
+    pub(super) fn answered(&self, status: u16) {
+        self.last(|attempt| {
+            if attempt.status == 0 {
+                attempt.status = status;
+            }
+        });
+    }
+
+    /// Notes the status that stands for a failure.
+    pub(super) fn failed(&self, status: u16) {
+        self.last(|attempt| attempt.status = status);
+    }
+
+    /// Counts bytes received.
+    pub(super) fn received(&self, bytes: usize) {
+        self.last(|attempt| attempt.received += bytes as u64);
+    }
+
+    /// Notes how many bytes were sent.
+    pub(super) fn sent(&self, bytes: u64) {
+        self.last(|attempt| attempt.sent = bytes);
+    }
+
+    /// Counts bytes of the body.
+    pub(super) fn body_received(&self, bytes: u64) {
+        self.last(|attempt| attempt.response_length += bytes);
+    }
+
+    /// Notes that the last connection is done with.
+    pub(super) fn end(&self) {
+        self.last(|attempt| attempt.response_time = attempt.response_time.or(Some(attempt.elapsed())));
+    }
+
+    /// Memory for the request that is to be sent, empty. It is handed back to [`Self::set_request`].
+    pub(crate) fn take_request(&self) -> Vec<u8> {
+        let mut request = self.request.take();
+        request.clear();
+        request.reserve(ROOM);
+        request
+    }
+
+    /// The request as it is sent, line and headers and what stands behind them, and where its URI stands.
+    pub(crate) fn set_request(&self, request: Vec<u8>, uri: Range<usize>) {
+        self.request.replace(request);
+        self.uri.set((uri.start, uri.end));
+    }
+
+    /// The request as it is sent.
+    pub(super) fn request_bytes(&self) -> Ref<'_, [u8]> {
+        Ref::map(self.request.borrow(), Vec::as_slice)
+    }
+
+    /// The URI that the upstream is asked for.
+    pub(crate) fn uri(&self) -> Ref<'_, [u8]> {
+        let (start, end) = self.uri.get();
+        Ref::map(self.request.borrow(), |request| request.get(start..end).unwrap_or_default())
+    }
+
+    /// The headers of the upstream's response.
+    pub(crate) fn headers(&self) -> Ref<'_, Headers> {
+        self.headers.borrow()
+    }
+
+    /// Keeps the headers of the upstream's response.
+    pub(super) fn set_headers(&self, headers: Headers) {
+        *self.headers.borrow_mut() = headers;
+    }
+
+    /// The trailers of the upstream's response.
+    pub(crate) fn trailers(&self) -> Ref<'_, Headers> {
+        self.trailers.borrow()
+    }
+
+    /// Keeps the trailers of the upstream's response.
+    pub(super) fn set_trailers(&self, trailers: Headers) {
+        *self.trailers.borrow_mut() = trailers;
+    }
+}
+
+impl Attempt {
+    fn elapsed(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// What is being done with an upstream, as nginx's error log says it behind `while`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Connecting,
+    Sending,
+    ReadingHead,
+    ReadingBody,
+    Tunnelling,
+}
+
+impl Action {
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Action::Connecting => " while connecting to upstream",
+            Action::Sending => " while sending request to upstream",
+            Action::ReadingHead => " while reading response header from upstream",
+            Action::ReadingBody => " while reading upstream",
+            Action::Tunnelling => " while proxying upgraded connection",
+        }
+    }
+}
+
+/// Says in the error log what happened while something was done with an upstream.
+pub(crate) fn report(r: &Request, level: Level, action: Action, what: impl FnOnce(&mut Line)) {
+    r.log_with(level, |line| {
+        what(line);
+        line.put(action.text());
+    });
+}

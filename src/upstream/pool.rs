@@ -1,0 +1,144 @@
+//! Connections that wait for the next request: a pool a thread for each upstream with `keepalive`.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::address::Address;
+use super::conf::Upstream;
+use super::socket::Socket;
+use super::timer::Timer;
+use crate::http::Request;
+
+/// `keepalive` and its kin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeepAlive {
+    /// `keepalive`: how many connections wait.
+    pub(crate) connections: usize,
+    /// `keepalive_requests`
+    pub(crate) requests: u64,
+    /// `keepalive_time`
+    pub(crate) time: Duration,
+    /// `keepalive_timeout`
+    pub(crate) timeout: Duration,
+}
+
+/// The pools of one thread.
+#[derive(Default)]
+struct Pools {
+    pools: RefCell<Vec<Pool>>,
+    /// The task that lets connections go.
+    keeper: RefCell<Option<Waker>>,
+    /// When it wakes up by itself.
+    next: Cell<Option<Instant>>,
+}
+
+struct Pool {
+    /// The upstream lives as long as a configuration uses it; its pool ends with it.
+    upstream: Weak<Upstream>,
+    /// The latest last.
+    idle: Vec<Idle>,
+}
+
+struct Idle {
+    address: Address,
+    socket: Socket,
+    until: Instant,
+}
+
+/// A connection to a peer that has waited for a request, if there is one.
+pub(super) fn take(r: &Request, upstream: &Arc<Upstream>, address: &Address) -> Option<Socket> {
+    upstream.keepalive?;
+    let pools = r.local.state.get::<Pools>();
+    let mut pools = pools.pools.borrow_mut();
+    let pool = pools.iter_mut().find(|pool| pool.is_of(upstream))?;
+    let at = pool.idle.iter().rposition(|idle| idle.address == *address)?;
+    Some(pool.idle.remove(at).socket)
+}
+
+/// Keeps a connection for the next request, unless it has served long enough or its peer has closed it.
+pub(super) fn put(r: &Request, upstream: &Arc<Upstream>, address: &Address, mut socket: Socket) {
+    let Some(keepalive) = upstream.keepalive else { return };
+    let now = Instant::now();
+    if socket.requests >= keepalive.requests || now.duration_since(socket.opened) > keepalive.time {
+        return;
+    }
+    let pools = r.local.state.get::<Pools>();
+    let until = now + keepalive.timeout;
+    if !pools.watch(&mut socket, until) {
+        return;
+    }
+    let mut list = pools.pools.borrow_mut();
+    let at = list.iter().position(|pool| pool.is_of(upstream)).unwrap_or_else(|| {
+        list.push(Pool { upstream: Arc::downgrade(upstream), idle: Vec::new() });
+        list.len() - 1
+    });
+    let idle = &mut list[at].idle;
+    if idle.len() >= keepalive.connections {
+        idle.remove(0);
+    }
+    idle.push(Idle { address: address.clone(), socket, until });
+}
+
+impl Pool {
+    fn is_of(&self, upstream: &Arc<Upstream>) -> bool {
+        std::ptr::eq(self.upstream.as_ptr(), Arc::as_ptr(upstream))
+    }
+
+    /// Closes what the peers have closed and what has waited long enough; tells when to look again.
+    fn tidy(&mut self, now: Instant, cx: &mut Context<'_>) -> Option<Instant> {
+        if self.upstream.strong_count() == 0 {
+            self.idle.clear();
+        }
+        self.idle.retain_mut(|idle| idle.until > now && idle.socket.poll_disturbed(cx).is_pending());
+        self.idle.iter().map(|idle| idle.until).min()
+    }
+}
+
+impl Pools {
+    /// Sees to it that the keeper hears when the peer closes, and looks when the time has come; `false` where the
+    /// peer has closed already.
+    fn watch(self: &Rc<Self>, socket: &mut Socket, until: Instant) -> bool {
+        let sooner = self.next.get().is_none_or(|next| until < next);
+        let keeper = self.keeper.borrow();
+        let waker = keeper.as_ref().map_or(Waker::noop(), |waker| waker);
+        if socket.poll_disturbed(&mut Context::from_waker(waker)).is_ready() {
+            return false;
+        }
+        if sooner {
+            self.next.set(Some(until));
+            match &*keeper {
+                Some(waker) => waker.wake_by_ref(),
+                None => drop(tokio::task::spawn_local(keep(self.clone()))),
+            }
+        }
+        true
+    }
+}
+
+/// Lets connections go, for as long as the thread runs.
+async fn keep(pools: Rc<Pools>) {
+    let mut timer = Timer::default();
+    poll_fn(|cx| {
+        *pools.keeper.borrow_mut() = Some(cx.waker().clone());
+        loop {
+            let now = Instant::now();
+            let mut list = pools.pools.borrow_mut();
+            let next = list.iter_mut().filter_map(|pool| pool.tidy(now, cx)).min();
+            list.retain(|pool| !pool.idle.is_empty() || pool.upstream.strong_count() > 0);
+            pools.next.set(next);
+            let Some(next) = next else {
+                timer.clear();
+                return Poll::<()>::Pending;
+            };
+            timer.set(next.saturating_duration_since(now));
+            if timer.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await;
+}

@@ -1,0 +1,401 @@
+//! The body of an answer on its way to the client.
+//!
+//! Buffered, it is read as fast as the upstream gives it: into memory up to the size of the buffers, then into a
+//! temporary file. Unbuffered, it is read only as fast as the client takes it, and every piece goes out at once.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use super::buffer::{BUFFER, Buffer};
+use super::conf::Conf;
+use super::decode::{Fault, Framing};
+use super::exchange::{Link, client_is_gone, level};
+use super::passage::{Action, report};
+use super::timer::Timer;
+use crate::http::{BodyCut, BodyStream, Chunk, FileRange, Headers, Lifetime, TempFile};
+use crate::log::{Level, Line};
+
+/// A body that is relayed.
+pub(super) struct Relay {
+    link: Link,
+    conf: Arc<Conf>,
+    buffered: bool,
+    framing: Framing,
+    /// The connection may be kept if the answer ends where it should.
+    keep: bool,
+    /// Data that was read and is held back until it is worth passing on.
+    held: Option<Buffer>,
+    /// What may be passed on: ranges of the file first, memory behind them.
+    queue: VecDeque<Chunk>,
+    /// Bytes in the queue that are in memory.
+    queued: usize,
+    file: Option<TempFile>,
+    end: Option<Result<(), BodyCut>>,
+    /// The upstream's answer could not be understood, or not be stored.
+    refused: bool,
+    rate: Option<Rate>,
+}
+
+/// `proxy_limit_rate`
+struct Rate {
+    per_second: u64,
+    start: Instant,
+    pause: Timer,
+}
+
+/// How much is read in one go while the client does not take anything, in buffers.
+const BURST: usize = 32;
+
+impl Relay {
+    /// The body whose first bytes stand in the buffer from `body_at` on.
+    pub(super) fn new(link: Link, conf: Arc<Conf>, buffered: bool, framing: Framing, keep: bool) -> Self {
+        let per_second = conf.limit_rate.as_ref().map_or(0, |script| rate(&script.eval(&link.r)));
+        let rate =
+            (buffered && per_second > 0).then(|| Rate { per_second, start: Instant::now(), pause: Timer::default() });
+        let queue = VecDeque::new();
+        Self {
+            link,
+            conf,
+            buffered,
+            framing,
+            keep,
+            held: None,
+            queue,
+            queued: 0,
+            file: None,
+            end: None,
+            refused: false,
+            rate,
+        }
+    }
+
+    /// A body that has no bytes.
+    pub(super) fn end_now(&mut self) {
+        self.finish();
+    }
+
+    /// Takes in what was read together with the head.
+    pub(super) fn begin(&mut self, mut buffer: Buffer, body_at: usize) {
+        let length = buffer.len() - body_at;
+        buffer.filled_mut().copy_within(body_at.., 0);
+        buffer.truncate(length);
+        self.held = Some(buffer);
+        if length > 0 {
+            self.take_in(0);
+        }
+    }
+
+    /// Waits until there is something to pass on. nginx sends the head no earlier than that, where it buffers.
+    pub(super) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.queue.is_empty() && self.end.is_none() {
+            ready!(self.poll_fill(BUFFER, cx));
+        }
+        Poll::Ready(())
+    }
+
+    /// Whether the answer made no sense: nginx then sends nothing of what it has not sent yet.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Whether the client has gone, which ends the body too.
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.link.r.client {
+            Some(client) if !self.conf.ignore_client_abort => ready!(client.poll_gone(cx)),
+            _ => return Poll::Pending,
+        }
+        client_is_gone(&self.link.r, Action::ReadingBody);
+        self.cut();
+        Poll::Ready(())
+    }
+
+    fn report(&self, level: Level, what: impl FnOnce(&mut Line)) {
+        report(&self.link.r, level, Action::ReadingBody, what);
+    }
+
+    fn say(&self, level: Level, sentence: &str) {
+        self.report(level, |line| {
+            line.put(sentence);
+        });
+    }
+
+    /// The answer has ended as it should.
+    fn finish(&mut self) {
+        self.end = Some(Ok(()));
+        self.pass_on();
+        self.link.reusable = self.keep;
+        if let Some(trailers) = self.framing.trailers() {
+            self.link.passage.set_trailers(trailers);
+        }
+    }
+
+    /// The answer has broken off. What is held back goes nowhere any more.
+    fn cut(&mut self) {
+        self.held = None;
+        self.end = Some(Err(BodyCut));
+        self.link.release();
+    }
+
+    /// Reads once, at most so many bytes; ready when something has changed.
+    fn poll_fill(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<()> {
+        let most = ready!(self.poll_rate(most, cx));
+        let Some(socket) = &mut self.link.socket else {
+            self.cut();
+            return Poll::Ready(());
+        };
+        let mut buffer = self.held.take().unwrap_or_else(Buffer::take);
+        let from = buffer.len();
+        let polled = socket.poll_read(cx, buffer.room(most));
+        if let Poll::Ready(Ok(read)) = polled {
+            buffer.fill(read);
+        }
+        if !buffer.is_empty() {
+            self.held = Some(buffer);
+        }
+        match polled {
+            Poll::Pending => return self.poll_timeout(cx),
+            Poll::Ready(Ok(0)) => self.peer_closed(),
+            Poll::Ready(Ok(read)) => self.came(read, from),
+            Poll::Ready(Err(error)) => {
+                self.report(level(&error), |line| {
+                    line.put("readv() failed").error(&error);
+                });
+                self.pass_on();
+                self.cut();
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let timer = &mut self.link.timer;
+        if !timer.is_set() {
+            timer.set(self.conf.read_timeout);
+        }
+        ready!(timer.poll(cx));
+        self.report(Level::Error, |line| {
+            line.put("upstream timed out").errno(libc::ETIMEDOUT);
+        });
+        self.cut();
+        Poll::Ready(())
+    }
+
+    fn came(&mut self, read: usize, from: usize) {
+        self.link.timer.clear();
+        self.link.passage.received(read);
+        if let Some(rate) = &mut self.rate {
+            let pause = read as u64 * 1000 / rate.per_second;
+            if pause > 0 {
+                rate.pause.set(Duration::from_millis(pause));
+            }
+        }
+        self.take_in(from);
+    }
+
+    /// Looks at what was read behind the first `from` bytes of the buffer.
+    fn take_in(&mut self, from: usize) {
+        let Some(buffer) = &mut self.held else { return };
+        self.link.body_length += (buffer.len() - from) as u64;
+        let taken = match self.framing.take(buffer, from) {
+            Ok(taken) => taken,
+            Err(fault) => return self.refuse(fault),
+        };
+        if taken.surplus {
+            self.keep = false;
+            self.say(
+                Level::Warn,
+                match self.framing {
+                    Framing::Chunked(_) => "upstream sent data after final chunk",
+                    _ => "upstream sent more data than specified in \"Content-Length\" header",
+                },
+            );
+        }
+        if taken.done {
+            self.finish();
+        } else if self.is_worth_passing() {
+            self.pass_on();
+        }
+    }
+
+    fn refuse(&mut self, fault: Fault) {
+        self.refused = true;
+        self.report(Level::Error, |line| match fault {
+            Fault::Chunk => {
+                line.put("upstream sent invalid chunked response");
+            }
+            Fault::Trailer(error) => {
+                line.bytes(&error.message());
+            }
+        });
+        self.cut();
+    }
+
+    /// nginx passes a buffer on when it is full. Chunks say that there is more to wait for, so what came of them is
+    /// passed on.
+    fn is_worth_passing(&self) -> bool {
+        let held = self.held.as_ref().map_or(0, |buffer| buffer.len());
+        !self.buffered || matches!(self.framing, Framing::Chunked(_)) || held >= self.conf.buffer_size.min(BUFFER)
+    }
+
+    fn pass_on(&mut self) {
+        let Some(buffer) = self.held.take().filter(|buffer| !buffer.is_empty()) else { return };
+        self.queued += buffer.len();
+        self.queue.push_back(Chunk::Bytes(buffer.freeze()));
+        if !self.buffered {
+            self.queue.push_back(Chunk::Flush);
+        }
+    }
+
+    fn peer_closed(&mut self) {
+        if matches!(self.framing, Framing::Close) {
+            return self.finish();
+        }
+        self.say(Level::Error, "upstream prematurely closed connection");
+        self.pass_on();
+        self.cut();
+    }
+
+    /// Ready with the number of bytes that may be read now.
+    fn poll_rate(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<usize> {
+        let Some(rate) = &mut self.rate else { return Poll::Ready(most) };
+        if rate.pause.is_set() {
+            ready!(rate.pause.poll(cx));
+            rate.pause.clear();
+        }
+        let allowed = rate.per_second * (rate.start.elapsed().as_secs() + 1);
+        if let Some(left) = allowed.checked_sub(self.link.body_length).filter(|left| *left > 0) {
+            return Poll::Ready(most.min(usize::try_from(left).unwrap_or(usize::MAX)));
+        }
+        let ahead = self.link.body_length - allowed;
+        rate.pause.set(Duration::from_millis(ahead * 1000 / rate.per_second + 1));
+        ready!(rate.pause.poll(cx));
+        Poll::Ready(1)
+    }
+
+    fn in_memory(&self) -> usize {
+        self.queued + self.held.as_ref().map_or(0, |buffer| buffer.len())
+    }
+
+    /// Moves what waits in memory to the temporary file; `false` where it must stay.
+    fn spill(&mut self) -> bool {
+        let length = self.file.as_ref().map_or(0, |file| file.length);
+        if self.queued == 0 || length + self.queued as u64 > self.conf.max_temp_file_size {
+            return false;
+        }
+        if let Err(error) = self.write_out() {
+            self.report(Level::Crit, |line| {
+                line.put("pwrite() failed").error(&error);
+            });
+            self.cut();
+            return false;
+        }
+        true
+    }
+
+    fn write_out(&mut self) -> io::Result<()> {
+        if self.file.is_none() && !self.open_file() {
+            return Ok(());
+        }
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let start = file.length;
+        let first = self.queue.iter().position(|chunk| matches!(chunk, Chunk::Bytes(_))).unwrap_or(self.queue.len());
+        for chunk in self.queue.drain(first..) {
+            if let Chunk::Bytes(bytes) = chunk {
+                file.append(&bytes)?;
+            }
+        }
+        self.queued = 0;
+        match self.queue.back_mut() {
+            Some(Chunk::File(range)) if range.end == start => range.end = file.length,
+            _ => {
+                let range = FileRange { file: file.file.clone(), start, end: file.length };
+                self.queue.push_back(Chunk::File(range));
+            }
+        }
+        Ok(())
+    }
+
+    fn open_file(&mut self) -> bool {
+        match TempFile::create(&self.conf.temp_path, Lifetime::Nameless) {
+            Ok(file) => {
+                self.report(Level::Warn, |line| {
+                    line.put(format_args!("an upstream response is buffered to a temporary file {file}"));
+                });
+                self.file = Some(file);
+                true
+            }
+            Err(error) => {
+                self.report(Level::Crit, |line| error.write(line));
+                self.cut();
+                false
+            }
+        }
+    }
+}
+
+impl BodyStream for Relay {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, BodyCut>>> {
+        loop {
+            if let Some(chunk) = self.queue.pop_front() {
+                if let Chunk::Bytes(bytes) = &chunk {
+                    self.queued -= bytes.len();
+                }
+                if self.end.is_some() {
+                    self.link.release();
+                }
+                return Poll::Ready(Some(Ok(chunk)));
+            }
+            if let Some(end) = self.end {
+                self.link.release();
+                return Poll::Ready(end.err().map(Err));
+            }
+            if self.poll_fill(BUFFER, cx).is_pending() {
+                ready!(self.poll_gone(cx));
+            }
+        }
+    }
+
+    fn poll_progress(&mut self, cx: &mut Context<'_>) {
+        if !self.buffered {
+            return;
+        }
+        for _ in 0..BURST {
+            if self.end.is_some() {
+                return;
+            }
+            let room = (self.conf.buffer_size + self.conf.buffers_size).saturating_sub(self.in_memory());
+            if room == 0 && !self.spill() {
+                // The upstream is not to blame while nobody reads from it.
+                return self.link.timer.clear();
+            }
+            let most = if room == 0 { self.conf.buffers_size } else { room };
+            if self.end.is_some() || self.poll_fill(most, cx).is_pending() {
+                return;
+            }
+        }
+        // The rest of the thread has its turn first.
+        cx.waker().wake_by_ref();
+    }
+
+    fn trailers(&mut self) -> Option<Headers> {
+        if !self.conf.pass_trailers {
+            return None;
+        }
+        let mut trailers = self.link.passage.trailers().clone();
+        trailers.retain(|id, name, _| !self.conf.hidden.has(id, name));
+        Some(trailers)
+    }
+}
+
+/// A size as `proxy_limit_rate` has it; what makes no sense is no limit.
+fn rate(value: &[u8]) -> u64 {
+    let (digits, unit) = match value {
+        [digits @ .., b'k' | b'K'] => (digits, 1 << 10),
+        [digits @ .., b'm' | b'M'] => (digits, 1 << 20),
+        digits => (digits, 1),
+    };
+    crate::http::headers::parse_length(digits).map_or(0, |number| number.saturating_mul(unit))
+}
