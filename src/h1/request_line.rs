@@ -379,15 +379,9 @@ impl UsualPath {
     fn read(line: &[u8], start: usize) -> Option<UsualPath> {
         let mut path = UsualPath { end: start, extension: None, plus: false };
         loop {
-            while let Some([a, b, c, d]) = line.get(path.end..).and_then(<[u8]>::first_chunk) {
-                let usual = |byte: &u8| matches!(PATH_BYTES[usize::from(*byte)], PathByte::Usual);
-                if !(usual(a) && usual(b) && usual(c) && usual(d)) {
-                    break;
-                }
-                path.end += 4;
-            }
-            match PATH_BYTES[usize::from(*line.get(path.end)?)] {
-                PathByte::Usual => {}
+            let rest = line.get(path.end..)?;
+            path.end += rest.iter().position(|&byte| !matches!(PATH_BYTES[usize::from(byte)], PathByte::Usual))?;
+            match PATH_BYTES[usize::from(line[path.end])] {
                 PathByte::Slash => {
                     path.extension = None;
                     if matches!(line.get(path.end + 1)?, b'/' | b'.' | b'+') {
@@ -397,7 +391,7 @@ impl UsualPath {
                 PathByte::Dot => path.extension = Some(path.end + 1),
                 PathByte::Plus => path.plus = true,
                 PathByte::End => return Some(path),
-                PathByte::Odd => return None,
+                PathByte::Odd | PathByte::Usual => return None,
             }
             path.end += 1;
         }

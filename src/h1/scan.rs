@@ -65,6 +65,12 @@ fn first(input: &[u8], marks: impl Fn(u64) -> u64, is_one: impl Fn(u8) -> bool) 
             return index * 8 + marked.trailing_zeros() as usize / 8;
         }
     }
+    if let (Some(word), false) = (input.last_chunk::<8>(), tail.is_empty()) {
+        // The last eight bytes: those that were looked at already have no mark.
+        let marked = marks(u64::from_le_bytes(*word));
+        let at = if marked != 0 { marked.trailing_zeros() as usize / 8 } else { 8 };
+        return input.len() - 8 + at;
+    }
     words.len() * 8 + tail.iter().position(|&byte| is_one(byte)).unwrap_or(tail.len())
 }
 
