@@ -2,6 +2,7 @@
 
 mod args;
 mod builder;
+mod cidr;
 mod ctx;
 mod inherit;
 mod module;
@@ -12,6 +13,7 @@ mod temp_path;
 
 pub use args::Args;
 pub use builder::{Installed, LocationBuilder};
+pub use cidr::Cidr;
 pub use ctx::{Ctx, LocationName, NodeId, NodeKind, Settled};
 pub use inherit::Inherit;
 pub use module::{AnyModule, Command, Module, SetResult, assign, erase};

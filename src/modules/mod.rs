@@ -1,6 +1,8 @@
 //! nginx's modules, one file each.
 
+mod access;
 mod access_log;
+mod addition;
 mod autoindex;
 mod charset;
 pub mod core;
@@ -21,6 +23,7 @@ mod random_index;
 mod range;
 mod rewrite;
 mod static_files;
+mod sub;
 mod try_files;
 mod upstream;
 
@@ -39,6 +42,7 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<upstream::Upstreams>(),
     erase::<upstream::KeepAlives>(),
     erase::<rewrite::Rewrite>(),
+    erase::<access::Access>(),
     erase::<try_files::TryFiles>(),
     erase::<random_index::RandomIndex>(),
     erase::<index::Index>(),
@@ -50,6 +54,8 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<not_modified::NotModified>(),
     erase::<headers::AddHeaders>(),
     erase::<gunzip::Gunzip>(),
+    erase::<addition::Addition>(),
+    erase::<sub::Sub>(),
     erase::<charset::Charset>(),
     erase::<gzip::Gzip>(),
     erase::<range::Range>(),

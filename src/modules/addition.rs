@@ -1,0 +1,142 @@
+//! `add_before_body`, `add_after_body`: other responses around this one. <https://nginx.org/en/docs/http/ngx_http_addition_module.html>
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+
+use crate::conf::{Command, Inherit, LocationBuilder, Module};
+use crate::http::{
+    Body, BodyCut, BodyStream, Chunk, Filter, FilterSlot, Headers, MediaTypes, Request, Response, Subrequest,
+    SubrequestFuture,
+};
+
+/// `ngx_http_addition_filter_module`.
+pub struct Addition;
+
+/// The directives of one block.
+#[derive(Default)]
+pub struct Conf {
+    before: Option<Bytes>,
+    after: Option<Bytes>,
+    types: Option<MediaTypes>,
+}
+
+impl Module for Addition {
+    type Conf = Conf;
+    const NAME: &'static str = "http_addition";
+    const COMMANDS: &'static [Command<Conf>] = &[
+        Command::text("add_before_body", |c| &mut c.before),
+        Command::text("add_after_body", |c| &mut c.after),
+        Command::custom("addition_types", |c, args, _| {
+            args.add_types(&mut c.types, &["text/html"]);
+            Ok(())
+        }),
+    ];
+
+    fn merge(parent: &Conf, conf: &mut Conf) {
+        conf.before.inherit(&parent.before);
+        conf.after.inherit(&parent.after);
+        conf.types.inherit(&parent.types);
+    }
+
+    fn install(conf: &Conf, location: &mut LocationBuilder<'_, '_>) {
+        let uri = |uri: &Option<Bytes>| uri.clone().filter(|uri| !uri.is_empty());
+        let (before, after) = (uri(&conf.before), uri(&conf.after));
+        if before.is_some() || after.is_some() {
+            let types = conf.types.clone().unwrap_or_else(|| MediaTypes::new([&b"text/html"[..]]));
+            location.filter(FilterSlot::Addition, Add { before, after, types });
+        }
+    }
+}
+
+struct Add {
+    before: Option<Bytes>,
+    after: Option<Bytes>,
+    types: MediaTypes,
+}
+
+impl Filter for Add {
+    fn filter(&self, r: &Rc<Request>, response: &mut Response) -> Result<(), u16> {
+        if response.status != 200 || !r.is_main() || !response.has_type(&self.types) {
+            return Ok(());
+        }
+        response.clear_content_length();
+        response.clear_accept_ranges();
+        response.weaken_etag();
+        let ask = |uri: &Option<Bytes>| uri.clone().map(Part::Inserted);
+        let parts = [ask(&self.before), Some(Part::Main), ask(&self.after)].into_iter().flatten().collect();
+        let r = r.clone();
+        response.body.wrap(|body| Box::new(Added { r, body, parts, current: Current::None }));
+        Ok(())
+    }
+}
+
+/// A body of several parts, each of which is started when its turn comes.
+struct Added {
+    r: Rc<Request>,
+    body: Body,
+    parts: VecDeque<Part>,
+    current: Current,
+}
+
+enum Part {
+    Main,
+    /// The response to this URI.
+    Inserted(Bytes),
+}
+
+enum Current {
+    None,
+    Main,
+    Waiting(SubrequestFuture),
+    Inserted(Body),
+}
+
+impl Added {
+    /// Begins the next part; `false` where there is none.
+    fn begin(&mut self) -> bool {
+        self.current = match self.parts.pop_front() {
+            None => return false,
+            Some(Part::Main) => Current::Main,
+            Some(Part::Inserted(uri)) => {
+                let sub = Subrequest { uri: uri.to_vec(), ..Subrequest::default() };
+                Current::Waiting(self.r.local.engine.subrequest(&self.r, sub))
+            }
+        };
+        true
+    }
+}
+
+impl BodyStream for Added {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, BodyCut>>> {
+        loop {
+            let next = match &mut self.current {
+                Current::None => match self.begin() {
+                    true => continue,
+                    false => return Poll::Ready(None),
+                },
+                Current::Waiting(work) => {
+                    let (_, response) = ready!(work.as_mut().poll(cx));
+                    self.current = Current::Inserted(response.body);
+                    continue;
+                }
+                Current::Inserted(body) => ready!(body.poll_next(cx)),
+                Current::Main => ready!(self.body.poll_next(cx)),
+            };
+            match next {
+                Some(chunk) => return Poll::Ready(Some(chunk)),
+                None => self.current = Current::None,
+            }
+        }
+    }
+
+    fn poll_progress(&mut self, cx: &mut Context<'_>) {
+        self.body.poll_progress(cx);
+    }
+
+    fn trailers(&mut self) -> Option<Headers> {
+        self.body.trailers()
+    }
+}
