@@ -1,6 +1,7 @@
 //! What nginx settles whenever a request enters a location.
 
-use super::{LocationId, PhaseHandler, Request};
+use super::browser::Browser;
+use super::{HeaderId, LocationId, Method, PhaseHandler, Request};
 
 impl Request {
     /// Moves to another location and settles what nginx settles there: `limit_except`, the handler that
@@ -26,6 +27,18 @@ impl Request {
         connection.requests.get() >= core.keepalive_requests
             || core.keepalive_timeout.is_zero()
             || connection.start.elapsed() > core.keepalive_time
+            || self.browser_mishandles_keep_alive()
+    }
+
+    /// Old browsers that stall on a kept connection; only those that are asked about are looked for.
+    fn browser_mishandles_keep_alive(&self) -> bool {
+        let disable = self.location().core.keepalive_disable;
+        let msie6 = disable.msie6 && self.method.get() == Method::Post;
+        if !msie6 && !disable.safari {
+            return false;
+        }
+        let browser = self.header(HeaderId::UserAgent).map(|agent| Browser::of(&agent)).unwrap_or_default();
+        (msie6 && browser.msie6) || (disable.safari && browser.safari)
     }
 
     /// The handler that answers all requests of the location, in place of the content phase.

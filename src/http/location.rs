@@ -147,6 +147,15 @@ pub enum ErrorAnswer {
 /// `types`: file extension (lower case) to media type.
 pub type Types = HashMap<Box<[u8]>, Bytes>;
 
+/// `keepalive_disable`: browsers whose connections are closed after a POST (MSIE 6) or always (Safari on a Mac).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepaliveDisable {
+    /// `msie6`
+    pub msie6: bool,
+    /// `safari`
+    pub safari: bool,
+}
+
 /// `lingering_close`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LingeringClose {
@@ -227,6 +236,8 @@ pub struct CoreConf {
     pub keepalive_requests: u64,
     /// `keepalive_min_timeout`
     pub keepalive_min_timeout: Duration,
+    /// `keepalive_disable`
+    pub keepalive_disable: KeepaliveDisable,
     /// `keepalive_time`
     pub keepalive_time: Duration,
     /// `send_timeout`

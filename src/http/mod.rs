@@ -51,8 +51,8 @@ pub use head::Head;
 pub(crate) use header_id::HeaderId;
 pub(crate) use headers::Headers;
 pub use location::{
-    BodyInFile, CoreConf, ErrorAnswer, ErrorPage, Extensions, Found, IfModifiedSince, LimitExcept, LingeringClose,
-    Location, LocationId, LocationKind, LocationTree, LocationTreeParts, Root, Types,
+    BodyInFile, CoreConf, ErrorAnswer, ErrorPage, Extensions, Found, IfModifiedSince, KeepaliveDisable, LimitExcept,
+    LingeringClose, Location, LocationId, LocationKind, LocationTree, LocationTreeParts, Root, Types,
 };
 pub use memory_body::{MemoryBody, Piece};
 pub(crate) use method::Method;

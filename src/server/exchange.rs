@@ -204,7 +204,7 @@ fn respond(logged: Logged, mut response: Response, dates: &RefCell<DateCache>) -
     let mut answer = http::Response::new(());
     *answer.status_mut() =
         http::StatusCode::from_u16(response.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-    super::head::settle_location(&r, &mut response);
+    super::head::settle(&r, &mut response);
     super::head::each_field(&r, &response, &mut dates.borrow_mut(), &mut |name, value| {
         let name = http::HeaderName::from_bytes(name);
         let value = http::HeaderValue::from_bytes(value);

@@ -3,8 +3,17 @@
 use crate::http::date::DateCache;
 use crate::http::{HeaderId, Request, Response, date};
 
+/// What is true of every head: the file behind an error page does not say when it was changed, and redirects
+/// are made absolute.
+pub(super) fn settle(r: &Request, response: &mut Response) {
+    if !matches!(response.status, 200 | 206 | 304) {
+        response.last_modified = None;
+    }
+    settle_location(r, response);
+}
+
 /// A redirect of our own to a path becomes absolute: scheme, host, and the port where it is not the usual one.
-pub(super) fn settle_location(r: &Request, response: &mut Response) {
+fn settle_location(r: &Request, response: &mut Response) {
     let path = response.headers.get(HeaderId::Location).filter(|path| response.redirect && path.starts_with(b"/"));
     let Some(path) = path else {
         response.redirect = false;

@@ -19,9 +19,11 @@ pub use servers::{build_listens, build_server, limit_except, location_tree, pass
 
 pub(super) use variables::{log_value, put_seconds};
 
-use crate::conf::{Command, Inherit, LocationBuilder, Module, NodeId, assign, temp_path};
+use crate::conf::{Args, Command, Ctx, Inherit, LocationBuilder, Module, NodeId, SetResult, assign, temp_path};
+use crate::diag::Diagnostic;
 use crate::http::{
-    BodyInFile, ErrorPage, IfModifiedSince, LingeringClose, Root, Script, ServerTokens, TempPath, Types, VariableDef,
+    BodyInFile, ErrorPage, IfModifiedSince, KeepaliveDisable, LingeringClose, Root, Script, ServerTokens, TempPath,
+    Types, VariableDef,
 };
 
 /// `ngx_http_core_module`.
@@ -57,6 +59,7 @@ pub struct Conf {
     keepalive_header: Option<u64>,
     keepalive_requests: Option<u64>,
     keepalive_time: Option<Duration>,
+    keepalive_disable: Option<KeepaliveDisable>,
     keepalive_min_timeout: Option<Duration>,
     send_timeout: Option<Duration>,
     sendfile: Option<bool>,
@@ -147,6 +150,7 @@ impl Module for HttpCore {
         }),
         Command::number("keepalive_requests", |c| &mut c.keepalive_requests),
         Command::msec("keepalive_time", |c| &mut c.keepalive_time),
+        Command::custom("keepalive_disable", disable_keepalive),
         Command::msec("keepalive_min_timeout", |c| &mut c.keepalive_min_timeout),
         Command::msec("send_timeout", |c| &mut c.send_timeout),
         Command::flag("sendfile", |c| &mut c.sendfile),
@@ -209,6 +213,7 @@ impl Module for HttpCore {
         conf.keepalive_header.inherit(&parent.keepalive_header);
         conf.keepalive_requests.inherit(&parent.keepalive_requests);
         conf.keepalive_time.inherit(&parent.keepalive_time);
+        conf.keepalive_disable.inherit(&parent.keepalive_disable);
         conf.keepalive_min_timeout.inherit(&parent.keepalive_min_timeout);
         conf.send_timeout.inherit(&parent.send_timeout);
         conf.sendfile.inherit(&parent.sendfile);
@@ -240,4 +245,30 @@ impl Module for HttpCore {
     }
 
     fn install(_conf: &Conf, _location: &mut LocationBuilder<'_, '_>) {}
+}
+
+/// `keepalive_disable`: browsers, each named once.
+fn disable_keepalive(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+    let mut browsers = KeepaliveDisable { msie6: false, safari: false };
+    let mut seen: Vec<&[u8]> = Vec::new();
+    for index in 1..args.len() {
+        match args.value(index) {
+            b"none" => {}
+            b"msie6" => browsers.msie6 = true,
+            b"safari" => browsers.safari = true,
+            _ => {
+                let message = format!("invalid value \"{}\"", args.text(index));
+                return Err(args.error(index, "invalid-value", message));
+            }
+        }
+        if seen.contains(&args.value(index)) {
+            let message = format!("duplicate value \"{}\"", args.text(index));
+            ctx.complain_in(
+                args.directive(),
+                Diagnostic::warning("duplicate-value", message).at(args.word(index).span),
+            );
+        }
+        seen.push(args.value(index));
+    }
+    assign(&mut c.keepalive_disable, args, || Ok(browsers))
 }

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use super::{Conf, types};
 use crate::conf::{Ctx, NodeId, NodeKind};
 use crate::http::{
-    BodyInFile, CoreConf, IfModifiedSince, LingeringClose, LocationKind, Root, Script, ServerTokens, TempPath,
+    BodyInFile, CoreConf, IfModifiedSince, KeepaliveDisable, LingeringClose, LocationKind, Root, Script, ServerTokens,
+    TempPath,
 };
 use crate::log::ErrorLog;
 
@@ -34,6 +35,7 @@ pub fn resolve(ctx: &Ctx<'_>, node: NodeId, error_log: Arc<ErrorLog>) -> CoreCon
         keepalive_timeout,
         keepalive_header: conf.keepalive_header.unwrap_or(0),
         keepalive_requests: conf.keepalive_requests.unwrap_or(1000),
+        keepalive_disable: conf.keepalive_disable.unwrap_or(KeepaliveDisable { msie6: true, safari: false }),
         keepalive_min_timeout: conf.keepalive_min_timeout.unwrap_or_default(),
         keepalive_time: conf.keepalive_time.unwrap_or(60 * MINUTE),
         send_timeout: conf.send_timeout.unwrap_or(MINUTE),

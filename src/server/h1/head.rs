@@ -1,6 +1,6 @@
 //! What is settled when a response's head is written on an HTTP/1 connection: framing, and what becomes of the connection.
 
-use super::super::head::{own_last_modified, says_date, says_server, settle_location};
+use super::super::head::{own_last_modified, says_date, says_server, settle};
 use crate::h1::write::{Connection, ResponseHead};
 use crate::http::date::{self, DateCache};
 use crate::http::{HeaderId, Method, Request, Response, Version};
@@ -60,7 +60,7 @@ pub(super) fn write(
     framing: Framing,
     dates: &mut DateCache,
 ) {
-    settle_location(r, response);
+    settle(r, response);
     if version < Version::HTTP_10 {
         return;
     }

@@ -151,7 +151,9 @@ pub(super) async fn next_request(
         None => RequestParser::new(&limits),
     };
     let patience = patience(local, connection, server);
-    io.deadline.borrow_mut().set(if io.thread.is_draining() { patience.min(GRACE) } else { patience });
+    let base = local.cycle.server(server).base;
+    io.grace.set(GRACE.max(local.cycle.location(base).core.keepalive_min_timeout));
+    io.deadline.borrow_mut().set(if io.thread.is_draining() { patience.min(io.grace.get()) } else { patience });
     let mut reading = Reading {
         connection,
         local,
