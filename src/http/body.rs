@@ -212,6 +212,11 @@ pub enum BodyError {
 }
 
 impl BodyError {
+    /// Whether there is nobody left to answer: nginx only logs the status then.
+    pub fn is_final(self) -> bool {
+        matches!(self, BodyError::Closed | BodyError::TimedOut)
+    }
+
     /// The status that nginx answers with.
     pub fn status(self) -> u16 {
         match self {

@@ -92,7 +92,7 @@ impl RequestBody {
             return Poll::Ready(Ok(Some(bytes)));
         }
         let core = &r.location().core;
-        let Some(bytes) = ready!(self.poll_unlimited(core.client_body_timeout, cx))? else {
+        let Some(bytes) = ready!(self.poll_unlimited(core.client_body_timeout, cx)).inspect_err(|e| say(r, *e))? else {
             return Poll::Ready(Ok(None));
         };
         let before = self.received() - bytes.len() as u64;
@@ -186,5 +186,14 @@ impl RequestBody {
         let stored = Rc::new(storing.finish(r, announced)?);
         *self.0.stored.borrow_mut() = Some(stored.clone());
         Ok(stored)
+    }
+}
+
+/// Says in the error log why a body could not be read, where nginx does.
+fn say(r: &Request, error: BodyError) {
+    match error {
+        BodyError::Malformed => r.log(Level::Error, "client sent invalid chunked body"),
+        BodyError::Closed => r.log(Level::Info, "client prematurely closed connection"),
+        BodyError::TooLarge | BodyError::TimedOut | BodyError::Storage => {}
     }
 }

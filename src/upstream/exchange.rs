@@ -18,7 +18,7 @@ use super::send::{Content, SendError, Sender};
 use super::socket::{ConnectError, Options, Socket};
 use super::timer::Timer;
 use crate::h1::response::{UpstreamError, UpstreamHead, UpstreamParse, UpstreamParser};
-use crate::http::{Method, Request};
+use crate::http::{BodyError, Flow, Method, Request};
 use crate::log::{Level, Line};
 
 /// What is asked of an upstream, and of which one.
@@ -82,6 +82,31 @@ impl Drop for Link {
     }
 }
 
+/// Why there is no answer at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The request is answered with this status.
+    Answer(u16),
+    /// The client is gone; the status is for the log.
+    Close(u16),
+}
+
+impl From<BodyError> for Stop {
+    fn from(error: BodyError) -> Self {
+        if error.is_final() { Stop::Close(error.status()) } else { Stop::Answer(error.status()) }
+    }
+}
+
+impl Stop {
+    /// What the engine is to do.
+    pub(crate) fn flow(self) -> Flow {
+        match self {
+            Stop::Answer(status) => Flow::Finalize(status),
+            Stop::Close(status) => Flow::Close(status),
+        }
+    }
+}
+
 /// Why a peer gave no answer.
 enum Failure {
     /// The connection failed; the log knows.
@@ -92,8 +117,8 @@ enum Failure {
     InvalidHeader,
     /// It answered with a status that the next peer may do better on.
     Status(u16),
-    /// The client's fault, with the status for it.
-    Client(u16),
+    /// The client's fault.
+    Client(Stop),
 }
 
 impl Failure {
@@ -110,7 +135,7 @@ impl Failure {
         match self {
             Failure::Error | Failure::InvalidHeader => 502,
             Failure::Timeout => 504,
-            Failure::Status(status) | Failure::Client(status) => *status,
+            Failure::Status(status) | Failure::Client(Stop::Answer(status) | Stop::Close(status)) => *status,
         }
     }
 }
@@ -124,8 +149,8 @@ impl Exchange<'_> {
     /// Asks peers until one answers.
     ///
     /// # Errors
-    /// The status to finalize the request with; 499 where the client has gone.
-    pub(crate) async fn run(&self, content: Content) -> Result<Answer, u16> {
+    /// What becomes of the request where none does.
+    pub(crate) async fn run(&self, content: Content) -> Result<Answer, Stop> {
         let mut choice = Choice::new(self.upstream.peers.clone());
         if self.conf.next_upstream_tries > 0 {
             choice.tries = choice.tries.min(self.conf.next_upstream_tries);
@@ -134,7 +159,7 @@ impl Exchange<'_> {
         let mut sender = Sender::new(content);
         loop {
             self.passage.attempt();
-            let Some(peer) = choice.next(now()) else { return Err(self.no_live_peer()) };
+            let Some(peer) = choice.next(now()) else { return Err(Stop::Answer(self.no_live_peer())) };
             self.passage.choose(&peer.name, peer.address.is_unix());
             let pooled = pool::take(self.r, &self.upstream, &peer.address);
             let from_pool = pooled.is_some();
@@ -145,7 +170,7 @@ impl Exchange<'_> {
                     self.report(Level::Alert, Action::Connecting, |line| {
                         line.put("socket() failed").errno(errno.raw_os_error());
                     });
-                    return Err(500);
+                    return Err(Stop::Answer(500));
                 }
                 Err(ConnectError::Connect(errno)) => {
                     self.report(connect_level(errno), Action::Connecting, |line| {
@@ -211,10 +236,10 @@ impl Exchange<'_> {
     }
 
     /// Gives a peer up; `Err` with the final status where no other one is to be asked.
-    fn turn_away(&self, choice: &mut Choice, failure: &Failure, tried: Tried) -> Result<(), u16> {
-        if let Failure::Client(status) = failure {
+    fn turn_away(&self, choice: &mut Choice, failure: &Failure, tried: Tried) -> Result<(), Stop> {
+        if let Failure::Client(stop) = failure {
             self.passage.end();
-            return Err(*status);
+            return Err(*stop);
         }
         let outcome = if matches!(failure, Failure::Status(403 | 404)) { Outcome::Fine } else { Outcome::Failed };
         let disabled = choice.free(outcome, now());
@@ -243,7 +268,7 @@ impl Exchange<'_> {
             return Ok(());
         }
         self.passage.end();
-        Err(failure.status())
+        Err(Stop::Answer(failure.status()))
     }
 }
 
@@ -351,7 +376,7 @@ impl<'a> Try<'a> {
                 self.sent = true;
                 self.timer.set(conf.read_timeout);
             }
-            Poll::Ready(Err(SendError::Body(error))) => return Err(Failure::Client(error.status())),
+            Poll::Ready(Err(SendError::Body(error))) => return Err(Failure::Client(error.into())),
             Poll::Ready(Err(SendError::Peer(call, error))) => return Err(self.broken(call, &error)),
             Poll::Pending if self.sender.starved => self.timer.clear(),
             Poll::Pending if !self.timer.is_set() || moved => {
@@ -440,7 +465,7 @@ impl<'a> Try<'a> {
             return Poll::Pending;
         }
         client_is_gone(self.exchange.r, self.action());
-        Poll::Ready(Err(Failure::Client(499)))
+        Poll::Ready(Err(Failure::Client(Stop::Close(499))))
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) use address::Address;
 pub(crate) use answer::{Rewrite, respond};
 pub(crate) use buffer::Buffer;
 pub(crate) use conf::{Conf, Names, NextOn, Upstream};
-pub(crate) use exchange::{Answer, Exchange};
+pub(crate) use exchange::{Answer, Exchange, Stop};
 pub(crate) use passage::{Attempt, Passage};
 pub(crate) use peers::{Peer, Peers};
 pub(crate) use pool::KeepAlive;

@@ -9,7 +9,7 @@ use super::pass::{Target, Vars};
 use super::redirect::{Rule, apply_first};
 use super::request;
 use crate::http::{BodyError, Flow, PhaseHandler, Request, Script};
-use crate::upstream::{Conf, Content, Exchange, Passage, Rewrite, Upstream, respond};
+use crate::upstream::{Conf, Content, Exchange, Passage, Rewrite, Stop, Upstream, respond};
 
 /// Everything that `proxy_pass` and its kin say about a location, resolved.
 pub struct Proxy {
@@ -32,13 +32,8 @@ pub struct Handler(pub(super) Arc<Proxy>);
 impl PhaseHandler for Handler {
     fn handle(&self, r: &Rc<Request>) -> Flow {
         let (proxy, r) = (self.0.clone(), r.clone());
-        Flow::wait(async move { proxy.serve(&r).await.unwrap_or_else(finalize) })
+        Flow::wait(async move { proxy.serve(&r).await.unwrap_or_else(Stop::flow) })
     }
-}
-
-/// 499 closes the connection, all else is an answer.
-fn finalize(status: u16) -> Flow {
-    if status == 499 { Flow::Close(status) } else { Flow::Finalize(status) }
 }
 
 /// What `$proxy_host` and `$proxy_port` are for a request, where variables say where it goes.
@@ -54,21 +49,21 @@ impl Proxy {
         }
     }
 
-    async fn serve(&self, r: &Rc<Request>) -> Result<Flow, u16> {
+    async fn serve(&self, r: &Rc<Request>) -> Result<Flow, Stop> {
         let evaluated;
         let (upstream, vars): (Arc<Upstream>, &Vars) = match &self.target {
             Target::Fixed { upstream, vars, .. } => (upstream.clone(), vars),
             Target::Evaluated(script) => {
-                let (upstream, vars) = Target::evaluate(script, r)?;
+                let (upstream, vars) = Target::evaluate(script, r).map_err(Stop::Answer)?;
                 *r.context::<EvaluatedVars>().0.borrow_mut() = vars.clone();
                 evaluated = vars;
                 (upstream, &evaluated)
             }
         };
-        let content = self.content(r).await.map_err(BodyError::status)?;
+        let content = self.content(r).await?;
         let passage = Passage::begin(r, vars.scheme.clone());
         let streamed = matches!(content, Content::Streamed { .. });
-        let built = request::build(self, vars, r, &passage, streamed)?;
+        let built = request::build(self, vars, r, &passage, streamed).map_err(Stop::Answer)?;
         let exchange = Exchange { r, conf: &self.conf, upstream, passage: &passage };
         let answer = exchange.run(content).await?;
         Ok(respond(answer, &self.conf, self, built.asks_head).await)

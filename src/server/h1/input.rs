@@ -385,9 +385,9 @@ impl BodyReader {
         RequestBody::new(Rc::new(reader), head.content_length)
     }
 
-    /// The client is told to go on, once, when somebody wants the body and none of it has come.
+    /// The client is told to go on, once, when somebody wants the body, even where it has begun to send it.
     fn poll_continue(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.expects.get() && !self.io.has_input() {
+        if self.expects.get() {
             const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
             let written = ready!(self.io.stream.borrow_mut().poll_write(cx, &[io::IoSlice::new(CONTINUE)]))?;
             if written < CONTINUE.len() {
