@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::names::VariableTable;
 use super::{AnyModule, Args, Resources, SetResult};
-use crate::diag::{Diagnostic, Span};
+use crate::diag::{Diagnostic, Severity, Span};
 use crate::http::{Extensions, Getter, LocationKind, Regex, VarIndex, Variable};
 use crate::paths::Paths;
 use crate::schema::{Context, Schema};
@@ -338,6 +338,11 @@ impl<'c> Ctx<'c> {
         // A complaint that names another line than that of its place knows better than we do.
         let nginx_at = diagnostic.nginx_at.filter(|span| diagnostic.at != Some(*span)).unwrap_or(directive.end);
         self.diagnostics.push(Diagnostic { at: Some(at), nginx_at: Some(nginx_at), ..diagnostic });
+    }
+
+    /// Whether something is wrong already.
+    pub fn has_failed(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
     /// Ends the compilation: all variables with their names, and all that was complained about.

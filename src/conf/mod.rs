@@ -7,6 +7,7 @@ mod ctx;
 mod inherit;
 mod module;
 mod names;
+mod pcre;
 mod resources;
 mod script;
 mod temp_path;

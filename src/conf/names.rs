@@ -107,7 +107,7 @@ impl VariableTable {
         let text = String::from_utf8_lossy(&entry.name).into_owned();
         let mut diagnostic = Diagnostic::error("unknown-variable", format!("unknown \"{text}\" variable"));
         if let Some(span) = entry.first_use {
-            diagnostic = diagnostic.at(span);
+            diagnostic = diagnostic.at(span).after_reading();
         }
         complain(diagnostic);
         Variable { name: entry.name, getter: Getter::Assigned, cacheable: false, setter: None }

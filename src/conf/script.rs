@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::Ctx;
+use super::{Ctx, pcre};
 use crate::diag::Diagnostic;
 use crate::http::{Part, Regex, Script, VarIndex};
 use crate::syntax::Word;
@@ -59,15 +59,20 @@ impl Ctx<'_> {
     /// Compiles a regular expression; its named groups become variables.
     ///
     /// # Errors
-    /// The engine's words in nginx's sentence.
+    /// PCRE2's words in nginx's sentence; the engine's where it cannot do what PCRE2 can.
     pub fn regex(&mut self, word: &Word, pattern: &[u8], caseless: bool) -> Result<Regex, Diagnostic> {
-        let failed = |what: &str| {
-            let message = format!("pcre2_compile() failed: {what} in \"{}\"", String::from_utf8_lossy(pattern));
+        let failed = |what: &str, at: usize| {
+            let shown = String::from_utf8_lossy(pattern);
+            let place = match pattern.get(at..).unwrap_or_default() {
+                [] => String::new(),
+                behind => format!(" at \"{}\"", String::from_utf8_lossy(behind)),
+            };
+            let message = format!("pcre2_compile() failed: {what} in \"{shown}\"{place}");
             Diagnostic::error("invalid-regex", message).at(word.span)
         };
-        let text = std::str::from_utf8(pattern).map_err(|_| failed("the pattern is not UTF-8"))?;
+        let translated = pcre::translate(pattern).map_err(|fault| failed(fault.message, fault.at))?;
         let mut refused = None;
-        let regex = Regex::new(text, caseless, |name| {
+        let regex = Regex::new(pattern, &translated, caseless, |name| {
             self.capture_variable(name).unwrap_or_else(|diagnostic| {
                 refused = Some(diagnostic.at(word.span));
                 VarIndex(0)
@@ -75,7 +80,7 @@ impl Ctx<'_> {
         });
         match refused {
             Some(diagnostic) => Err(diagnostic),
-            None => regex.map_err(|what| failed(&what)),
+            None => regex.map_err(|what| failed(&what, pattern.len())),
         }
     }
 }

@@ -184,8 +184,8 @@ impl VirtualServers {
         if let Some(server) = self.find_plain(host) {
             return Choice { server, regex: None };
         }
-        let matching = self.regexes.iter().find(|(regex, _)| regex.is_match(host).unwrap_or(false));
-        match matching {
+        let matches = |regex: &Regex| !host.is_empty() && regex.is_match(host).unwrap_or(false);
+        match self.regexes.iter().find(|(regex, _)| matches(regex)) {
             Some((regex, server)) => Choice { server: *server, regex: Some(regex.clone()) },
             None => Choice { server: self.default, regex: None },
         }

@@ -8,10 +8,12 @@ use crate::log::Level;
 
 /// A compiled regular expression.
 pub struct Regex {
-    pattern: Box<str>,
+    pattern: Box<[u8]>,
     compiled: fancy_regex::Regex,
     groups: usize,
     names: Box<[(usize, VarIndex)]>,
+    /// It holds `$`, which to PCRE stands before a last line feed too.
+    ends: bool,
 }
 
 /// A search that went past the limit of backtracking; nginx answers 500.
@@ -20,12 +22,17 @@ pub struct Regex {
 pub struct MatchLimit;
 
 impl Regex {
-    /// Compiles a pattern. `name` numbers the variable of a named group.
+    /// Compiles a pattern: as written, and in the engine's language. `name` numbers the variable of a named group.
     ///
     /// # Errors
-    /// The engine's words about what is wrong with the pattern.
-    pub fn new(pattern: &str, caseless: bool, mut name: impl FnMut(&str) -> VarIndex) -> Result<Self, String> {
-        let compiled = RegexBuilder::new(pattern)
+    /// The engine's words about what it cannot do.
+    pub fn new(
+        pattern: &[u8],
+        translated: &str,
+        caseless: bool,
+        mut name: impl FnMut(&str) -> VarIndex,
+    ) -> Result<Self, String> {
+        let compiled = RegexBuilder::new(translated)
             .bytes_mode(BytesMode::Ascii)
             .case_insensitive(caseless)
             .build()
@@ -35,11 +42,12 @@ impl Regex {
             .enumerate()
             .filter_map(|(group, group_name)| Some((group, name(group_name?))))
             .collect();
-        Ok(Self { pattern: pattern.into(), groups: compiled.captures_len(), compiled, names })
+        let ends = pattern.contains(&b'$');
+        Ok(Self { pattern: pattern.into(), groups: compiled.captures_len(), compiled, names, ends })
     }
 
     /// The pattern as written.
-    pub fn pattern(&self) -> &str {
+    pub fn pattern(&self) -> &[u8] {
         &self.pattern
     }
 
@@ -53,7 +61,11 @@ impl Regex {
     /// # Errors
     /// [`MatchLimit`] where the search was given up.
     pub fn is_match(&self, subject: &[u8]) -> Result<bool, MatchLimit> {
-        self.compiled.is_match(subject).map_err(|_| MatchLimit)
+        let found = self.compiled.is_match(subject).map_err(|_| MatchLimit)?;
+        match subject {
+            [line @ .., b'\n'] if !found && self.ends => self.compiled.is_match(line).map_err(|_| MatchLimit),
+            _ => Ok(found),
+        }
     }
 
     /// Searches the subject; a match leaves its captures, and those with names in their variables.
@@ -64,7 +76,7 @@ impl Regex {
         self.search(r, subject).inspect_err(|_| {
             r.log_with(Level::Alert, |line| {
                 line.put("pcre2_match() failed: -47 on \"").bytes(subject);
-                line.put(format_args!("\" using \"{}\"", self.pattern));
+                line.put("\" using \"").bytes(&self.pattern).put('"');
             });
         })
     }
@@ -77,7 +89,11 @@ impl Regex {
             }
             return Ok(found);
         }
-        let Some(found) = self.compiled.captures(subject).map_err(|_| MatchLimit)? else { return Ok(false) };
+        let found = match (self.compiled.captures(subject).map_err(|_| MatchLimit)?, subject) {
+            (None, [line @ .., b'\n']) if self.ends => self.compiled.captures(line).map_err(|_| MatchLimit)?,
+            (found, _) => found,
+        };
+        let Some(found) = found else { return Ok(false) };
         let subject = Bytes::copy_from_slice(subject);
         let groups = (0..self.groups).map(|group| found.get(group).map(|m| (m.start(), m.end()))).collect();
         let captures = Captures { subject, groups };
@@ -91,7 +107,7 @@ impl Regex {
 
 impl std::fmt::Debug for Regex {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Regex({:?})", self.pattern)
+        write!(f, "Regex({:?})", String::from_utf8_lossy(&self.pattern))
     }
 }
 

@@ -50,7 +50,7 @@ fn add_log(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
             match ctx.resources.log_file(&path) {
                 Ok(open) => Sink::File(open),
                 Err(error) => {
-                    ctx.complain(open_failed(&path, &error).at(args.word(1).span));
+                    ctx.complain(open_failed(&path, &error).at(args.word(1).span).after_reading());
                     return Ok(());
                 }
             }

@@ -86,7 +86,7 @@ pub(super) fn file(ctx: &mut Ctx<'_>, path: &Path, at: Option<Span>) -> Option<P
         Ok(file) => Some(Place::File(file)),
         Err(error) => {
             let fault = error_log::open_failed(path, &error);
-            ctx.complain(at.into_iter().fold(fault, Diagnostic::at));
+            ctx.complain(at.into_iter().fold(fault, Diagnostic::at).after_reading());
             None
         }
     }

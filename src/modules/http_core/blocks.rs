@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Conf;
 use super::servers::Servers;
+use super::{Conf, listen};
 use crate::conf::{Args, Ctx, LocationName, NodeKind, SetResult};
 use crate::diag::Diagnostic;
 use crate::http::{LocationKind, Method, Root, Script};
@@ -21,7 +21,7 @@ pub(super) fn http(_c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResu
 pub(super) fn server(_c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
     let node = ctx.block(args, NodeKind::Server);
     ctx.collected::<Servers>().0.push(node);
-    Ok(())
+    if ctx.conf_at::<Conf>(node).listens { Ok(()) } else { listen::implied(ctx, node) }
 }
 
 pub(super) fn location(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {

@@ -3,12 +3,13 @@
 use super::Conf;
 use crate::conf::{Args, Ctx, SetResult};
 use crate::http::{ErrorAnswer, ErrorPage};
+use crate::schema::value;
 
 pub(super) fn add(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
     let last = args.len() - 1;
     let mut codes = 1..last;
     let answer = match args.value(last - 1).strip_prefix(b"=") {
-        Some(code) if last > 1 => {
+        Some(code) if last > 2 => {
             codes.end -= 1;
             answer(args, last - 1, code)?
         }
@@ -19,18 +20,13 @@ pub(super) fn add(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult
     }
     let target = ctx.script(args.word(last))?;
     for index in codes {
-        let status = args
-            .text(index)
-            .parse::<u16>()
-            .map_err(|_| args.error(index, "invalid-value", format!("invalid value \"{}\"", args.text(index))))?;
-        if status == 499 {
-            let message = format!("value \"{status}\" cannot be used in \"error_page\"");
+        let status = value::number(args.value(index)).filter(|status| *status != 499);
+        let status = status
+            .ok_or_else(|| args.error(index, "invalid-value", format!("invalid value \"{}\"", args.text(index))))?;
+        let Some(status) = u16::try_from(status).ok().filter(|status| (300..=599).contains(status)) else {
+            let message = format!("value \"{}\" must be between 300 and 599", args.text(index));
             return Err(args.error(index, "invalid-value", message));
-        }
-        if !(300..=599).contains(&status) {
-            let message = format!("value \"{status}\" must be between 300 and 599");
-            return Err(args.error(index, "invalid-value", message));
-        }
+        };
         // A TLS fault keeps its status from the client unless told otherwise.
         let answer = match (status, answer) {
             (494..=497, ErrorAnswer::Keep) => ErrorAnswer::Replace(400),
@@ -45,7 +41,7 @@ fn answer(args: &Args<'_>, index: usize, code: &[u8]) -> Result<ErrorAnswer, cra
     if code.is_empty() {
         return Ok(ErrorAnswer::FromTarget);
     }
-    let text = std::str::from_utf8(code).ok().and_then(|code| code.parse().ok());
+    let text = value::number(code).map(|code| u16::try_from(code).unwrap_or(u16::MAX));
     let invalid = || args.error(index, "invalid-value", format!("invalid value \"{}\"", args.text(index)));
     text.map(ErrorAnswer::Replace).ok_or_else(invalid)
 }

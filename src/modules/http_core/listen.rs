@@ -1,11 +1,10 @@
 //! `listen`: an address and how to open it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::Conf;
-use crate::conf::{Args, Ctx, SetResult};
+use super::{Conf, address, ports};
+use crate::conf::{Args, Ctx, NodeId, SetResult};
 use crate::diag::{Diagnostic, Span};
 use crate::http::{KeepAlive, ListenAddress, ListenSpec};
 use crate::schema::value;
@@ -15,7 +14,8 @@ use crate::schema::value;
 pub(super) struct ListenConf {
     pub(super) spec: ListenSpec,
     pub(super) default_server: bool,
-    /// A parameter that belongs to the socket was given, so no second `listen` may give others.
+    /// A parameter that belongs to the socket was given, so no second `listen` may give others, and the address
+    /// has a socket of its own.
     pub(super) sets_options: bool,
     pub(super) at: Span,
 }
@@ -23,38 +23,43 @@ pub(super) struct ListenConf {
 /// nginx's `NGX_LISTEN_BACKLOG` on Linux.
 const BACKLOG: i32 = 511;
 
-pub(super) fn add(c: &mut Conf, args: &Args<'_>, _ctx: &mut Ctx<'_>) -> SetResult {
-    let addresses = addresses(args)?;
-    for (address, text) in addresses {
-        let mut listen = ListenConf {
-            spec: plain(address, text),
-            default_server: false,
-            sets_options: false,
-            at: args.word(1).span,
-        };
-        for index in 2..args.len() {
-            parameter(&mut listen, args, index)?;
-        }
-        if c.listens.iter().any(|other| other.spec.address == listen.spec.address) {
-            let message = format!("a duplicate listen {}", listen.spec.text);
-            return Err(args.error(1, "duplicate-listen", message));
-        }
-        c.listens.push(listen);
+pub(super) fn add(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+    c.listens = true;
+    let addresses = address::parse(&args.text(1)).map_err(|what| {
+        let message = format!("{what} in \"{}\" of the \"listen\" directive", args.text(1));
+        args.error(1, "invalid-address", message)
+    })?;
+    let mut addresses = addresses.into_iter();
+    let Some((address, text)) = addresses.next() else { return Ok(()) };
+    let at = args.word(1).span;
+    let mut listen = ListenConf { spec: plain(address, text), default_server: false, sets_options: false, at };
+    for index in 2..args.len() {
+        parameter(&mut listen, args, index, ctx)?;
     }
-    Ok(())
+    let server = ctx.current();
+    loop {
+        if let Some(warning) = ports::add(ctx, server, listen.clone())? {
+            ctx.complain_in(args.directive(), warning);
+        }
+        let Some((address, text)) = addresses.next() else { return Ok(()) };
+        listen.spec.address = address;
+        listen.spec.text = text;
+    }
 }
 
 /// The `listen` of a server without one: port 80, or 8000 for those who may not open it.
-pub(super) fn implied(superuser: bool, at: Span) -> ListenConf {
-    let port = if superuser { 80 } else { 8000 };
+pub(super) fn implied(ctx: &mut Ctx<'_>, server: NodeId) -> SetResult {
+    let at = ctx.place(server);
+    let port = if ctx.resources.superuser() { 80 } else { 8000 };
     let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let spec = plain(ListenAddress::Tcp(address), address.to_string());
-    ListenConf { spec, default_server: false, sets_options: false, at }
+    ports::add(ctx, server, ListenConf { spec, default_server: false, sets_options: false, at })?;
+    Ok(())
 }
 
 fn plain(address: ListenAddress, text: String) -> ListenSpec {
     ListenSpec {
-        ipv6only: matches!(address, ListenAddress::Tcp(SocketAddr::V6(_))),
+        ipv6only: true,
         address,
         text,
         backlog: BACKLOG,
@@ -70,111 +75,52 @@ fn plain(address: ListenAddress, text: String) -> ListenSpec {
     }
 }
 
-/// `address[:port]`, `port`, `unix:path`; a name may stand for several addresses.
-fn addresses(args: &Args<'_>) -> Result<Vec<(ListenAddress, String)>, Diagnostic> {
-    let text = args.text(1);
-    let fault =
-        |what: &str| args.error(1, "invalid-address", format!("{what} in \"{text}\" of the \"listen\" directive"));
-    if let Some(path) = text.strip_prefix("unix:") {
-        if path.is_empty() {
-            return Err(fault("no path in the unix domain socket"));
-        }
-        if path.len() > 107 {
-            return Err(fault("too long path in the unix domain socket"));
-        }
-        return Ok(vec![(ListenAddress::Unix(PathBuf::from(path)), text.clone().into_owned())]);
-    }
-    let tcp = |address: SocketAddr| (ListenAddress::Tcp(address), address.to_string());
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        let port = port(&text).ok_or_else(|| fault("invalid port"))?;
-        return Ok(vec![tcp((Ipv4Addr::UNSPECIFIED, port).into())]);
-    }
-    let (host, given) = split_port(&text);
-    let port = match given {
-        Some(given) => port(given).ok_or_else(|| fault("invalid port"))?,
-        None => 80,
-    };
-    if let Some(literal) = host.strip_prefix('[') {
-        let literal = literal.strip_suffix(']').and_then(|literal| literal.parse::<Ipv6Addr>().ok());
-        return Ok(vec![tcp((literal.ok_or_else(|| fault("invalid IPv6 address"))?, port).into())]);
-    }
-    match host {
-        "" => Err(fault("no host")),
-        "*" => Ok(vec![tcp((Ipv4Addr::UNSPECIFIED, port).into())]),
-        _ => {
-            if let Ok(ip) = host.parse::<IpAddr>() {
-                return Ok(vec![tcp((ip, port).into())]);
-            }
-            let found = (host, port).to_socket_addrs().map_err(|_| fault("host not found"))?;
-            Ok(found.map(tcp).collect())
-        }
-    }
-}
-
-fn split_port(text: &str) -> (&str, Option<&str>) {
-    let after_literal = text.rfind(']').map_or(0, |at| at + 1);
-    match text[after_literal..].rfind(':') {
-        Some(at) => (&text[..after_literal + at], Some(&text[after_literal + at + 1..])),
-        None => (text, None),
-    }
-}
-
-fn port(text: &str) -> Option<u16> {
-    text.parse().ok().filter(|port| *port > 0)
-}
-
-fn parameter(listen: &mut ListenConf, args: &Args<'_>, index: usize) -> SetResult {
+fn parameter(listen: &mut ListenConf, args: &Args<'_>, index: usize, ctx: &mut Ctx<'_>) -> SetResult {
     let text = args.text(index);
     let (name, given) = text.split_once('=').map_or((&*text, None), |(name, given)| (name, Some(given)));
-    let spec = &mut listen.spec;
-    let invalid =
-        |what: &str| args.error(index, "invalid-value", format!("invalid {what} \"{}\"", given.unwrap_or_default()));
     match (name, given) {
-        ("default_server" | "default", None) => {
-            listen.default_server = true;
-            return Ok(());
-        }
-        ("ssl", None) => {
-            spec.ssl = true;
-            return Err(not_run(args, index));
-        }
+        ("default_server" | "default", None) => listen.default_server = true,
         ("http2", None) => {
-            spec.http2 = true;
-            return Ok(());
+            let message = "the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead";
+            ctx.complain_in(args.directive(), Diagnostic::warning("deprecated", message).at(args.word(index).span));
+            listen.spec.http2 = true;
         }
-        ("proxy_protocol", None) | ("quic", None) => return Err(not_run(args, index)),
+        ("accept_filter", Some(_)) => {
+            let message = format!("accept filters \"{text}\" are not supported on this platform, ignored");
+            ctx.complain_in(args.directive(), Diagnostic::warning("not-supported", message).at(args.word(index).span));
+        }
+        ("ssl" | "quic" | "proxy_protocol", None) => return Err(not_run(args, index)),
+        _ => {
+            socket_option(&mut listen.spec, args, index, name, given)?;
+            listen.sets_options = true;
+        }
+    }
+    Ok(())
+}
+
+fn socket_option(spec: &mut ListenSpec, args: &Args<'_>, index: usize, name: &str, given: Option<&str>) -> SetResult {
+    let invalid = || args.error(index, "invalid-value", format!("invalid {name} \"{}\"", args.text(index)));
+    match (name, given) {
         ("bind", None) => {}
         ("reuseport", None) => spec.reuseport = true,
         ("deferred", None) => spec.deferred = true,
         ("backlog", Some(given)) => {
-            let number = given.parse().ok().filter(|number| *number != 0);
-            spec.backlog = number.ok_or_else(|| invalid("backlog"))?;
+            spec.backlog = number(given).filter(|number| *number != 0).ok_or_else(invalid)?;
         }
-        ("fastopen", Some(given)) => spec.fastopen = Some(given.parse().map_err(|_| invalid("fastopen"))?),
-        ("setfib" | "accept_filter", Some(_)) => {
-            return Err(args.invalid_parameter(index));
-        }
-        ("rcvbuf", Some(given)) => spec.rcvbuf = Some(size(given).ok_or_else(|| invalid("rcvbuf"))?),
-        ("sndbuf", Some(given)) => spec.sndbuf = Some(size(given).ok_or_else(|| invalid("sndbuf"))?),
-        ("ipv6only", Some(given)) => {
-            if !matches!(spec.address, ListenAddress::Tcp(SocketAddr::V6(_))) {
-                let message = format!("ipv6only is not supported on addr \"{}\", ignored", spec.text);
-                return Err(args.error(index, "invalid-value", message));
-            }
-            spec.ipv6only = match given {
-                "on" => true,
-                "off" => false,
-                _ => return Err(invalid("ipv6only flags")),
-            };
+        ("fastopen", Some(given)) => spec.fastopen = Some(number(given).ok_or_else(invalid)?),
+        ("rcvbuf", Some(given)) => spec.rcvbuf = Some(size(given).ok_or_else(invalid)?),
+        ("sndbuf", Some(given)) => spec.sndbuf = Some(size(given).ok_or_else(invalid)?),
+        ("ipv6only", Some("on")) => spec.ipv6only = true,
+        ("ipv6only", Some("off")) => spec.ipv6only = false,
+        ("ipv6only", Some(given)) if given.starts_with('o') => {
+            return Err(args.error(index, "invalid-value", format!("invalid ipv6only flags \"{given}\"")));
         }
         ("so_keepalive", Some(given)) => {
-            spec.keepalive = Some(keepalive(given).ok_or_else(|| {
-                args.error(index, "invalid-value", format!("invalid so_keepalive value: \"{given}\""))
-            })?)
+            let message = || args.error(index, "invalid-value", format!("invalid so_keepalive value: \"{given}\""));
+            spec.keepalive = Some(keepalive(given).ok_or_else(message)?);
         }
         _ => return Err(args.invalid_parameter(index)),
     }
-    listen.sets_options = true;
     Ok(())
 }
 
@@ -184,11 +130,15 @@ fn not_run(args: &Args<'_>, index: usize) -> Diagnostic {
     args.error(index, "not-run", message)
 }
 
+fn number(text: &str) -> Option<i32> {
+    i32::try_from(value::number(text.as_bytes())?).ok()
+}
+
 fn size(text: &str) -> Option<usize> {
     usize::try_from(value::size(text.as_bytes())?).ok()
 }
 
-/// `on`, `off` or `idle:interval:count`, each of the three optional.
+/// `on`, `off` or `idle:interval:count`, each of the three optional; 0 is as good as none.
 fn keepalive(text: &str) -> Option<KeepAlive> {
     let plain = KeepAlive { on: true, idle: None, interval: None, count: None };
     match text {
@@ -196,15 +146,31 @@ fn keepalive(text: &str) -> Option<KeepAlive> {
         "off" => return Some(KeepAlive { on: false, ..plain }),
         _ => {}
     }
-    let mut fields = text.split(':');
+    let mut fields = text.splitn(3, ':');
     let mut time = || match fields.next() {
         None | Some("") => Some(None),
-        Some(text) => value::sec(text.as_bytes()).map(Some),
+        Some(text) => Some(value::sec(text.as_bytes()).map(|time| Some(time).filter(|time| !time.is_zero()))?),
     };
     let (idle, interval): (Option<Duration>, Option<Duration>) = (time()?, time()?);
     let count = match fields.next() {
         None | Some("") => None,
-        Some(text) => Some(text.parse().ok()?),
+        Some(text) => u32::try_from(number(text)?).ok().filter(|count| *count > 0),
     };
     (idle.is_some() || interval.is_some() || count.is_some()).then_some(KeepAlive { idle, interval, count, ..plain })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_so_keepalive() {
+        assert_eq!(keepalive("off").map(|read| read.on), Some(false));
+        let second = Duration::from_secs(1);
+        let read = keepalive("1h::10").unwrap();
+        assert_eq!((read.idle, read.interval, read.count), (Some(3600 * second), None, Some(10)));
+        for text in ["", "::", "0:0:0", "1h:2:x", "1h:2:3:4", "maybe"] {
+            assert_eq!(keepalive(text), None, "{text}");
+        }
+    }
 }

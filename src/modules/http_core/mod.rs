@@ -1,8 +1,11 @@
 //! The core of `http`: servers, locations, files and connections. <https://nginx.org/en/docs/http/ngx_http_core_module.html>
 
+mod address;
 mod blocks;
 mod error_page;
 mod listen;
+mod names;
+mod ports;
 mod resolved;
 mod server_name;
 mod servers;
@@ -14,8 +17,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use ports::build_listens;
 pub use resolved::resolve;
-pub use servers::{build_listens, build_server, limit_except, location_tree, passes_requests_on, servers};
+pub use servers::{build_server, limit_except, location_tree, passes_requests_on, servers};
 
 pub(super) use variables::{log_value, put_seconds};
 
@@ -32,7 +36,7 @@ pub struct HttpCore;
 /// The directives of one block, from `http` down to `if`.
 #[derive(Default)]
 pub struct Conf {
-    listens: Vec<listen::ListenConf>,
+    listens: bool,
     names: Vec<server_name::ServerName>,
     locations: Vec<NodeId>,
     limit_except: Option<(u32, NodeId)>,

@@ -66,18 +66,35 @@ fn hostname() -> Vec<u8> {
     rustix::system::uname().nodename().to_bytes().to_ascii_lowercase()
 }
 
+/// Wildcards stand at one end, and no label between two dots is empty.
 fn plain_kind(value: &[u8]) -> NameKind {
     let lower = Bytes::from(value.to_ascii_lowercase());
-    let (kind, rest) = match value {
-        [b'*', b'.', rest @ ..] => (NameKind::Head { key: lower.slice(1..), bare: false }, rest),
-        [b'.', rest @ ..] => (NameKind::Head { key: lower, bare: true }, rest),
-        [rest @ .., b'.', b'*'] => (NameKind::Tail { key: lower.slice(..lower.len() - 1) }, rest),
-        _ => (NameKind::Exact, value),
-    };
-    if is_plain(rest) { kind } else { NameKind::Broken }
+    let stars = value.iter().filter(|byte| **byte == b'*').count();
+    if stars > 1 || value.windows(2).any(|pair| pair == b"..") {
+        return NameKind::Broken;
+    }
+    match value {
+        [b'.', _, ..] => NameKind::Head { key: lower, bare: true },
+        [b'*', b'.', _, ..] => NameKind::Head { key: lower.slice(1..), bare: false },
+        [_, .., b'.', b'*'] => NameKind::Tail { key: lower.slice(..lower.len() - 1) },
+        _ if stars > 0 => NameKind::Broken,
+        _ => NameKind::Exact,
+    }
 }
 
-/// Wildcards stand at the ends only, and no label but the last is empty.
-fn is_plain(value: &[u8]) -> bool {
-    !value.contains(&b'*') && !value.windows(2).any(|pair| pair == b"..")
+impl ServerName {
+    /// The name of a server that has none, which requests without a host have too.
+    pub(super) fn none(at: Span) -> Self {
+        Self { name: Bytes::new(), kind: NameKind::Exact, at }
+    }
+}
+
+/// Whether the last regular expression among the names captures something: then nginx tries it even where there is
+/// no other server to choose.
+pub(super) fn captures(names: &[ServerName]) -> bool {
+    let last = names.iter().rev().find_map(|name| match &name.kind {
+        NameKind::Regex(regex) => Some(regex.group_count() > 0),
+        _ => None,
+    });
+    last.unwrap_or(false)
 }

@@ -107,11 +107,11 @@ impl Run<'_> {
         }
     }
 
-    fn tell_match(&self, pattern: &str, subject: &[u8], found: bool) {
+    fn tell_match(&self, pattern: &[u8], subject: &[u8], found: bool) {
         if self.log {
-            let verb = if found { "matches" } else { "does not match" };
+            let verb = if found { "\" matches \"" } else { "\" does not match \"" };
             self.r.log_with(Level::Notice, |line| {
-                line.put(format_args!("\"{pattern}\" {verb} \"")).bytes(subject).put('"');
+                line.put('"').bytes(pattern).put(verb).bytes(subject).put('"');
             });
         }
     }
