@@ -76,10 +76,8 @@ impl Builder {
     /// `*.x` and `.x`; the key is `.x`.
     fn add_head(&mut self, key: &Bytes, bare: bool, id: ServerId) -> bool {
         let plain = key.slice(1..);
-        if bare {
-            if self.found.exact.contains_key(&plain[..]) || !self.reserved.insert(plain.clone()) {
-                return false;
-            }
+        if bare && (self.found.exact.contains_key(&plain[..]) || !self.reserved.insert(plain.clone())) {
+            return false;
         }
         if !self.heads.insert(plain.clone()) {
             return false;
