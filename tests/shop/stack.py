@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHOP = ROOT / "examples/my_shop"
 BINARY = Path(os.environ.get("RNGINX_BIN") or ROOT / "target/debug/rnginx").resolve()
 PASSWORD = "trà sen 7 lần"
-PATIENCE = 20  # seconds until something that should happen counts as not happening
+PATIENCE = 40  # seconds until something that should happen counts as not happening
 
 NGINX_AROUND = """events {{}}
 http {{

@@ -15,7 +15,7 @@ from visitor import Visitor
 pytestmark = pytest.mark.skipif(needs_frame(), reason="an nginx does not take the bare fragment")
 
 # The first run installs packages; the second has nothing to do.
-FIRST, AGAIN = 180, 30
+FIRST, AGAIN = 300, 90
 
 
 def start(port, output):
