@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
+use super::buffer::BUFFER;
 use super::passage::Passage;
 use super::socket::Socket;
 use crate::h1::framing::{CHUNK_END, LAST_CHUNK, append_chunk_head};
@@ -40,6 +41,8 @@ pub(super) struct Sender {
     pieces: VecDeque<Chunk>,
     /// A streamed body has come to its end.
     ended: bool,
+    /// The last chunk was made.
+    framed_end: bool,
     /// Something was sent since the last look at it.
     pub(super) moved: bool,
     /// It waits for the client and not for the peer.
@@ -51,7 +54,8 @@ const PIECES: usize = 16;
 
 impl Sender {
     pub(super) fn new(content: Content) -> Self {
-        Self { content, head_at: 0, pieces: VecDeque::new(), ended: false, moved: false, starved: false }
+        let pieces = VecDeque::new();
+        Self { content, head_at: 0, pieces, ended: false, framed_end: false, moved: false, starved: false }
     }
 
     /// Begins again for another peer. What was streamed cannot be had again.
@@ -117,37 +121,42 @@ impl Sender {
         }
     }
 
-    /// Asks for more of a streamed body; `false` at the end.
+    /// Asks for more of a streamed body; `false` at the end. What the client has sent by now goes out together.
     fn poll_more(&mut self, r: &Request, cx: &mut Context<'_>) -> Poll<Result<bool, SendError>> {
         let Content::Streamed { chunked } = self.content else { return Poll::Ready(Ok(false)) };
-        if self.ended {
-            return Poll::Ready(Ok(false));
-        }
-        let Poll::Ready(next) = r.body.poll_next(r, cx) else {
-            self.starved = true;
-            return Poll::Pending;
-        };
-        match next.map_err(SendError::Body)? {
-            Some(bytes) if bytes.is_empty() => {}
-            Some(bytes) => self.push(bytes, chunked),
-            None => {
-                self.ended = true;
-                if chunked {
-                    self.pieces.push_back(Chunk::Bytes(Bytes::from_static(LAST_CHUNK)));
+        let mut length = 0;
+        while !self.ended && length < BUFFER && self.pieces.len() < PIECES - 3 {
+            match r.body.poll_next(r, cx) {
+                Poll::Pending if length == 0 => {
+                    self.starved = true;
+                    return Poll::Pending;
+                }
+                Poll::Pending => break,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(SendError::Body(error))),
+                Poll::Ready(Ok(None)) => self.ended = true,
+                Poll::Ready(Ok(Some(bytes))) => {
+                    length += bytes.len();
+                    self.pieces.push_back(Chunk::Bytes(bytes));
                 }
             }
         }
-        Poll::Ready(Ok(!self.ended || chunked))
+        if chunked {
+            self.frame(length);
+        }
+        Poll::Ready(Ok(!self.pieces.is_empty()))
     }
 
-    fn push(&mut self, bytes: Bytes, chunked: bool) {
-        if !chunked {
-            return self.pieces.push_back(Chunk::Bytes(bytes));
+    /// Makes one chunk of the pieces, and ends the body where it has ended.
+    fn frame(&mut self, length: usize) {
+        if length > 0 {
+            let mut head = Vec::with_capacity(18);
+            append_chunk_head(length as u64, &mut head);
+            self.pieces.push_front(Chunk::Bytes(head.into()));
+            self.pieces.push_back(Chunk::Bytes(Bytes::from_static(CHUNK_END)));
         }
-        let mut head = Vec::with_capacity(18);
-        append_chunk_head(bytes.len() as u64, &mut head);
-        let framed = [head.into(), bytes, Bytes::from_static(CHUNK_END)];
-        self.pieces.extend(framed.map(Chunk::Bytes));
+        if self.ended && !std::mem::replace(&mut self.framed_end, true) {
+            self.pieces.push_back(Chunk::Bytes(Bytes::from_static(LAST_CHUNK)));
+        }
     }
 }
 

@@ -91,9 +91,15 @@ fn cookie_value<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     if !start.eq_ignore_ascii_case(name) {
         return None;
     }
-    let value = rest.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
+    let value = skip_spaces(skip_spaces(rest).strip_prefix(b"=")?);
     let end = memchr::memchr(b';', value).unwrap_or(value.len());
     Some(&value[..end])
+}
+
+/// Spaces only: a tab is not one to nginx here.
+fn skip_spaces(text: &[u8]) -> &[u8] {
+    let spaces = text.iter().take_while(|byte| **byte == b' ').count();
+    &text[spaces..]
 }
 
 #[cfg(test)]
@@ -105,6 +111,7 @@ mod tests {
         assert_eq!(cookie_value(b"sid=abc; Path=/", b"sid"), Some(&b"abc"[..]));
         assert_eq!(cookie_value(b"SID = a b", b"sid"), Some(&b"a b"[..]));
         assert_eq!(cookie_value(b"side=abc", b"sid"), None);
+        assert_eq!(cookie_value(b"sid\t=abc", b"sid"), None);
         assert_eq!(cookie_value(b"si", b"sid"), None);
     }
 
