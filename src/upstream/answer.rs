@@ -200,7 +200,7 @@ fn pass(
         HeaderId::ContentLength | HeaderId::Connection | HeaderId::KeepAlive | HeaderId::TransferEncoding => return,
         HeaderId::AcceptRanges if conf.force_ranges => return,
         HeaderId::ContentType => {
-            response.content_type = Some(Bytes::copy_from_slice(value));
+            response.set_upstream_type(Bytes::copy_from_slice(value));
             return;
         }
         HeaderId::Location => {

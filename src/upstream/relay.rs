@@ -132,9 +132,10 @@ impl Relay {
         }
     }
 
-    /// The answer has broken off. What is held back goes nowhere any more.
+    /// The answer has broken off. What is held back goes nowhere any more; the rest still goes out.
     fn cut(&mut self) {
         self.held = None;
+        self.queue.push_back(Chunk::Flush);
         self.end = Some(Err(BodyCut));
         self.link.release();
     }

@@ -51,10 +51,6 @@ pub(super) async fn send(io: &Rc<Io>, r: &Rc<Request>, version: Version, mut res
     let tunnel = response.tunnel.take();
     remember(r, response, framing);
     let sent = output.body(body).await;
-    if let Err(Cut::Body) = sent {
-        // What came before the body broke off still goes out; there is nothing to be done where that fails too.
-        let _ = output.flush(&mut Body::Empty).await;
-    }
     r.out.head_sent.set(true);
     if let Some(tunnel) = tunnel.filter(|_| sent.is_ok()) {
         drop(output);
