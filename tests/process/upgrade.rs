@@ -25,7 +25,7 @@ fn a_new_binary_takes_the_ports_over() {
     let mut client = nginx.client();
     assert_eq!(client.get("/"), "one");
     let new = change_binary(&nginx);
-    assert!(command_line(new).starts_with("nginx: master process "));
+    eventually("its title", || command_line(new).starts_with("nginx: master process ").then_some(()));
     eventually("the new worker", || children(new).first().copied());
     let old_workers = children(old).into_iter().filter(|pid| *pid != new).collect::<Vec<_>>();
     kill(old, libc::SIGQUIT);
