@@ -53,6 +53,7 @@ fn send_error_page(r: &Request, page: &ErrorPage) -> Flow {
 /// nginx's own page for a status.
 pub(super) fn page(r: &Request, code: u16) -> Flow {
     r.out.pending.borrow_mut().remove(HeaderId::ContentType);
+    r.expect_settled.set(true);
     let core = &r.location().core;
     if status::sent_status(code) != code {
         r.error_status.set(status::sent_status(code));

@@ -288,13 +288,18 @@ impl RequestParser {
         HeadError::too_long_line(&input[last..end])
     }
 
-    /// Ends a head that breaks off: the client left, or was too slow. Of its lines those that are complete are kept
-    /// for the log; a request line that is not is no request line yet.
+    /// Ends a head that breaks off: the client left, or was too slow. A request line that is not whole is one only
+    /// where the fault is `logged`: nginx makes it up for the error log, and the access log finds it there.
     #[cold]
-    pub(crate) fn abandon(&self, input: &[u8], head: &mut RequestHead) {
-        if self.stage == Stage::Headers {
+    pub(crate) fn abandon(&self, input: &[u8], logged: bool, head: &mut RequestHead) {
+        if logged || self.stage == Stage::Headers {
             self.keep_refused(input, head);
         }
+    }
+
+    /// Has the whole request line been read?
+    pub(crate) fn has_line(&self) -> bool {
+        self.stage == Stage::Headers
     }
 
     /// Keeps what nginx's logs and error pages show of a refused request.

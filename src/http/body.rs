@@ -179,6 +179,11 @@ impl BodyStream for Chunks {
 
 /// Where a request's body comes from: the client's connection, read as far as asked.
 pub trait BodySource {
+    /// Tells a client that waits for it (`Expect: 100-continue`) to go on.
+    fn poll_continue(&self, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
     /// How long a pause in the body may last from now on.
     fn set_timeout(&self, timeout: Duration);
 

@@ -106,6 +106,8 @@ pub struct Request {
     pub valid_location: Cell<bool>,
     /// `try_files` found a file below an `alias` in a location of a regular expression.
     pub add_uri_to_alias: Cell<bool>,
+    /// Whether a client that waits for `100 Continue` is answered without it, as with nginx's own pages.
+    pub expect_settled: Cell<bool>,
     /// Whether it is internal: redirected, or a subrequest.
     pub internal: Cell<bool>,
     /// Whether it is being answered by an `error_page`.
@@ -221,6 +223,7 @@ impl Request {
             uri_changes_left: Cell::new(URI_CHANGES),
             valid_location: Cell::new(true),
             add_uri_to_alias: Cell::new(false),
+            expect_settled: Cell::new(false),
             internal: Cell::new(false),
             error_page: Cell::new(false),
             error_status: Cell::new(0),
@@ -258,6 +261,7 @@ impl Request {
             uri_changes_left: Cell::new(URI_CHANGES),
             valid_location: Cell::new(true),
             add_uri_to_alias: Cell::new(false),
+            expect_settled: Cell::new(true),
             internal: Cell::new(true),
             error_page: Cell::new(false),
             error_status: Cell::new(0),

@@ -133,6 +133,13 @@ impl RequestBody {
         std::future::poll_fn(|cx| self.poll_next(r, cx)).await
     }
 
+    /// Tells a client that waits for it to go on, though nobody reads the body: it is dropped behind the answer.
+    pub async fn invite(&self) {
+        if let Some(source) = self.0.source.as_ref().filter(|_| !self.is_finished()) {
+            std::future::poll_fn(|cx| source.poll_continue(cx)).await;
+        }
+    }
+
     /// The next bytes, whatever `client_max_body_size` says: to be dropped.
     ///
     /// # Errors

@@ -22,6 +22,8 @@ fn settle_location(r: &Request, response: &mut Response) {
     if r.location().core.absolute_redirect {
         let absolute = absolute(r, path);
         response.headers.set(HeaderId::Location, &absolute);
+    } else {
+        response.redirect = false;
     }
 }
 

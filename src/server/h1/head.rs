@@ -17,7 +17,7 @@ pub(super) enum Framing {
 }
 
 /// Settles whether only the head is sent.
-pub(super) fn is_header_only(method: Method, response: &mut Response) -> bool {
+pub(super) fn is_header_only(method: Method, version: Version, response: &mut Response) -> bool {
     match response.status {
         204 => {
             response.content_type = None;
@@ -29,7 +29,8 @@ pub(super) fn is_header_only(method: Method, response: &mut Response) -> bool {
         304 => response.header_only = true,
         _ => {}
     }
-    response.header_only || method == Method::Head
+    // HTTP/0.9 has no HEAD: its answers are bodies.
+    response.header_only || (method == Method::Head && version >= Version::HTTP_10)
 }
 
 /// Chooses the framing; a client that cannot know the end otherwise has its connection closed.

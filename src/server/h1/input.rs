@@ -31,6 +31,8 @@ pub struct Io {
     early: RefCell<Bytes>,
     /// Whether it waits for a request of which no byte has come.
     idle: Cell<bool>,
+    /// The client went away in the middle of a body: there is nobody to answer.
+    pub(super) broken: Cell<bool>,
     /// How long it may still wait when its thread is about to end.
     grace: Cell<Duration>,
     waker: RefCell<Option<Waker>>,
@@ -47,6 +49,7 @@ impl Io {
             thread,
             early: RefCell::new(first.into()),
             idle: Cell::new(false),
+            broken: Cell::new(false),
             grace: Cell::new(GRACE),
             waker: RefCell::default(),
         }
@@ -115,8 +118,8 @@ pub(super) struct ReadHead {
     pub(super) choice: Choice,
     /// Why it is refused.
     pub(super) error: Option<HeadError>,
-    /// The client went away or slept in the middle of it.
-    pub(super) gone: Option<Stop>,
+    /// The client went away or slept in the middle of it: of its request line, or of its headers.
+    pub(super) gone: Option<(Stop, &'static str)>,
     /// It was read along with the request before it.
     pub(super) pipelined: bool,
     pub(super) start: Instant,
@@ -177,7 +180,7 @@ pub(super) async fn next_request(
     let (error, gone) = match found? {
         Found::Head => (None, None),
         Found::Refused(error) => (Some(error), None),
-        Found::Gone(stop) => (None, Some(stop)),
+        Found::Gone(stop, part) => (None, Some((stop, part))),
     };
     Some(ReadHead { head: reading.head, choice: reading.choice, error, gone, pipelined, start })
 }
@@ -202,7 +205,7 @@ fn patience(local: &Local, connection: &Connection, server: ServerId) -> Duratio
 enum Found {
     Head,
     Refused(HeadError),
-    Gone(Stop),
+    Gone(Stop, &'static str),
 }
 
 struct Reading<'a> {
@@ -321,8 +324,10 @@ impl Reading<'_> {
                     return None;
                 }
                 Err(stop) => {
-                    self.parser.abandon(&self.input, &mut self.head);
-                    return Some(Found::Gone(stop));
+                    let base = self.local.cycle.server(self.choice.server).base;
+                    let logged = self.local.cycle.location(base).core.error_log.takes(Level::Info);
+                    self.parser.abandon(&self.input, logged, &mut self.head);
+                    return Some(Found::Gone(stop, if self.parser.has_line() { "headers" } else { "line" }));
                 }
             }
         }
@@ -386,7 +391,7 @@ impl BodyReader {
     }
 
     /// The client is told to go on, once, when somebody wants the body, even where it has begun to send it.
-    fn poll_continue(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_invite(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.expects.get() {
             const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
             let written = ready!(self.io.stream.borrow_mut().poll_write(cx, &[io::IoSlice::new(CONTINUE)]))?;
@@ -407,7 +412,10 @@ impl BodyReader {
         }
         let mut buffer = vec![0; usize::try_from(most.min(PIECE)).unwrap_or(usize::MAX)];
         match self.io.poll_read(cx, &mut buffer) {
-            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(BodyError::Closed)),
+            Poll::Ready(Ok(0) | Err(_)) => {
+                self.io.broken.set(true);
+                Poll::Ready(Err(BodyError::Closed))
+            }
             Poll::Ready(Ok(read)) => {
                 self.io.deadline.borrow_mut().clear();
                 buffer.truncate(read);
@@ -425,6 +433,10 @@ impl BodyReader {
 }
 
 impl BodySource for BodyReader {
+    fn poll_continue(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_invite(cx).map(drop)
+    }
+
     fn set_timeout(&self, timeout: Duration) {
         self.timeout.set(timeout);
     }
@@ -434,7 +446,7 @@ impl BodySource for BodyReader {
     }
 
     fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
-        if ready!(self.poll_continue(cx)).is_err() {
+        if ready!(self.poll_invite(cx)).is_err() {
             return Poll::Ready(Err(BodyError::Closed));
         }
         let mut framing = self.framing.borrow_mut();

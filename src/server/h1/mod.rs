@@ -57,8 +57,8 @@ async fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, mut 
         let _ = regex.exec(&r, &host);
     }
     let answer = match (&error, gone) {
-        (_, Some(stop)) => {
-            say_broken_off(&r, stop);
+        (_, Some((stop, part))) => {
+            say_broken_off(&r, stop, part);
             Answer::Close(stop.status())
         }
         (Some(error), None) => {
@@ -71,7 +71,16 @@ async fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, mut 
         (None, None) => cycle::run(&r).await,
     };
     let keep = match answer {
-        Answer::Response(response) => output::send(io, &r, version, response).await,
+        Answer::Response(response) if io.broken.get() => {
+            r.out.status.set(response.status);
+            false
+        }
+        Answer::Response(response) => {
+            if !r.expect_settled.get() {
+                r.body.invite().await;
+            }
+            output::send(io, &r, version, response).await
+        }
         Answer::Close(status) => {
             r.out.status.set(status);
             false
@@ -81,8 +90,7 @@ async fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, mut 
 }
 
 /// What nginx says of a head that broke off.
-fn say_broken_off(r: &Request, stop: Stop) {
-    let part = if r.head.line.is_empty() { "line" } else { "headers" };
+fn say_broken_off(r: &Request, stop: Stop, part: &str) {
     r.log_with(Level::Info, |line| {
         match stop {
             Stop::Closed => line.put("client prematurely closed connection"),

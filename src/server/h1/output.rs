@@ -34,7 +34,7 @@ enum Cut {
 
 /// Sends a response; `true` where it was sent whole and the connection may be kept.
 pub(super) async fn send(io: &Rc<Io>, r: &Rc<Request>, version: Version, mut response: Response) -> bool {
-    let has_body = !head::is_header_only(r.method.get(), &mut response);
+    let has_body = !head::is_header_only(r.method.get(), version, &mut response);
     let framing = match response.bare {
         true => Framing::Close,
         false => head::frame(r, version, &mut response, has_body),
