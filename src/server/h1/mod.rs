@@ -102,6 +102,8 @@ fn say_broken_off(r: &Request, stop: Stop, part: &str) {
 
 /// Logs the request, and deals with what the client still sends.
 async fn finish(io: &Rc<Io>, r: &Rc<Request>, keep: bool) -> bool {
+    // nginx has forgotten by now that it keeps the connection: `$sent_http_connection` is `close` in its logs.
+    r.out.keep_alive.set(false);
     cycle::log(r);
     if keep {
         return r.body.is_finished() || linger::discard(io, r).await;
