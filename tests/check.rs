@@ -80,6 +80,26 @@ fn every_fault_is_said() {
     }
 }
 
+/// A text cut short anywhere, or with a byte lost, still gives a tree, and faults whose places are in the text.
+#[test]
+fn broken_texts_are_survived() {
+    for name in cases() {
+        let text = fs::read(folder().join(format!("{name}.conf"))).expect("a case");
+        for at in (0..text.len().min(1500)).step_by(7) {
+            for broken in [text[..at].to_vec(), [&text[..at], &text[at + 1..]].concat()] {
+                let length = broken.len() as u32;
+                let files = Memory::default().with("/n.conf", broken);
+                let (loaded, mut found) = load(&files, Schema::nginx(), &Options::new("/n.conf"));
+                check(&loaded, Schema::nginx(), &runs, &mut found);
+                loaded.sources.sort(&mut found);
+                let places = found.iter().flat_map(|one| [one.at, one.nginx_at, one.met_at]).flatten();
+                let outside = |span: &Span| loaded.sources.get(span.file).name == "/n.conf" && span.end > length;
+                assert_eq!(places.filter(outside).count(), 0, "{name} broken at {at}");
+            }
+        }
+    }
+}
+
 #[test]
 fn nginx_finds_the_same_first_fault() {
     let Some(nginx) = std::env::var_os("NGINX_BIN") else { return };

@@ -11,7 +11,7 @@ use crate::{
 pub(super) fn shape(directive: &Directive, spec: &DirectiveSpec) -> Option<Diagnostic> {
     let name = directive.name.text();
     if let Some((word, brace)) = directive.brace() {
-        return Some(brace_in_word(directive, spec, word, brace));
+        return brace_in_word(directive, spec, word, brace);
     }
     let has_block = directive.block.as_ref().is_some_and(|block| block.open == directive.end);
     if spec.opens.is_none() && has_block {
@@ -32,21 +32,31 @@ fn not_terminated(name: &str) -> String {
     format!("directive \"{name}\" is not terminated by \";\"")
 }
 
+fn wrong_count(name: &str) -> String {
+    format!("invalid number of arguments in \"{name}\" directive")
+}
+
 /// To nginx the brace begins a block: what it says of that depends on whether the directive has one.
-fn brace_in_word(directive: &Directive, spec: &DirectiveSpec, word: &Word, brace: Span) -> Diagnostic {
+fn brace_in_word(directive: &Directive, spec: &DirectiveSpec, word: &Word, brace: Span) -> Option<Diagnostic> {
     let text = word.text();
     let (before, behind) = text.split_once('{').unwrap_or((&text, ""));
-    let message = match (spec.opens, behind.starts_with('{')) {
-        (None, _) => not_terminated(&directive.name.text()),
-        (Some(Opens::If), _) => format!("invalid condition \"{before}\""),
-        (Some(_), true) => "unexpected \"{\"".into(),
-        (Some(_), false) => format!("unknown directive \"{behind}\""),
+    let complete = directive.args.iter().take_while(|one| one.brace.is_none()).count();
+    let count = complete + usize::from(!before.is_empty());
+    let is_placeholder = behind.starts_with('{');
+    let message = match spec.opens {
+        None => not_terminated(&directive.name.text()),
+        Some(_) if !spec.arity.takes(count) => wrong_count(&directive.name.text()),
+        Some(Opens::If) if !before.is_empty() => format!("invalid condition \"{before}\""),
+        Some(_) if is_placeholder => "unexpected \"{\"".into(),
+        // What is behind the brace was cut short too, and that has been reported.
+        Some(_) if is_cut(directive, spec) => return None,
+        Some(_) => format!("unknown directive \"{behind}\""),
     };
     let fault = Diagnostic::error("brace-in-word", message).at(word.span).nginx_at(brace);
-    if behind.starts_with('{') {
-        return fault.label("a placeholder that was never filled in");
-    }
-    fault.label("a `{` ends a word and begins a block").help(format!("quote the word: \"{text}\""))
+    Some(match is_placeholder {
+        true => fault.label("a placeholder that was never filled in"),
+        false => fault.label("a `{` ends a word and begins a block").help(format!("quote the word: \"{text}\"")),
+    })
 }
 
 fn unexpected_block_help(directive: &Directive) -> String {
@@ -77,7 +87,7 @@ pub(super) fn arguments(
         return None;
     }
     let name = directive.name.text();
-    let message = format!("invalid number of arguments in \"{name}\" directive");
+    let message = wrong_count(&name);
     let fault = Diagnostic::error("argument-count", message);
     if let Some(last) = habit::lost_semicolon(checker.sources, directive, context) {
         return Some(fault.at(last.span).label("a `;` is missing behind this"));

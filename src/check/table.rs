@@ -10,8 +10,9 @@ use crate::{
 pub(super) fn check(table: Context, lines: &[Directive], out: &mut Vec<Diagnostic>) {
     let mut default = None;
     for line in lines {
-        if line.block.as_ref().is_some_and(|block| block.open == line.end) {
-            let fault = Diagnostic::error("unexpected-token", "unexpected \"{\"").at(line.end);
+        let block = line.block.as_ref().filter(|block| block.open == line.end).map(|block| block.open);
+        if let Some(brace) = line.brace().map(|(_, brace)| brace).or(block) {
+            let fault = Diagnostic::error("unexpected-token", "unexpected \"{\"").at(brace);
             out.push(fault.label(format!("a {table} block has lines only, no blocks")));
             continue;
         }

@@ -165,9 +165,11 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// One argument and no block; the checks say what is wrong with others.
+/// One argument and no block, but for one that a stray `;` has parted from it; the checks say what is wrong with others.
 fn is_include(directive: &Directive) -> bool {
-    &*directive.name.value == b"include" && directive.args.len() == 1 && directive.block.is_none()
+    let has_block = directive.block.as_ref().is_some_and(|block| block.open == directive.end);
+    let is_whole = !has_block && directive.brace().is_none();
+    &*directive.name.value == b"include" && directive.args.len() == 1 && is_whole
 }
 
 fn place(fault: Diagnostic, directive: &Directive) -> Diagnostic {
