@@ -3,13 +3,16 @@
 //!
 //! Nothing here sees a tree, a directive or configuration text: the request path cannot parse.
 
+pub(crate) mod base64;
 pub(crate) mod browser;
 pub(crate) mod date;
 pub(crate) mod escape;
 pub(crate) mod header_id;
 pub(crate) mod headers;
 pub(crate) mod host;
+pub(crate) mod md5;
 pub(crate) mod method;
+pub(crate) mod sha1;
 pub(crate) mod status;
 pub(crate) mod uri;
 pub(crate) mod utf8;
@@ -19,6 +22,7 @@ mod body;
 mod connection;
 mod credentials;
 mod cycle;
+mod digest;
 mod entry;
 mod file;
 mod head;
@@ -40,7 +44,6 @@ mod variable;
 pub use body::{Body, BodyCut, BodyError, BodySource, BodyStream, Chunk, FileRange};
 pub use connection::{Client, Connection, TcpInfo, address_text};
 pub use credentials::Credentials;
-pub(crate) use credentials::decode_base64;
 pub use cycle::{
     Choice, Cycle, EnvVar, KeepAlive, Listen, ListenAddress, ListenSpec, ProcessConf, Server, ServerId, User,
     VirtualServers,

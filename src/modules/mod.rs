@@ -3,6 +3,7 @@
 mod access;
 mod access_log;
 mod addition;
+mod auth_basic;
 mod autoindex;
 mod charset;
 pub mod core;
@@ -43,6 +44,7 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<upstream::KeepAlives>(),
     erase::<rewrite::Rewrite>(),
     erase::<access::Access>(),
+    erase::<auth_basic::AuthBasic>(),
     erase::<try_files::TryFiles>(),
     erase::<random_index::RandomIndex>(),
     erase::<index::Index>(),
