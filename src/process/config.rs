@@ -14,7 +14,7 @@ use crate::check::{check, reconsider};
 use crate::conf::Resources;
 use crate::cycle::compile;
 use crate::diag::{Diagnostic, Severity};
-use crate::http::{Cycle, TempFolders, User};
+use crate::http::{Cycle, LocationKind, TempFolders, User};
 use crate::load::{Disk, Files, Form, Loaded, Options, Supply, load};
 use crate::log::{ErrorLog, Level, LogFile, Sink};
 use crate::modules::runs;
@@ -210,8 +210,9 @@ impl Resources for Worker<'_> {
 
 /// Folders for temporary files that a cycle uses.
 pub fn temporary_folders(cycle: &Cycle) -> Vec<PathBuf> {
+    let answering = cycle.locations.iter().filter(|location| location.kind != LocationKind::Http);
     let mut folders: Vec<PathBuf> =
-        cycle.locations.iter().map(|location| location.core.client_body_temp_path.to_path_buf()).collect();
+        answering.map(|location| location.core.client_body_temp_path.path.clone()).collect();
     folders.extend(cycle.extensions.get::<TempFolders>().into_iter().flat_map(|folders| folders.0.iter().cloned()));
     folders.sort_by(|one, other| paths::bytes(one).cmp(paths::bytes(other)));
     folders.dedup();

@@ -163,7 +163,7 @@ pub fn messages(log: &str) -> Vec<String> {
 pub fn configuration(main: &str, http: &str) -> String {
     format!(
         "pid nginx.pid;\nerror_log error.log notice;\n{main}\nevents {{ }}\n\
-         http {{\naccess_log access.log;\nclient_body_temp_path temp;\n{http}\n}}\n"
+         http {{\naccess_log access.log;\nclient_body_temp_path temp;\nproxy_temp_path temp;\n{http}\n}}\n"
     )
 }
 

@@ -142,7 +142,7 @@ fn the_pid_file_moves() {
     // Back, so that the end of the test finds it.
     nginx.place.write("nginx.conf", &configuration("", &http));
     crate::place::kill(pid.trim().parse().unwrap(), libc::SIGHUP);
-    eventually("the pid file", || exists(&nginx.place.path("nginx.pid")).then_some(()));
+    eventually("the pid file", || (nginx.place.read("nginx.pid") == pid).then_some(()));
 }
 
 #[test]

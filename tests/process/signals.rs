@@ -66,7 +66,6 @@ fn usr1_opens_all_logs_again_within_a_second() {
 }
 
 #[test]
-#[ignore = "needs proxy_pass"]
 fn quit_finishes_requests_in_flight() {
     for signal_the_worker in [false, true] {
         let backend = TcpListener::bind("127.0.0.1:0").unwrap();
