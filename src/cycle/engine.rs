@@ -88,6 +88,8 @@ async fn answer(r: &Rc<Request>, mut flow: Flow) -> Answer {
 
 /// Runs what is installed for the end of a request.
 pub fn log(r: &Request) {
+    // To nginx the connection's next request is a matter of its own by now.
+    r.out.keep_alive.set(false);
     for logger in &r.location().loggers {
         logger.log(r);
     }

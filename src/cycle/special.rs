@@ -52,6 +52,7 @@ fn send_error_page(r: &Request, page: &ErrorPage) -> Flow {
 
 /// nginx's own page for a status.
 pub(super) fn page(r: &Request, code: u16) -> Flow {
+    r.body.discard();
     r.out.pending.borrow_mut().remove(HeaderId::ContentType);
     r.expect_settled.set(true);
     let core = &r.location().core;

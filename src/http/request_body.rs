@@ -24,6 +24,7 @@ struct Inner {
     stored: RefCell<Option<Rc<StoredBody>>>,
     /// What was read ahead.
     early: RefCell<VecDeque<Bytes>>,
+    unwanted: Cell<bool>,
 }
 
 impl RequestBody {
@@ -45,6 +46,7 @@ impl RequestBody {
             received: Cell::new(0),
             stored: RefCell::default(),
             early: RefCell::default(),
+            unwanted: Cell::new(false),
         }))
     }
 
@@ -63,9 +65,15 @@ impl RequestBody {
         self.0.length
     }
 
-    /// Its length in bytes, where the client said it or all was read.
+    /// Its length in bytes, where the client said it or all was read; 0 where nobody is going to read it.
     pub fn length(&self) -> Option<u64> {
-        self.0.length.or_else(|| self.stored().map(|stored| stored.length()))
+        let known = self.0.length.or_else(|| self.stored().map(|stored| stored.length()));
+        known.or_else(|| self.0.unwanted.get().then_some(0))
+    }
+
+    /// Notes that the answer does not depend on it: it will be read and dropped.
+    pub fn discard(&self) {
+        self.0.unwanted.set(true);
     }
 
     /// Whether nothing of it is left to read.

@@ -15,12 +15,13 @@ pub(super) fn http(_c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResu
         return Err(args.duplicate());
     }
     ctx.block(args, NodeKind::Http);
+    ctx.collected::<Servers>().end = args.directive().block.as_ref().map(|block| block.close);
     Ok(())
 }
 
 pub(super) fn server(_c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
     let node = ctx.block(args, NodeKind::Server);
-    ctx.collected::<Servers>().0.push(node);
+    ctx.collected::<Servers>().nodes.push(node);
     if ctx.conf_at::<Conf>(node).listens { Ok(()) } else { listen::implied(ctx, node) }
 }
 

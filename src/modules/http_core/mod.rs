@@ -23,7 +23,7 @@ pub use servers::{build_server, limit_except, location_tree, passes_requests_on,
 
 pub(super) use variables::{log_value, put_seconds};
 
-use crate::conf::{Args, Command, Ctx, Inherit, LocationBuilder, Module, NodeId, SetResult, assign, temp_path};
+use crate::conf::{Args, Command, Ctx, Inherit, Module, NodeId, SetResult, assign, temp_path};
 use crate::diag::Diagnostic;
 use crate::http::{
     BodyInFile, ErrorPage, IfModifiedSince, KeepaliveDisable, LingeringClose, Root, Script, ServerTokens, TempPath,
@@ -44,6 +44,7 @@ pub struct Conf {
     http2: Option<bool>,
     client_header_timeout: Option<Duration>,
     client_header_buffer_size: Option<usize>,
+    connection_pool_size: Option<usize>,
     large_client_header_buffers: Option<(usize, usize)>,
     ignore_invalid_headers: Option<bool>,
     underscores_in_headers: Option<bool>,
@@ -117,6 +118,8 @@ impl Module for HttpCore {
         Command::custom("server_name", server_name::add),
         Command::msec("client_header_timeout", |c| &mut c.client_header_timeout),
         Command::size("client_header_buffer_size", |c| &mut c.client_header_buffer_size),
+        // Of no effect but for one check.
+        Command::size("connection_pool_size", |c| &mut c.connection_pool_size),
         Command::custom("large_client_header_buffers", |c, args, _| {
             assign(&mut c.large_client_header_buffers, args, || {
                 let number = args.number(1)?;
@@ -201,6 +204,7 @@ impl Module for HttpCore {
         conf.root.inherit(&parent.root);
         conf.client_header_timeout.inherit(&parent.client_header_timeout);
         conf.client_header_buffer_size.inherit(&parent.client_header_buffer_size);
+        conf.connection_pool_size.inherit(&parent.connection_pool_size);
         conf.large_client_header_buffers.inherit(&parent.large_client_header_buffers);
         conf.ignore_invalid_headers.inherit(&parent.ignore_invalid_headers);
         conf.underscores_in_headers.inherit(&parent.underscores_in_headers);
@@ -248,7 +252,9 @@ impl Module for HttpCore {
         conf.internal.inherit(&parent.internal);
     }
 
-    fn install(_conf: &Conf, _location: &mut LocationBuilder<'_, '_>) {}
+    fn finish(ctx: &mut Ctx<'_>) {
+        servers::check(ctx);
+    }
 }
 
 /// `keepalive_disable`: browsers, each named once.

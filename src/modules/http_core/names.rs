@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::ports::{Address, speaks_http2};
 use super::server_name::{NameKind, ServerName};
-use super::servers::Servers;
+use super::servers::servers;
 use super::{Conf, server_name};
 use crate::conf::{Ctx, NodeId};
 use crate::diag::Diagnostic;
@@ -15,7 +15,7 @@ use crate::http::{ServerId, VirtualServers};
 /// Puts the names of an address together. nginx looks at names only where there is something to choose: a name that
 /// is wrong, or there twice, goes unnoticed in the only server of an address.
 pub(super) fn virtual_servers(ctx: &mut Ctx<'_>, address: &Address) -> VirtualServers {
-    let servers = ctx.collected::<Servers>().0.clone();
+    let servers = servers(ctx);
     let number = |node: NodeId| {
         let at = servers.iter().position(|server| *server == node).expect("a server is listed when its block ends");
         ServerId(u32::try_from(at).expect("fewer servers than bytes in a file"))

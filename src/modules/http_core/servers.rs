@@ -6,16 +6,38 @@ use bytes::Bytes;
 
 use super::Conf;
 use crate::conf::{Ctx, NodeId, NodeKind};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Span};
 use crate::http::{LocationId, LocationKind, LocationTree, LocationTreeParts, Server};
 
-/// All server blocks in the order written.
+/// All server blocks in the order written, and where `http` ends.
 #[derive(Default)]
-pub(super) struct Servers(pub(super) Vec<NodeId>);
+pub(super) struct Servers {
+    pub(super) nodes: Vec<NodeId>,
+    pub(super) end: Option<Span>,
+}
+
+/// nginx's memory for a connection, where it is not written: a large buffer must not be smaller.
+const POOL: usize = 512;
+
+/// Checks what nginx checks at the end of `http`.
+pub(super) fn check(ctx: &mut Ctx<'_>) {
+    let too_small = servers(ctx).into_iter().find(|node| {
+        let conf = ctx.conf_at::<Conf>(*node);
+        let buffer = conf.large_client_header_buffers.map_or(8192, |(_, size)| size);
+        buffer < conf.connection_pool_size.unwrap_or(POOL)
+    });
+    if let Some(node) = too_small {
+        let message =
+            "the \"large_client_header_buffers\" size must be equal to or greater than \"connection_pool_size\"";
+        let fault = Diagnostic::error("small-buffers", message).at(ctx.place(node));
+        let end = ctx.collected::<Servers>().end;
+        ctx.complain(end.into_iter().fold(fault, Diagnostic::nginx_at));
+    }
+}
 
 /// The server blocks in the order written.
 pub fn servers(ctx: &mut Ctx<'_>) -> Vec<NodeId> {
-    ctx.collected::<Servers>().0.clone()
+    ctx.collected::<Servers>().nodes.clone()
 }
 
 /// Builds one server, its base location excepted.

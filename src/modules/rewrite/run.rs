@@ -210,6 +210,8 @@ fn answer(r: &Request, status: u16, text: &Script) -> Flow {
     if status >= 400 && text.is_empty() {
         return Flow::Finalize(status);
     }
+    r.body.discard();
+    r.out.status.set(status);
     let text = text.eval(r);
     if matches!(status, 301 | 302 | 303 | 307 | 308) {
         r.redirect_to(&text);
