@@ -35,6 +35,8 @@ pub struct Io {
     pub(super) broken: Cell<bool>,
     /// How long it may still wait when its thread is about to end.
     grace: Cell<Duration>,
+    /// How long the next request may be awaited: `keepalive_timeout` of the location that answered the last one.
+    pub(super) patience: Cell<Duration>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -51,6 +53,7 @@ impl Io {
             idle: Cell::new(false),
             broken: Cell::new(false),
             grace: Cell::new(GRACE),
+            patience: Cell::default(),
             waker: RefCell::default(),
         }
     }
@@ -153,7 +156,8 @@ pub(super) async fn next_request(
         }
         None => RequestParser::new(&limits),
     };
-    let patience = patience(local, connection, server);
+    let is_first = connection.requests.get() == 0;
+    let patience = if is_first { local.cycle.server(server).client_header_timeout } else { io.patience.get() };
     let base = local.cycle.server(server).base;
     io.grace.set(GRACE.max(local.cycle.location(base).core.keepalive_min_timeout));
     io.deadline.borrow_mut().set(if io.thread.is_draining() { patience.min(io.grace.get()) } else { patience });
@@ -191,15 +195,6 @@ fn virtual_servers<'a>(local: &'a Local, connection: &Connection) -> &'a Virtual
 
 fn default_server(local: &Local, connection: &Connection) -> ServerId {
     virtual_servers(local, connection).default
-}
-
-/// How long the first byte of a request may be awaited.
-fn patience(local: &Local, connection: &Connection, server: ServerId) -> Duration {
-    let server = local.cycle.server(server);
-    if connection.requests.get() == 0 {
-        return server.client_header_timeout;
-    }
-    local.cycle.location(server.base).core.keepalive_timeout
 }
 
 enum Found {

@@ -104,6 +104,7 @@ fn say_broken_off(r: &Request, stop: Stop, part: &str) {
 async fn finish(io: &Rc<Io>, r: &Rc<Request>, keep: bool) -> bool {
     // nginx has forgotten by now that it keeps the connection: `$sent_http_connection` is `close` in its logs.
     r.out.keep_alive.set(false);
+    io.patience.set(r.location().core.keepalive_timeout);
     cycle::log(r);
     if keep {
         return r.body.is_finished() || linger::discard(io, r).await;
