@@ -194,3 +194,52 @@ impl Checker<'_> {
         self.out.push(fault.nginx_at(read));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(text: &str, runs: &dyn Fn(&DirectiveSpec) -> bool) -> (Loaded, Checked, Vec<Diagnostic>) {
+        let (loaded, mut found) = Loaded::from_text("/n.conf", text);
+        let checked = check(&loaded, Schema::nginx(), runs, &mut found);
+        (loaded, checked, found)
+    }
+
+    #[test]
+    fn what_was_refused_is_pruned() {
+        let text = "events { } http { gzip on; gzip off; bogus; server { listen 80; sendfile maybe; root /a; } }";
+        let (mut loaded, checked, found) = checked(text, &|_| true);
+        assert_eq!(found.len(), 3);
+        checked.prune(&mut loaded.root);
+        let http = loaded.root[1].children();
+        let names =
+            |directives: &[Directive]| directives.iter().map(|one| one.name.text().into()).collect::<Vec<String>>();
+        assert_eq!(
+            (names(http), names(http[1].children())),
+            (vec!["gzip".into(), "server".into()], vec!["listen".into(), "root".into()])
+        );
+    }
+
+    #[test]
+    fn what_is_not_run_is_said_once_for_each_name() {
+        let text = "events { multi_accept on; } http { server { gzip on; } server { gzip off; } }\nstream { server { listen 1; } }";
+        let (_, _, found) = checked(text, &|spec| !matches!(spec.module, "http_gzip" | "stream"));
+        let said: Vec<_> = found.iter().map(|one| (one.message.as_str(), one.related.len())).collect();
+        let not_run = |name| format!("\"{name}\" directive is known to nginx, not run by rnginx yet");
+        assert_eq!(said, [(not_run("gzip").as_str(), 1), (not_run("stream").as_str(), 0)]);
+    }
+
+    #[test]
+    fn parts_of_a_configuration_are_checked_in_their_place() {
+        let (loaded, _) = Loaded::from_text("/n.conf", "listen 80; location / { }");
+        let mut found = Vec::new();
+        let loaded = Loaded {
+            root: loaded.root.last().expect("http").children().last().expect("server").children().to_vec(),
+            ..loaded
+        };
+        check_in(&loaded, Schema::nginx(), Context::SERVER, &|_| true, &mut found);
+        assert_eq!(found, vec![]);
+        check_in(&loaded, Schema::nginx(), Context::LOCATION, &|_| true, &mut found);
+        assert_eq!(found.len(), 1);
+    }
+}
