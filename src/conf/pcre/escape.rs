@@ -96,6 +96,11 @@ impl Reader<'_> {
             self.copy(1);
             return Ok(Escaped::Same);
         }
+        if let b'p' | b'P' = byte
+            && let Some(property) = self.property(byte == b'P')
+        {
+            return Ok(property);
+        }
         if let b'p' | b'P' | b'k' | b'g' | b'X' | b'o' = byte {
             // Properties, named references and the like: what our engine knows of them, it writes the same way.
             self.out.push('\\');
@@ -132,6 +137,31 @@ impl Reader<'_> {
             b'E' => Escaped::Nothing,
             _ => Escaped::Byte(byte),
         })
+    }
+
+    /// `\p{N}`, `\pN`, `\p{^N}`: to PCRE a byte is the character of its number, so a property is a set of bytes. `None`
+    /// for properties that no server name was seen to ask for.
+    fn property(&mut self, negated: bool) -> Option<Escaped> {
+        let text = self.rest().get(1..)?;
+        let (name, length) = match text {
+            [b'{', inner @ ..] => {
+                let end = memchr::memchr(b'}', inner)?;
+                (&inner[..end], end + 2)
+            }
+            _ => (text.get(..1)?, 1),
+        };
+        let (name, inverted) = name.strip_prefix(b"^").map_or((name, false), |name| (name, true));
+        let set = match name {
+            b"N" => "0-9\\xB2\\xB3\\xB9\\xBC-\\xBE",
+            b"Nd" => "0-9",
+            b"L" => "A-Za-z\\xAA\\xB5\\xBA\\xC0-\\xD6\\xD8-\\xF6\\xF8-\\xFF",
+            b"Lu" => "A-Z\\xC0-\\xD6\\xD8-\\xDE",
+            b"Ll" => "a-z\\xB5\\xDF-\\xF6\\xF8-\\xFF",
+            b"Z" | b"Zs" => "\\x20\\xA0",
+            _ => return None,
+        };
+        self.at += 1 + length;
+        Some(if negated != inverted { Escaped::Not(set) } else { Escaped::Set(set) })
     }
 
     /// Up to three octal digits.

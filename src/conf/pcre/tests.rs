@@ -92,6 +92,7 @@ fn the_engine_takes_all_of_it() {
         (b"\\bx\\b", b"a x", true),
         (b"^.{1,}$", b"a\nb", false),
         (b"[\\H\\n]", b"\t", false),
+        (b"^\\p{N}+\\PL\\p{^Lu}$", b"12\xb2-a", true),
         (b"\\/\\~\\#\\ \\@\\!", b"/~# @!", true),
     ] {
         let translated = translate(pattern).unwrap();
