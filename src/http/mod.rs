@@ -26,6 +26,7 @@ mod digest;
 mod entry;
 mod file;
 mod head;
+mod hosts;
 mod location;
 mod memory_body;
 mod path;
@@ -53,6 +54,7 @@ pub use file::{FileFault, FileKind, FileStat, open_file, read_range, stat_file};
 pub use head::Head;
 pub(crate) use header_id::HeaderId;
 pub(crate) use headers::Headers;
+pub use hosts::{HostFault, HostTable};
 pub use location::{
     BodyInFile, CoreConf, ErrorAnswer, ErrorPage, Extensions, Found, IfModifiedSince, KeepaliveDisable, LimitExcept,
     LingeringClose, Location, LocationId, LocationKind, LocationTree, LocationTreeParts, Root, Types,

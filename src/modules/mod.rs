@@ -22,11 +22,14 @@ mod not_modified;
 mod proxy;
 mod random_index;
 mod range;
+mod referer;
 mod rewrite;
+mod secure_link;
 mod static_files;
 mod sub;
 mod try_files;
 mod upstream;
+mod userid;
 
 use crate::conf::{AnyModule, erase};
 use crate::schema::{DirectiveSpec, Schema};
@@ -51,10 +54,13 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<autoindex::Autoindex>(),
     erase::<gzip_static::GzipStatic>(),
     erase::<static_files::StaticFiles>(),
+    erase::<referer::Referer>(),
     erase::<empty_gif::EmptyGif>(),
+    erase::<secure_link::SecureLink>(),
     erase::<proxy::ProxyPass>(),
     erase::<not_modified::NotModified>(),
     erase::<headers::AddHeaders>(),
+    erase::<userid::Userid>(),
     erase::<gunzip::Gunzip>(),
     erase::<addition::Addition>(),
     erase::<sub::Sub>(),

@@ -19,6 +19,7 @@ use bytes::Bytes;
 
 pub use ports::build_listens;
 pub use resolved::resolve;
+pub use server_name::server_names;
 pub use servers::{build_server, limit_except, location_tree, passes_requests_on, servers};
 
 pub(super) use variables::{log_value, put_seconds};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Conf;
-use crate::conf::{Args, Ctx, SetResult};
+use crate::conf::{Args, Ctx, NodeId, NodeKind, SetResult};
 use crate::diag::{Diagnostic, Span};
 use crate::http::Regex;
 
@@ -97,4 +97,21 @@ pub(super) fn captures(names: &[ServerName]) -> bool {
         _ => None,
     });
     last.unwrap_or(false)
+}
+
+/// The names of the server around a block; the pattern of those that are regular expressions.
+pub fn server_names(ctx: &Ctx<'_>, node: NodeId) -> Vec<(Bytes, Option<Arc<Regex>>)> {
+    let mut at = Some(node);
+    while let Some(node) = at.filter(|node| !matches!(ctx.kind(*node), NodeKind::Server)) {
+        at = ctx.parent(node);
+    }
+    let names = at.map(|node| &ctx.conf_at::<Conf>(node).names[..]).unwrap_or_default();
+    if names.is_empty() {
+        return vec![(Bytes::new(), None)];
+    }
+    let pattern = |name: &ServerName| match &name.kind {
+        NameKind::Regex(regex) => Some(regex.clone()),
+        _ => None,
+    };
+    names.iter().map(|name| (name.name.clone(), pattern(name))).collect()
 }
