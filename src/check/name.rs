@@ -3,6 +3,7 @@
 use super::{Checker, Place, habit};
 use crate::{
     diag::{Diagnostic, closest},
+    load::NOT_RUN,
     schema::{Context, DirectiveSpec, Presence},
     syntax::Directive,
 };
@@ -93,7 +94,7 @@ fn elsewhere(fault: Diagnostic, spec: &DirectiveSpec) -> Diagnostic {
 /// Ours: nginx would run it.
 pub(super) fn not_run(directive: &Directive, spec: &DirectiveSpec) -> Diagnostic {
     let message = format!("\"{}\" directive is known to nginx, not run by rnginx yet", spec.name);
-    Diagnostic::error("not-run", message)
+    Diagnostic::error(NOT_RUN, message)
         .at(directive.name.span)
         .nginx_at(directive.end)
         .label(format!("from nginx's {} module", spec.module))

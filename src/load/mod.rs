@@ -10,7 +10,7 @@ mod sources;
 pub use files::{Disk, Files, Memory};
 pub use form::Form;
 pub use sentence::{level, sentence};
-pub use sources::{Origin, Source, Sources};
+pub use sources::{NOT_RUN, Origin, Source, Sources};
 
 use include::{Lines, Reader};
 

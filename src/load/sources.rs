@@ -6,6 +6,9 @@ use memchr::memchr_iter;
 
 use crate::diag::{Diagnostic, FileId, Span};
 
+/// The code of the one error that is ours alone.
+pub const NOT_RUN: &str = "not-run";
+
 /// Where a text came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -134,11 +137,12 @@ impl Sources {
         key
     }
 
-    /// Sorts diagnostics so that those which nginx would meet first come first; those without a place come last.
+    /// Sorts diagnostics so that those which nginx would meet first come first; those without a place come last, and behind
+    /// them what nginx would not say at all: that a directive is not run.
     pub fn sort(&self, diagnostics: &mut [Diagnostic]) {
         diagnostics.sort_by_cached_key(|diagnostic| {
             let met = diagnostic.met_at.or(diagnostic.nginx_at);
-            (met.is_none(), met.map(|span| self.reading_order(span)))
+            (diagnostic.code == NOT_RUN, met.is_none(), met.map(|span| self.reading_order(span)))
         });
     }
 }
