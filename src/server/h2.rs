@@ -12,6 +12,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 
 use super::exchange::exchange;
 use super::h1;
@@ -75,15 +76,18 @@ async fn serve(thread: Rc<Thread>, stream: Replayed, connection: Rc<Connection>)
     builder.timer(TokioTimer::new()).max_concurrent_streams(STREAMS).auto_date_header(false);
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut drain = thread.drain_watch();
-    let idle = thread.local().cycle.listens.get(connection.listen.get()).map_or(Duration::ZERO, |listen| {
-        let local = thread.local();
+    let spent = open.clone();
+    let local = thread.local();
+    let (idle, most) = local.cycle.listens.get(connection.listen.get()).map_or((Duration::ZERO, u64::MAX), |listen| {
         let server = local.cycle.server(listen.servers.default);
-        local.cycle.location(server.base).core.keepalive_timeout
+        let core = &local.cycle.location(server.base).core;
+        (core.keepalive_timeout, core.keepalive_requests)
     });
     let ended = tokio::select! {
         _ = serving.as_mut() => true,
         _ = drain.wait_for(|draining| *draining) => false,
         () = open.idle_for(idle) => false,
+        () = spent.exhausted(most) => false,
     };
     if !ended {
         serving.as_mut().graceful_shutdown();
@@ -97,13 +101,24 @@ async fn serve(thread: Rc<Thread>, stream: Replayed, connection: Rc<Connection>)
 struct Open {
     count: Cell<usize>,
     changes: Cell<u64>,
+    begun: Cell<u64>,
+    begins: Notify,
 }
 
 impl Open {
     fn begin(self: &Rc<Self>) -> OpenGuard {
         self.count.set(self.count.get() + 1);
         self.changes.set(self.changes.get() + 1);
+        self.begun.set(self.begun.get() + 1);
+        self.begins.notify_one();
         OpenGuard(self.clone())
+    }
+
+    /// Ends when so many requests have begun.
+    async fn exhausted(&self, most: u64) {
+        while self.begun.get() < most {
+            self.begins.notified().await;
+        }
     }
 
     /// Ends when no request has been under way for this long.

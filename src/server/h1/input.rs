@@ -253,6 +253,10 @@ impl Reading<'_> {
                     if consumed < whole.len() {
                         *io.early.borrow_mut() = Bytes::copy_from_slice(&whole[consumed..]);
                     }
+                    if self.head.host.is_empty() {
+                        // No host is a name too: `server_name "";`.
+                        self.choice = virtual_servers(self.local, self.connection).choose(b"");
+                    }
                     return Some(Found::Head);
                 }
                 Ok(Parse::Host) => {
