@@ -1,12 +1,13 @@
 //! Runs a request through the phases to its response: the one place that waits, redirects and finalizes.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::special;
 use crate::http::{
-    Engine, Escape, Flow, Found, HeaderId, Headers, Location, LocationId, Phase, Request, Response, Subrequest,
+    Engine, Escape, Flow, FlowFuture, Found, HeaderId, Headers, LocationId, Phase, Request, Response, Subrequest,
     SubrequestFuture, escaped,
 };
 use crate::log::Level;
@@ -41,49 +42,56 @@ pub enum Answer {
     Close(u16),
 }
 
-/// Where a run through the phases starts.
-enum Entry {
+/// What a run has come to.
+#[expect(clippy::large_enum_variant, reason = "it is handed on once, and nearly always an answer")]
+pub enum Step {
+    /// The request is answered.
+    Done(Answer),
+    /// A handler waits for this work; its end is where [`Run::go_on`] takes the run up again.
+    Wait(FlowFuture),
+}
+
+/// A request's run through phases, error pages and filters, as far as it has come. Most runs never wait: they begin
+/// and end in one call.
+pub struct Run {
+    stage: Stage,
+    /// The location whose handlers are asked, wherever they move the request to.
+    location: LocationId,
+    /// How many of them have been asked.
+    asked: usize,
+    /// What access handlers refused with under `satisfy any`; 0 for nothing.
+    refused: u16,
+}
+
+/// What a request meets, in running order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
     PostRead,
     ServerRewrite,
     FindConfig,
-    /// The location is settled (`@name`).
     Rewrite,
+    Preaccess,
+    Access,
+    Precontent,
+    /// The handler that answers all requests of the location.
+    OwnContent,
+    Content,
+    /// No handler is asked any more: what comes is the end.
+    Settled,
 }
 
-/// Runs a request through phases, error pages and filters.
+/// Runs a request to its answer.
 pub async fn run(r: &Rc<Request>) -> Answer {
-    let entry = if r.internal.get() { Entry::ServerRewrite } else { Entry::PostRead };
-    let flow = phases(r, entry).await;
-    answer(r, flow).await
+    let mut run = Run::new(r);
+    let step = run.go_on(r, None);
+    run.finish(r, step).await
 }
 
 /// Answers with a status at once, without the phases: for heads that could not be read.
 pub async fn refuse(r: &Rc<Request>, status: u16) -> Answer {
-    answer(r, Flow::Finalize(status)).await
-}
-
-/// Follows a flow through redirects and error pages to the answer.
-async fn answer(r: &Rc<Request>, mut flow: Flow) -> Answer {
-    loop {
-        flow = match flow {
-            Flow::Respond(response) => match filter(r, *response) {
-                Ok(response) => return Answer::Response(response),
-                Err(status) => Flow::Finalize(status),
-            },
-            Flow::Finalize(status @ (408 | 444 | 499)) | Flow::Close(status) => return Answer::Close(status),
-            Flow::Finalize(status) => special::finalize(r, status),
-            Flow::Redirect { uri, args } => match redirect(r, uri, args) {
-                Ok(()) => phases(r, Entry::ServerRewrite).await,
-                Err(status) => Flow::Finalize(status),
-            },
-            Flow::Named(name) => match enter_named(r, &name) {
-                Ok(()) => phases(r, Entry::Rewrite).await,
-                Err(status) => Flow::Finalize(status),
-            },
-            Flow::Async(work) => work.await,
-            Flow::Declined | Flow::Ok | Flow::Delay(_) => Flow::Finalize(404),
-        };
-    }
+    let mut run = Run::refusal(r);
+    let step = run.go_on(r, Some(Flow::Finalize(status)));
+    run.finish(r, step).await
 }
 
 /// Runs what is installed for the end of a request.
@@ -95,70 +103,185 @@ pub fn log(r: &Request) {
     }
 }
 
-async fn phases(r: &Rc<Request>, entry: Entry) -> Flow {
-    if let Entry::PostRead = entry
-        && let Some(flow) = handlers(r, Phase::PostRead).await
-    {
-        return flow;
+impl Run {
+    /// Before the first phase.
+    pub fn new(r: &Request) -> Self {
+        Self::at(if r.internal.get() { Stage::ServerRewrite } else { Stage::PostRead }, r)
     }
-    if let Entry::PostRead | Entry::ServerRewrite = entry
-        && let Some(flow) = handlers(r, Phase::ServerRewrite).await
-    {
-        return flow;
-    }
-    let mut found = matches!(entry, Entry::Rewrite);
-    loop {
-        if !found && let Some(flow) = find_config(r) {
-            return flow;
-        }
-        found = false;
-        if let Some(flow) = handlers(r, Phase::Rewrite).await {
-            return flow;
-        }
-        if !r.uri_changed.get() {
-            break;
-        }
-        if let Err(flow) = count_rewrite(r) {
-            return flow;
-        }
-    }
-    if let Some(flow) = handlers(r, Phase::Preaccess).await {
-        return flow;
-    }
-    if let Some(flow) = access(r).await {
-        return flow;
-    }
-    if let Some(flow) = handlers(r, Phase::Precontent).await {
-        return flow;
-    }
-    content(r).await
-}
 
-/// Runs a phase; `None` when all of its handlers let the request pass.
-async fn handlers(r: &Rc<Request>, phase: Phase) -> Option<Flow> {
-    let location = r.location_id();
-    for handler in r.cycle().location(location).handlers(phase) {
-        match settled(handler.handle(r)).await {
-            Flow::Declined => {}
-            Flow::Ok => return None,
-            flow => return Some(flow),
-        }
+    /// Without phases: [`Self::go_on`] is to be given the answer.
+    pub fn refusal(r: &Request) -> Self {
+        Self::at(Stage::Settled, r)
     }
-    None
-}
 
-/// Waits until a handler has made up its mind.
-async fn settled(mut flow: Flow) -> Flow {
-    loop {
-        flow = match flow {
-            Flow::Delay(time) => {
-                tokio::time::sleep(time).await;
-                Flow::Declined
+    fn at(stage: Stage, r: &Request) -> Self {
+        Self { stage, location: r.location_id(), asked: 0, refused: 0 }
+    }
+
+    /// Goes on with what the work of the handler that was asked last has ended in; at first there is none.
+    pub fn go_on(&mut self, r: &Rc<Request>, mut ended: Option<Flow>) -> Step {
+        loop {
+            match self.walk(r, ended.take()) {
+                Flow::Async(work) => return Step::Wait(work),
+                Flow::Delay(time) => return Step::Wait(pause(time, || Flow::Declined)),
+                flow => {
+                    if let Some(answer) = self.follow(r, flow) {
+                        return Step::Done(answer);
+                    }
+                }
             }
-            Flow::Async(work) => work.await,
-            flow => return flow,
-        };
+        }
     }
+
+    /// Waits as often as it takes.
+    pub async fn finish(mut self, r: &Rc<Request>, mut step: Step) -> Answer {
+        loop {
+            match step {
+                Step::Done(answer) => return answer,
+                Step::Wait(work) => step = self.go_on(r, Some(work.await)),
+            }
+        }
+    }
+
+    /// Asks one handler after the other, until one wants to wait or has settled what becomes of the request.
+    fn walk(&mut self, r: &Rc<Request>, mut ended: Option<Flow>) -> Flow {
+        loop {
+            let settled = match ended.take().or_else(|| self.ask(r)) {
+                Some(flow) => self.judge(r, flow),
+                None => self.next_stage(r),
+            };
+            if let Some(flow) = settled {
+                return flow;
+            }
+        }
+    }
+
+    /// What the next handler of the stage says; `None` where there is none.
+    fn ask(&mut self, r: &Rc<Request>) -> Option<Flow> {
+        let phase = match self.stage {
+            Stage::PostRead => Phase::PostRead,
+            Stage::ServerRewrite => Phase::ServerRewrite,
+            Stage::Rewrite => Phase::Rewrite,
+            Stage::Preaccess => Phase::Preaccess,
+            Stage::Access => Phase::Access,
+            Stage::Precontent => Phase::Precontent,
+            Stage::Content => Phase::Content,
+            Stage::OwnContent => return r.content_handler().map(|handler| handler.handle(r)),
+            Stage::FindConfig | Stage::Settled => return None,
+        };
+        let handler = r.cycle().location(self.location).handlers(phase).get(self.asked)?;
+        self.asked += 1;
+        Some(handler.handle(r))
+    }
+
+    /// What a handler's word means in its stage; `None` where the run goes on.
+    fn judge(&mut self, r: &Rc<Request>, flow: Flow) -> Option<Flow> {
+        match (flow, self.stage) {
+            (flow @ (Flow::Async(_) | Flow::Delay(_)), _) | (flow, Stage::Settled) => return Some(flow),
+            (Flow::Declined, Stage::OwnContent) => r.clear_content_handler(),
+            (Flow::Declined, _) => {}
+            (flow, Stage::Access) => return self.judge_access(r, flow),
+            (Flow::Ok, Stage::OwnContent | Stage::Content) => return Some(Flow::Ok),
+            (Flow::Ok, _) => self.asked = usize::MAX,
+            (flow, _) => return Some(flow),
+        }
+        None
+    }
+
+    /// The access phase under `satisfy`.
+    fn judge_access(&mut self, r: &Rc<Request>, flow: Flow) -> Option<Flow> {
+        let any = r.cycle().location(self.location).core.satisfy_any;
+        match flow {
+            Flow::Ok if any => {
+                r.out.pending.borrow_mut().remove(HeaderId::WwwAuthenticate);
+                (self.asked, self.refused) = (usize::MAX, 0);
+            }
+            Flow::Ok => {}
+            Flow::Finalize(status @ (401 | 403)) if any => {
+                if self.refused != 401 {
+                    self.refused = status;
+                }
+            }
+            flow => return Some(self.refuse_access(r, flow)),
+        }
+        None
+    }
+
+    /// `auth_delay`: whoever guesses passwords has to wait for each.
+    fn refuse_access(&mut self, r: &Rc<Request>, flow: Flow) -> Flow {
+        let delay = r.location().core.auth_delay;
+        if !matches!(flow, Flow::Finalize(401)) || delay.is_zero() {
+            return flow;
+        }
+        r.log(Level::Info, "delaying unauthorized request");
+        self.stage = Stage::Settled;
+        Flow::Async(pause(delay, || Flow::Finalize(401)))
+    }
+
+    /// All handlers of a stage have been asked; `Some` where that is the end.
+    fn next_stage(&mut self, r: &Rc<Request>) -> Option<Flow> {
+        let next = match self.stage {
+            Stage::PostRead => Stage::ServerRewrite,
+            Stage::ServerRewrite => Stage::FindConfig,
+            Stage::FindConfig => match find_config(r) {
+                None => Stage::Rewrite,
+                settled => return settled,
+            },
+            Stage::Rewrite if r.uri_changed.get() => match count_rewrite(r) {
+                Ok(()) => Stage::FindConfig,
+                Err(flow) => return Some(flow),
+            },
+            Stage::Rewrite => Stage::Preaccess,
+            Stage::Preaccess if r.is_main() => Stage::Access,
+            Stage::Access if self.refused != 0 => {
+                if self.refused == 403 {
+                    r.log(Level::Error, "access forbidden by rule");
+                }
+                return Some(self.refuse_access(r, Flow::Finalize(self.refused)));
+            }
+            Stage::Preaccess | Stage::Access => Stage::Precontent,
+            Stage::Precontent if r.content_handler().is_some() => Stage::OwnContent,
+            Stage::Precontent | Stage::OwnContent => Stage::Content,
+            Stage::Content | Stage::Settled => return Some(nothing_here(r)),
+        };
+        *self = Self::at(next, r);
+        None
+    }
+
+    /// Follows what the handlers have settled to the answer; `None` where the request is to meet more of them.
+    fn follow(&mut self, r: &Rc<Request>, mut flow: Flow) -> Option<Answer> {
+        loop {
+            let (again, stage) = match flow {
+                Flow::Respond(response) => match filter(r, *response) {
+                    Ok(response) => return Some(Answer::Response(response)),
+                    Err(status) => (Err(status), Stage::Settled),
+                },
+                Flow::Finalize(status @ (408 | 444 | 499)) | Flow::Close(status) => return Some(Answer::Close(status)),
+                Flow::Finalize(status) => {
+                    flow = special::finalize(r, status);
+                    continue;
+                }
+                Flow::Redirect { uri, args } => (redirect(r, uri, args), Stage::ServerRewrite),
+                Flow::Named(name) => (enter_named(r, &name), Stage::Rewrite),
+                Flow::Declined | Flow::Ok | Flow::Delay(_) | Flow::Async(_) => (Err(404), Stage::Settled),
+            };
+            match again {
+                Ok(()) => {
+                    *self = Self::at(stage, r);
+                    return None;
+                }
+                Err(status) => flow = Flow::Finalize(status),
+            }
+        }
+    }
+}
+
+/// Waits, then says what is next.
+fn pause(time: Duration, next: fn() -> Flow) -> FlowFuture {
+    Box::pin(async move {
+        tokio::time::sleep(time).await;
+        next()
+    })
 }
 
 fn count_rewrite(r: &Rc<Request>) -> Result<(), Flow> {
@@ -214,66 +337,6 @@ fn add_slash(r: &Request, location: LocationId) -> Flow {
     }
     r.redirect_to(&target);
     Flow::Finalize(301)
-}
-
-/// The access phase under `satisfy`.
-async fn access(r: &Rc<Request>) -> Option<Flow> {
-    if !r.is_main() {
-        return None;
-    }
-    let location = r.cycle().location(r.location_id());
-    let any = location.core.satisfy_any;
-    let mut refused = 0;
-    for handler in location.handlers(Phase::Access) {
-        match settled(handler.handle(r)).await {
-            Flow::Declined => {}
-            Flow::Ok if any => {
-                r.out.pending.borrow_mut().remove(HeaderId::WwwAuthenticate);
-                return None;
-            }
-            Flow::Ok => {}
-            Flow::Finalize(status @ (401 | 403)) if any => {
-                if refused != 401 {
-                    refused = status;
-                }
-            }
-            flow => return Some(delay_refusal(r, flow).await),
-        }
-    }
-    if refused == 403 {
-        r.log(Level::Error, "access forbidden by rule");
-    }
-    if refused == 0 {
-        return None;
-    }
-    Some(delay_refusal(r, Flow::Finalize(refused)).await)
-}
-
-/// `auth_delay`: whoever guesses passwords has to wait for each.
-async fn delay_refusal(r: &Request, flow: Flow) -> Flow {
-    let delay = r.location().core.auth_delay;
-    if matches!(flow, Flow::Finalize(401)) && !delay.is_zero() {
-        r.log(Level::Info, "delaying unauthorized request");
-        tokio::time::sleep(delay).await;
-    }
-    flow
-}
-
-async fn content(r: &Rc<Request>) -> Flow {
-    if let Some(handler) = r.content_handler() {
-        match settled(handler.handle(r)).await {
-            Flow::Declined => r.clear_content_handler(),
-            flow => return flow,
-        }
-    }
-    let location: &Location = r.cycle().location(r.location_id());
-    for handler in location.handlers(Phase::Content) {
-        match settled(handler.handle(r)).await {
-            Flow::Declined => {}
-            flow => return flow,
-        }
-    }
-    nothing_here(r)
 }
 
 fn nothing_here(r: &Request) -> Flow {

@@ -5,4 +5,4 @@ mod engine;
 mod special;
 
 pub use compile::{Compiled, compile};
-pub use engine::{Answer, ENGINE, log, refuse, run};
+pub use engine::{Answer, ENGINE, Run, Step, log, refuse, run};

@@ -62,6 +62,32 @@ impl ClientStream {
         }
     }
 
+    /// Writes what the client takes at once of two slices, of which each may be empty.
+    ///
+    /// # Errors
+    /// `WouldBlock` where it takes nothing now; the system's error.
+    pub fn try_write(&self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        match (self, first, second) {
+            (_, [], []) => Ok(0),
+            (Self::Tcp(stream), one, []) | (Self::Tcp(stream), [], one) => stream.try_write(one),
+            (Self::Tcp(stream), ..) => stream.try_write_vectored(&[IoSlice::new(first), IoSlice::new(second)]),
+            (Self::Unix(stream), one, []) | (Self::Unix(stream), [], one) => stream.try_write(one),
+            (Self::Unix(stream), ..) => stream.try_write_vectored(&[IoSlice::new(first), IoSlice::new(second)]),
+        }
+    }
+
+    /// Sends what the client takes at once of a file; `offset` moves on.
+    ///
+    /// # Errors
+    /// `WouldBlock` where it takes nothing now; the system's error.
+    pub fn try_sendfile(&self, file: &OwnedFd, offset: &mut u64, count: usize) -> io::Result<usize> {
+        let mut send = |fd: BorrowedFd<'_>| Ok(rustix::fs::sendfile(fd, file, Some(offset), count)?);
+        match self {
+            Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
+            Self::Unix(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
+        }
+    }
+
     /// Sends bytes of a file; `offset` moves on with them.
     pub fn poll_sendfile(
         &mut self,
@@ -78,12 +104,7 @@ impl ClientStream {
             if let Err(error) = std::task::ready!(ready) {
                 return Poll::Ready(Err(error));
             }
-            let mut send = |fd: BorrowedFd<'_>| Ok(rustix::fs::sendfile(fd, file, Some(offset), count)?);
-            let sent = match self {
-                Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
-                Self::Unix(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
-            };
-            match sent {
+            match self.try_sendfile(file, offset, count) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 sent => return Poll::Ready(sent),
             }

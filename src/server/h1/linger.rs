@@ -8,7 +8,7 @@ use super::Io;
 use crate::http::Request;
 
 /// Drops the rest of the request's body; `true` where the connection may bring another request.
-pub(super) async fn discard(io: &Rc<Io>, r: &Rc<Request>) -> bool {
+pub(super) async fn discard(r: Rc<Request>) -> bool {
     let core = &r.location().core;
     let until = Instant::now() + core.lingering_time;
     while Instant::now() < until {
@@ -18,13 +18,12 @@ pub(super) async fn discard(io: &Rc<Io>, r: &Rc<Request>) -> bool {
             Err(_) => return false,
         }
     }
-    let _ = io;
     false
 }
 
 /// Ends a connection so that the answer arrives: the client is told that no more comes, and what it still sends
-/// is read for a while.
-pub(super) async fn close(io: &Rc<Io>, r: &Rc<Request>) {
+/// is read for a while. Never does it bring another request.
+pub(super) async fn close(io: Rc<Io>, r: Rc<Request>) -> bool {
     let core = &r.location().core;
     io.stream.borrow().shutdown_write();
     let until = Instant::now() + core.lingering_time;
@@ -39,7 +38,8 @@ pub(super) async fn close(io: &Rc<Io>, r: &Rc<Request>) {
             }
         });
         if !more.await {
-            return;
+            break;
         }
     }
+    false
 }

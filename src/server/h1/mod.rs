@@ -6,6 +6,7 @@ mod linger;
 mod output;
 mod tunnel;
 
+use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -14,11 +15,11 @@ pub(super) use self::input::Io;
 use self::input::{BodyReader, ReadHead, Stop};
 use super::stream::ClientStream;
 use super::thread::Thread;
-use crate::cycle::{self, Answer};
+use crate::cycle::{self, Answer, Run, Step};
 use crate::h1::error::HeadError;
 use crate::h1::head::RequestHead;
 use crate::h1::request::RequestParser;
-use crate::http::{Choice, Connection, Head, Incoming, LingeringClose, Local, Request, RequestBody, Version};
+use crate::http::{Connection, Flow, Head, Incoming, LingeringClose, Local, Request, RequestBody};
 use crate::log::Level;
 
 /// Serves a connection until it ends. `first` holds bytes that were read from it already.
@@ -33,22 +34,33 @@ pub(super) async fn serve(
     thread.keep(connection.number, &io);
     let mut parser = None;
     while let Some(incoming) = input::next_request(&io, &connection, &mut local, &mut parser).await {
-        // The request's own state is on the heap, so that an idle connection is small.
-        if !Box::pin(handle(&io, local.clone(), &connection, incoming)).await {
+        let keep = match handle(&io, local.clone(), &connection, incoming) {
+            Work::Done(keep) => keep,
+            Work::Wait(work) => work.await,
+        };
+        if !keep {
             break;
+        }
+        if io.has_input() {
+            // Whoever sends many requests at once does not keep others waiting for their turn.
+            tokio::task::coop::consume_budget().await;
         }
     }
     thread.forget(connection.number);
 }
 
-/// Answers one request; `true` where the connection may bring another one.
-async fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, mut incoming: ReadHead) -> bool {
+/// A step of a request's way that may have to wait; `true` where the connection may bring another request. Only what
+/// waits costs memory, so that small answers are fast and idle connections are small.
+enum Work {
+    Done(bool),
+    Wait(Pin<Box<dyn Future<Output = bool>>>),
+}
+
+/// Answers one request.
+fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, mut incoming: ReadHead) -> Work {
     connection.requests.set(connection.requests.get() + 1);
-    let version = incoming.head.version;
-    let error = incoming.error.take();
-    let gone = incoming.gone;
-    let refused = error.is_some();
-    let body = if refused { RequestBody::none() } else { BodyReader::body(io, &incoming.head) };
+    let (error, gone) = (incoming.error.take(), incoming.gone);
+    let body = if error.is_some() { RequestBody::none() } else { BodyReader::body(io, &incoming.head) };
     let regex = incoming.choice.regex.take();
     let r = request(io, local, connection, incoming, body);
     if let Some(regex) = &regex {
@@ -56,37 +68,88 @@ async fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, mut 
         let host = r.host.borrow().clone();
         let _ = regex.exec(&r, &host);
     }
-    let answer = match (&error, gone) {
+    let (mut run, first) = match (error, gone) {
         (_, Some((stop, part))) => {
             say_broken_off(&r, stop, part);
-            Answer::Close(stop.status())
+            return respond(io, &r, Answer::Close(stop.status()));
         }
         (Some(error), None) => {
             r.log_with(Level::Info, |line| {
                 line.bytes(&error.message);
             });
             r.out.keep_alive.set(false);
-            cycle::refuse(&r, error.fault.status()).await
+            (Run::refusal(&r), Some(Flow::Finalize(error.fault.status())))
         }
-        (None, None) => cycle::run(&r).await,
+        (None, None) => (Run::new(&r), None),
     };
-    let keep = match answer {
+    match run.go_on(&r, first) {
+        Step::Done(answer) => respond(io, &r, answer),
+        wait => {
+            let io = io.clone();
+            Work::Wait(Box::pin(async move {
+                let answer = run.finish(&r, wait).await;
+                respond(&io, &r, answer).done().await
+            }))
+        }
+    }
+}
+
+/// Sends the answer and ends the request.
+fn respond(io: &Rc<Io>, r: &Rc<Request>, answer: Answer) -> Work {
+    let sent = match answer {
         Answer::Response(response) if io.broken.get() => {
             r.out.status.set(response.status);
-            false
+            Work::Done(false)
         }
+        Answer::Response(response) if r.body.is_finished() || r.expect_settled.get() => output::send(io, r, response),
         Answer::Response(response) => {
-            if !r.expect_settled.get() {
+            let (io, r) = (io.clone(), r.clone());
+            Work::Wait(Box::pin(async move {
                 r.body.invite().await;
-            }
-            output::send(io, &r, version, response).await
+                output::send(&io, &r, response).done().await
+            }))
         }
         Answer::Close(status) => {
             r.out.status.set(status);
-            false
+            Work::Done(false)
         }
     };
-    finish(io, &r, keep && !refused).await
+    match sent {
+        Work::Done(keep) => finish(io, r, keep),
+        Work::Wait(work) => {
+            let (io, r) = (io.clone(), r.clone());
+            Work::Wait(Box::pin(async move {
+                let keep = work.await;
+                finish(&io, &r, keep).done().await
+            }))
+        }
+    }
+}
+
+/// Logs the request, and deals with what the client still sends.
+fn finish(io: &Rc<Io>, r: &Rc<Request>, keep: bool) -> Work {
+    // nginx has forgotten by now that it keeps the connection: `$sent_http_connection` is `close` in its logs.
+    r.out.keep_alive.set(false);
+    io.patience.set(r.location().core.keepalive_timeout);
+    cycle::log(r);
+    if keep {
+        return if r.body.is_finished() { Work::Done(true) } else { Work::Wait(Box::pin(linger::discard(r.clone()))) };
+    }
+    let lingers = match r.location().core.lingering_close {
+        LingeringClose::Off => false,
+        LingeringClose::On => r.out.complete.get() && (!r.body.is_finished() || io.has_input()),
+        LingeringClose::Always => r.out.complete.get(),
+    };
+    if lingers { Work::Wait(Box::pin(linger::close(io.clone(), r.clone()))) } else { Work::Done(false) }
+}
+
+impl Work {
+    async fn done(self) -> bool {
+        match self {
+            Work::Done(keep) => keep,
+            Work::Wait(work) => work.await,
+        }
+    }
 }
 
 /// What nginx says of a head that broke off.
@@ -98,26 +161,6 @@ fn say_broken_off(r: &Request, stop: Stop, part: &str) {
         };
         line.put(" while reading client request ").put(part);
     });
-}
-
-/// Logs the request, and deals with what the client still sends.
-async fn finish(io: &Rc<Io>, r: &Rc<Request>, keep: bool) -> bool {
-    // nginx has forgotten by now that it keeps the connection: `$sent_http_connection` is `close` in its logs.
-    r.out.keep_alive.set(false);
-    io.patience.set(r.location().core.keepalive_timeout);
-    cycle::log(r);
-    if keep {
-        return r.body.is_finished() || linger::discard(io, r).await;
-    }
-    let lingers = match r.location().core.lingering_close {
-        LingeringClose::Off => false,
-        LingeringClose::On => r.out.complete.get() && (!r.body.is_finished() || io.has_input()),
-        LingeringClose::Always => r.out.complete.get(),
-    };
-    if lingers {
-        linger::close(io, r).await;
-    }
-    false
 }
 
 fn request(

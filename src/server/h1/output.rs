@@ -1,18 +1,17 @@
 //! Sends a response on an HTTP/1 connection: head and first bytes in one call, files from the page cache.
 
 use std::io::{self, IoSlice};
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
-use super::Io;
 use super::head::{self, Framing};
 use super::tunnel::TunnelIo;
+use super::{Io, Work};
 use crate::h1::framing::{CHUNK_END, LAST_CHUNK, append_chunk_head};
 use crate::h1::write::append_fields;
-use crate::http::{Body, Chunk, FileRange, Request, Response, SentHead, Version};
+use crate::http::{Body, Chunk, FileRange, Request, Response, SentHead, Tunnel};
 use crate::log::Level;
 
 /// Files up to this size are read behind the head and sent with it, in bytes.
@@ -32,32 +31,21 @@ enum Cut {
     Body,
 }
 
-/// Sends a response; `true` where it was sent whole and the connection may be kept.
-pub(super) async fn send(io: &Rc<Io>, r: &Rc<Request>, version: Version, mut response: Response) -> bool {
-    let has_body = !head::is_header_only(r.method.get(), version, &mut response);
-    let framing = match response.bare {
-        true => Framing::Close,
-        false => head::frame(r, version, &mut response, has_body),
-    };
-    if io.thread.is_draining() {
-        r.out.keep_alive.set(false);
+/// Bodies up to this size are copied behind the head; longer ones are written from where they are, in bytes.
+const COPIED: usize = 2 << 10;
+
+/// Sends a response; `true` where it was sent whole and the connection may be kept. What the client takes at once,
+/// and that is nearly always everything, is sent before this returns.
+pub(super) fn send(io: &Rc<Io>, r: &Rc<Request>, mut response: Response) -> Work {
+    let mut output = Output::new(io, r);
+    let (mut body, tunnel) = output.head(&mut response);
+    remember(r, response, output.framing);
+    if tunnel.is_none()
+        && let Some(sent) = output.at_once(&mut body)
+    {
+        return Work::Done(output.ended(sent));
     }
-    let mut output = Output::new(io, r, framing);
-    if !response.bare {
-        head::write(&mut output.buffer, r, version, &mut response, framing, &mut io.thread.date.borrow_mut());
-    }
-    r.out.head_bytes.set(output.buffer.len() as u64);
-    let body = if has_body { std::mem::take(&mut response.body) } else { Body::Empty };
-    let tunnel = response.tunnel.take();
-    remember(r, response, framing);
-    let sent = output.body(body).await;
-    r.out.head_sent.set(true);
-    if let Some(tunnel) = tunnel.filter(|_| sent.is_ok()) {
-        drop(output);
-        tunnel.run(TunnelIo::new(io, r)).await;
-    }
-    r.out.complete.set(sent.is_ok());
-    sent.is_ok() && r.out.keep_alive.get()
+    Work::Wait(Box::pin(output.in_turn(body, tunnel)))
 }
 
 /// Keeps the head for `$sent_http_…`.
@@ -66,20 +54,137 @@ fn remember(r: &Request, response: Response, framing: Framing) {
     *r.out.head.borrow_mut() = Some(SentHead { chunked, ..SentHead::from(response) });
 }
 
-struct Output<'a> {
-    io: &'a Io,
-    r: &'a Request,
+struct Output {
+    io: Rc<Io>,
+    r: Rc<Request>,
     framing: Framing,
     /// Bytes that are to be written first.
     buffer: Vec<u8>,
     waiting: bool,
 }
 
-impl<'a> Output<'a> {
-    fn new(io: &'a Rc<Io>, r: &'a Request, framing: Framing) -> Self {
+/// The way of a response that is all there.
+impl Output {
+    fn new(io: &Rc<Io>, r: &Rc<Request>) -> Self {
         let mut buffer = std::mem::take(&mut *io.thread.output.borrow_mut());
         buffer.clear();
-        Self { io, r, framing, buffer, waiting: false }
+        Self { io: io.clone(), r: r.clone(), framing: Framing::Length, buffer, waiting: false }
+    }
+
+    /// Writes the head into the buffer, and takes what follows it.
+    fn head(&mut self, response: &mut Response) -> (Body, Option<Tunnel>) {
+        let r = &self.r;
+        let has_body = !head::is_header_only(r.method.get(), r.head.version, response);
+        self.framing = match response.bare {
+            true => Framing::Close,
+            false => head::frame(r, r.head.version, response, has_body),
+        };
+        if self.io.thread.is_draining() {
+            r.out.keep_alive.set(false);
+        }
+        if !response.bare {
+            let dates = &mut self.io.thread.date.borrow_mut();
+            head::write(&mut self.buffer, r, r.head.version, response, self.framing, dates);
+        }
+        r.out.head_bytes.set(self.buffer.len() as u64);
+        let body = std::mem::take(&mut response.body);
+        (if has_body { body } else { Body::Empty }, response.tunnel.take())
+    }
+
+    /// Sends what can be sent without waiting; `None` where something is left, in the buffer or the body.
+    fn at_once(&mut self, body: &mut Body) -> Option<Result<(), Cut>> {
+        let sendfile = self.r.location().core.sendfile;
+        let takes_turns = match body {
+            Body::Empty | Body::Bytes(_) => false,
+            Body::File(range) => range.len() > INLINE_FILE && !sendfile,
+            Body::Stream(_) => true,
+        };
+        if takes_turns || self.framing == Framing::Chunked {
+            return None;
+        }
+        self.gather(body);
+        let mut bytes = match body {
+            Body::Bytes(bytes) => std::mem::take(bytes),
+            _ => Bytes::new(),
+        };
+        let written = self.io.stream.borrow().try_write(&self.buffer, &bytes);
+        let written = match self.count(written) {
+            Ok(written) => written,
+            Err(cut) => return Some(Err(cut)),
+        };
+        let from_buffer = written.min(self.buffer.len());
+        self.buffer.drain(..from_buffer);
+        match body {
+            Body::Bytes(left) => *left = bytes.split_off(written - from_buffer),
+            Body::File(range) if self.buffer.is_empty() && sendfile => {
+                let count = range.len().min(self.most());
+                let sent = self.io.stream.borrow().try_sendfile(&range.file, &mut range.start, count as usize);
+                if let Err(cut) = self.count(sent) {
+                    return Some(Err(cut));
+                }
+            }
+            _ => {}
+        }
+        (self.buffer.is_empty() && body.is_empty()).then_some(Ok(()))
+    }
+
+    /// Puts a body that is small, or a small file, behind the head.
+    fn gather(&mut self, body: &mut Body) {
+        match body {
+            Body::Bytes(bytes) if bytes.len() <= COPIED => self.buffer.extend_from_slice(bytes),
+            Body::File(range) if range.len() <= INLINE_FILE => {
+                let start = self.buffer.len();
+                if append_range(range, &mut self.buffer).is_err() {
+                    // It is tried again where there is time to complain.
+                    return self.buffer.truncate(start);
+                }
+            }
+            _ => return,
+        }
+        *body = Body::Empty;
+    }
+
+    /// Counts what went out; nothing may have, for now.
+    fn count(&self, sent: io::Result<usize>) -> Result<usize, Cut> {
+        match sent {
+            Ok(sent) => {
+                self.r.out.bytes.set(self.r.out.bytes.get() + sent as u64);
+                Ok(sent)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(error) => {
+                self.complain(Some(error));
+                Err(Cut::Client)
+            }
+        }
+    }
+
+    /// The most that one call of `sendfile` may send.
+    fn most(&self) -> u64 {
+        match self.r.location().core.sendfile_max_chunk {
+            0 => 1 << 30,
+            most => most,
+        }
+    }
+
+    fn ended(&self, sent: Result<(), Cut>) -> bool {
+        let out = &self.r.out;
+        out.head_sent.set(true);
+        out.complete.set(sent.is_ok());
+        sent.is_ok() && out.keep_alive.get()
+    }
+}
+
+/// The way of all others: as fast as the client takes them, and as they are made.
+impl Output {
+    async fn in_turn(mut self, body: Body, tunnel: Option<Tunnel>) -> bool {
+        let sent = self.body(body).await;
+        if let Some(tunnel) = tunnel.filter(|_| sent.is_ok()) {
+            self.r.out.head_sent.set(true);
+            self.give_buffer_back();
+            tunnel.run(TunnelIo::new(&self.io, &self.r)).await;
+        }
+        self.ended(sent)
     }
 
     async fn body(&mut self, mut body: Body) -> Result<(), Cut> {
@@ -181,12 +286,8 @@ impl<'a> Output<'a> {
             return Ok(());
         }
         self.flush(body).await?;
-        let most = match self.r.location().core.sendfile_max_chunk {
-            0 => u64::MAX,
-            most => most,
-        };
         while !range.is_empty() {
-            let count = usize::try_from(range.len().min(most)).unwrap_or(usize::MAX);
+            let count = range.len().min(self.most()) as usize;
             let sent = self
                 .wait(body, |io, cx| io.stream.borrow_mut().poll_sendfile(cx, &range.file, &mut range.start, count));
             if sent.await? == 0 {
@@ -199,10 +300,7 @@ impl<'a> Output<'a> {
 
     /// Reads a range of a file behind what waits already.
     fn read_file(&mut self, range: &mut FileRange) -> Result<(), Cut> {
-        let length = usize::try_from(range.len()).map_err(|_| Cut::Body)?;
-        let start = self.buffer.len();
-        self.buffer.resize(start + length, 0);
-        read_exactly(&range.file, &mut self.buffer[start..], range.start).map_err(|error| {
+        append_range(range, &mut self.buffer).map_err(|error| {
             self.r.log_error(Level::Alert, &error, "pread() failed while sending response to client");
             Cut::Body
         })
@@ -232,7 +330,7 @@ impl<'a> Output<'a> {
         mut work: impl FnMut(&Io, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Result<usize, Cut> {
         let timeout = self.r.location().core.send_timeout;
-        let (io, waiting) = (self.io, &mut self.waiting);
+        let (io, waiting) = (&*self.io, &mut self.waiting);
         let done = std::future::poll_fn(|cx| {
             if let Poll::Ready(done) = work(io, cx) {
                 return Poll::Ready(done.map_err(Some));
@@ -249,10 +347,7 @@ impl<'a> Output<'a> {
             self.io.deadline.borrow_mut().clear();
         }
         match done {
-            Ok(sent) => {
-                self.r.out.bytes.set(self.r.out.bytes.get() + sent as u64);
-                Ok(sent)
-            }
+            Ok(sent) => self.count(Ok(sent)),
             Err(error) => {
                 self.complain(error);
                 Err(Cut::Client)
@@ -277,24 +372,37 @@ impl<'a> Output<'a> {
     }
 }
 
-impl Drop for Output<'_> {
+impl Output {
     /// The buffer goes back to the thread, unless one large response has blown it up.
-    fn drop(&mut self) {
+    fn give_buffer_back(&mut self) {
         const LARGEST_KEPT: usize = 128 << 10;
-        if self.buffer.capacity() <= LARGEST_KEPT {
-            *self.io.thread.output.borrow_mut() = std::mem::take(&mut self.buffer);
+        let buffer = std::mem::take(&mut self.buffer);
+        if buffer.capacity() <= LARGEST_KEPT {
+            *self.io.thread.output.borrow_mut() = buffer;
         }
     }
 }
 
-fn read_exactly(file: &OwnedFd, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !buffer.is_empty() {
-        let read = rustix::io::pread(file, &mut *buffer, offset)?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        buffer = &mut buffer[read..];
-        offset += read as u64;
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.give_buffer_back();
     }
+}
+
+/// Appends a range of a file; an error where it does not reach that far.
+fn append_range(range: &FileRange, out: &mut Vec<u8>) -> io::Result<()> {
+    let length = usize::try_from(range.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    let end = out.len() + length;
+    out.reserve(length);
+    while out.len() < end {
+        let at = range.end - (end - out.len()) as u64;
+        match rustix::io::pread(&*range.file, rustix::buffer::spare_capacity(out), at) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    // The file may be longer than the range.
+    out.truncate(end);
     Ok(())
 }
