@@ -5,6 +5,7 @@ With SHOP_PICTURE=docs/shop.png it also writes that screenshot again.
 
 import os
 import shutil
+from urllib.parse import unquote
 
 import pytest
 from conftest import noise_photo
@@ -12,7 +13,7 @@ from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
-from stack import PASSWORD
+from stack import PASSWORD, PATIENCE
 
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -30,15 +31,21 @@ def browser(tmp_path_factory):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    driver.set_page_load_timeout(30)
+    driver.set_page_load_timeout(PATIENCE)
+    driver.implicitly_wait(PATIENCE)
     yield driver
     driver.quit()
+
+
+def arrive(browser, path):
+    """Waits for the address to end so: a form's page does not go away the moment it is sent."""
+    WebDriverWait(browser, PATIENCE).until(lambda _: unquote(browser.current_url).endswith(path))
 
 
 def is_loaded(browser, picture):
     """Whether an image element holds decoded pixels; waits for it."""
     browser.execute_script("arguments[0].loading = 'eager'", picture)
-    WebDriverWait(browser, 10).until(lambda _: picture.get_property("complete"))
+    WebDriverWait(browser, PATIENCE).until(lambda _: picture.get_property("complete"))
     return picture.get_property("naturalWidth") > 0
 
 
@@ -64,14 +71,18 @@ def test_visitor_finds_and_orders(founding, browser):
     search = browser.find_element(By.NAME, "q")
     search.send_keys("den long")
     search.submit()
+    arrive(browser, "/san-pham/?q=den+long")
     browser.find_element(By.LINK_TEXT, "Cẩm Châu, Hội An\nĐèn lồng Hội An\n260.000 ₫").click()
+    arrive(browser, "/san-pham/đèn-lồng-hội-an/")
     assert browser.find_element(By.TAG_NAME, "h1").text == "Đèn lồng Hội An"
     assert is_loaded(browser, browser.find_element(By.ID, "photo"))
     browser.find_element(By.CSS_SELECTOR, ".product .button").click()
+    arrive(browser, "/gio-hang/")
     assert browser.find_element(By.CSS_SELECTOR, ".basket b").text == "1"
     for name, value in {"name": "Cô Hồng", "phone": "0987 654 321", "address": "5 Nguyễn Thái Học, Hội An"}.items():
         browser.find_element(By.NAME, name).send_keys(value)
     browser.find_element(By.CSS_SELECTOR, ".panel .button").click()
+    arrive(browser, f":{founding.port}/")
     assert "Cảm ơn Cô Hồng!" in browser.find_element(By.CLASS_NAME, "notice").text
     assert founding.data.rows("SELECT address FROM products_order WHERE name = 'Cô Hồng'") == [("5 Nguyễn Thái Học, Hội An",)]
 
@@ -95,6 +106,7 @@ def test_administrator_uploads_a_photo(founding, browser, tmp_path):
         element.send_keys(value)
     Select(browser.find_element(By.NAME, "category")).select_by_visible_text("Mây tre & thủ công")
     browser.find_element(By.NAME, "_save").click()
+    arrive(browser, "/admin/products/product/")
     assert "Hộp sơn mài" in browser.find_element(By.CLASS_NAME, "success").text
     # The admin's own stylesheet is one of the collected files.
     assert browser.find_element(By.ID, "header").value_of_css_property("background-color") == "rgba(65, 118, 144, 1)"
