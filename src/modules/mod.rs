@@ -7,6 +7,7 @@ mod auth_basic;
 mod autoindex;
 mod charset;
 pub mod core;
+mod dav;
 mod empty_gif;
 pub mod error_log;
 mod folder;
@@ -52,6 +53,7 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<random_index::RandomIndex>(),
     erase::<index::Index>(),
     erase::<autoindex::Autoindex>(),
+    erase::<dav::Dav>(),
     erase::<gzip_static::GzipStatic>(),
     erase::<static_files::StaticFiles>(),
     erase::<referer::Referer>(),

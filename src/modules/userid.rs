@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use self::uid::{Ids, Uid};
 use crate::conf::{Args, Command, Ctx, Inherit, LocationBuilder, Module, SetResult, assign};
-use crate::diag::Span;
+use crate::diag::{Diagnostic, Span};
 use crate::http::{Filter, FilterSlot, HeaderId, Request, Response, VarIndex, VariableDef, base64, date, is_true};
 use crate::log::Level;
 
@@ -68,10 +68,7 @@ impl Module for Userid {
         Command::text("userid_domain", |c| &mut c.domain),
         Command::text("userid_path", |c| &mut c.path),
         Command::custom("userid_expires", set_expires),
-        Command::custom("userid_flags", |c, args, _| {
-            c.flags = Some(c.flags.unwrap_or(0) | args.bits(FLAGS)?);
-            Ok(())
-        }),
+        Command::custom("userid_flags", add_flags),
         Command::text("userid_p3p", |c| &mut c.p3p),
         Command::custom("userid_mark", set_mark),
     ];
@@ -112,6 +109,23 @@ impl Module for Userid {
             location.filter(FilterSlot::Userid, SetCookie);
         }
     }
+}
+
+/// There is one `samesite`: the first one counts.
+fn add_flags(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+    const SAME_SITE: u32 = 0b11100;
+    let flags = c.flags.get_or_insert_default();
+    for index in 1..args.len() {
+        let flag = args.one_of(index, FLAGS)?;
+        if *flags & SAME_SITE & !flag != 0 && flag & SAME_SITE != 0 {
+            let message = format!("duplicate value \"{}\"", args.text(index));
+            let warning = Diagnostic::warning("duplicate-value", message).at(args.word(index).span);
+            ctx.complain_in(args.directive(), warning);
+        } else {
+            *flags |= flag;
+        }
+    }
+    Ok(())
 }
 
 fn set_expires(c: &mut Conf, args: &Args<'_>, _ctx: &mut Ctx<'_>) -> SetResult {
