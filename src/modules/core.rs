@@ -70,8 +70,12 @@ pub struct Events;
 impl Module for Events {
     type Conf = EventsConf;
     const NAME: &'static str = "event_core";
-    const COMMANDS: &'static [Command<EventsConf>] =
-        &[Command::number("worker_connections", |c| &mut c.worker_connections)];
+    const COMMANDS: &'static [Command<EventsConf>] = &[Command::custom("worker_connections", |c, args, _| {
+        assign(&mut c.worker_connections, args, || {
+            let invalid = |_| args.error(1, "invalid-value", format!("invalid number \"{}\"", args.text(1)));
+            args.number(1).map_err(invalid)
+        })
+    })];
 
     fn finish(ctx: &mut Ctx<'_>) {
         let events = ctx.nodes().find(|node| matches!(ctx.kind(*node), NodeKind::Events));
@@ -114,9 +118,8 @@ fn set_worker_processes(c: &mut Conf, args: &Args<'_>, _ctx: &mut Ctx<'_>) -> Se
         if args.value(1) == b"auto" {
             return Ok(std::thread::available_parallelism().map_or(1, usize::from));
         }
-        let invalid = || args.error(1, "invalid-value", "invalid value");
-        let number = args.text(1).parse::<usize>().map_err(|_| invalid())?;
-        (number > 0).then_some(number).ok_or_else(invalid)
+        // None at all is one too: a server that serves nobody is nobody's wish.
+        Ok(args.text(1).parse::<usize>().map_err(|_| args.invalid(1))?.max(1))
     })
 }
 

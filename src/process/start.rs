@@ -13,6 +13,7 @@ use super::signals::{self, Order, Signals};
 use super::sockets::{self, Listening};
 use super::ticket::{self, Outcome};
 use super::{pid, single, title};
+use crate::diag::{Diagnostic, Severity};
 use crate::log::{ErrorLog, Level, console};
 
 /// The exit code of a program that could not start.
@@ -36,10 +37,15 @@ pub type Say<'s> = &'s dyn Fn(&Compiled, &ErrorLog);
 
 /// Reads the configuration, and opens what it needs: all that `-t` does. `between` runs when it is fine by itself and
 /// nothing is open yet.
-pub fn test(call: &Call, say: Say<'_>, between: impl FnOnce()) -> Result<Compiled, Refused> {
+pub fn test(call: &Call, say: Say<'_>, between: impl Fn()) -> Result<Compiled, Refused> {
     let none = Logs::default();
     let setup = Rc::new(call.setup.clone());
     let (candidate, compiled) = Candidate::read(&setup, &none);
+    // nginx has read everything before it misses a section.
+    let misses_section = |fault: &Diagnostic| fault.severity != Severity::Error || fault.code == "missing-section";
+    if candidate.is_none() && compiled.diagnostics.iter().all(misses_section) {
+        between();
+    }
     say(&compiled, &call.early);
     let candidate = candidate.ok_or(Refused)?;
     between();

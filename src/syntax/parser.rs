@@ -142,7 +142,7 @@ impl<'a> Parser<'a> {
         let directives = std::mem::replace(&mut self.directives, before);
         if let Some(mut directive) = directive {
             self.compare_indents(directive.span(), close);
-            directive.block = Some(Block { open, directives, close });
+            directive.block = Some(Block { open, directives, pruned: false, close });
             self.directives.push(directive);
         }
     }

@@ -63,6 +63,8 @@ pub struct Block {
     pub open: Span,
     /// The statements in the order they were written.
     pub directives: Vec<Directive>,
+    /// Whether statements were taken out because something was wrong with them.
+    pub pruned: bool,
     /// The `}`, or the end of the file where it is missing.
     pub close: Span,
 }

@@ -95,7 +95,8 @@ fn block(_c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
     let children = args.directive().children();
     let is_known = |child: &Directive| Schema::nginx().find(&child.name.value, Context::UPSTREAM).is_some();
     // What nginx does not know has ended its reading before it could miss something.
-    if children.iter().all(|child| is_known(child) && &*child.name.value != b"server") {
+    let is_whole = args.directive().block.as_ref().is_some_and(|block| !block.pruned);
+    if is_whole && children.iter().all(|child| is_known(child) && &*child.name.value != b"server") {
         let close = ctx.end(node);
         return Err(args.error(0, "empty-upstream", "no servers are inside upstream").nginx_at(close));
     }
