@@ -246,8 +246,6 @@ pub struct CoreConf {
     pub sendfile: bool,
     /// `sendfile_max_chunk`; 0 is no limit.
     pub sendfile_max_chunk: u64,
-    /// `tcp_nopush`
-    pub tcp_nopush: bool,
     /// `tcp_nodelay`
     pub tcp_nodelay: bool,
     /// `auth_delay`

@@ -132,6 +132,14 @@ impl ClientStream {
         }
     }
 
+    /// `tcp_nodelay off`: small pieces wait for the answer to those before them.
+    pub fn delay_small_writes(&self) {
+        if let Self::Tcp(stream) = self {
+            // It only tunes; the connection works either way.
+            let _ = stream.set_nodelay(false);
+        }
+    }
+
     /// Says that nothing more will be sent.
     pub fn shutdown_write(&self) {
         // The client may have gone; then there is nobody to tell.

@@ -70,7 +70,6 @@ pub struct Conf {
     send_timeout: Option<Duration>,
     sendfile: Option<bool>,
     sendfile_max_chunk: Option<usize>,
-    tcp_nopush: Option<bool>,
     tcp_nodelay: Option<bool>,
     auth_delay: Option<Duration>,
     satisfy_any: Option<bool>,
@@ -163,7 +162,6 @@ impl Module for HttpCore {
         Command::msec("send_timeout", |c| &mut c.send_timeout),
         Command::flag("sendfile", |c| &mut c.sendfile),
         Command::size("sendfile_max_chunk", |c| &mut c.sendfile_max_chunk),
-        Command::flag("tcp_nopush", |c| &mut c.tcp_nopush),
         Command::flag("tcp_nodelay", |c| &mut c.tcp_nodelay),
         Command::msec("auth_delay", |c| &mut c.auth_delay),
         Command::custom("satisfy", |c, args, _| {
@@ -227,7 +225,6 @@ impl Module for HttpCore {
         conf.send_timeout.inherit(&parent.send_timeout);
         conf.sendfile.inherit(&parent.sendfile);
         conf.sendfile_max_chunk.inherit(&parent.sendfile_max_chunk);
-        conf.tcp_nopush.inherit(&parent.tcp_nopush);
         conf.tcp_nodelay.inherit(&parent.tcp_nodelay);
         conf.auth_delay.inherit(&parent.auth_delay);
         conf.satisfy_any.inherit(&parent.satisfy_any);

@@ -4,6 +4,7 @@ mod head;
 mod input;
 mod linger;
 mod output;
+mod pace;
 mod tunnel;
 
 use std::pin::Pin;

@@ -3,10 +3,12 @@
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::head::{self, Framing};
+use super::pace::Pace;
 use super::tunnel::TunnelIo;
 use super::{Io, Work};
 use crate::h1::framing::{CHUNK_END, LAST_CHUNK, append_chunk_head};
@@ -61,6 +63,10 @@ struct Output {
     /// Bytes that are to be written first.
     buffer: Vec<u8>,
     waiting: bool,
+    /// `limit_rate`
+    pace: Option<Pace>,
+    /// What the last piece was worth at that pace: to be waited before the next one.
+    pause: Duration,
 }
 
 /// The way of a response that is all there.
@@ -68,7 +74,15 @@ impl Output {
     fn new(io: &Rc<Io>, r: &Rc<Request>) -> Self {
         let mut buffer = std::mem::take(&mut *io.thread.output.borrow_mut());
         buffer.clear();
-        Self { io: io.clone(), r: r.clone(), framing: Framing::Length, buffer, waiting: false }
+        Self {
+            io: io.clone(),
+            r: r.clone(),
+            framing: Framing::Length,
+            buffer,
+            waiting: false,
+            pace: Pace::of(r),
+            pause: Duration::ZERO,
+        }
     }
 
     /// Writes the head into the buffer, and takes what follows it.
@@ -79,6 +93,9 @@ impl Output {
             true => Framing::Close,
             false => head::frame(r, r.head.version, response, has_body),
         };
+        if !r.location().core.tcp_nodelay {
+            self.io.stream.borrow().delay_small_writes();
+        }
         if self.io.thread.is_draining() {
             r.out.keep_alive.set(false);
         }
@@ -99,7 +116,7 @@ impl Output {
             Body::File(range) => range.len() > INLINE_FILE && !sendfile,
             Body::Stream(_) => true,
         };
-        if takes_turns || self.framing == Framing::Chunked {
+        if takes_turns || self.framing == Framing::Chunked || self.pace.is_some() {
             return None;
         }
         self.gather(body);
@@ -287,13 +304,15 @@ impl Output {
         }
         self.flush(body).await?;
         while !range.is_empty() {
-            let count = range.len().min(self.most()) as usize;
+            let count = self.allowance(body).await.min(range.len().min(self.most()) as usize);
             let sent = self
                 .wait(body, |io, cx| io.stream.borrow_mut().poll_sendfile(cx, &range.file, &mut range.start, count));
-            if sent.await? == 0 {
+            let sent = sent.await?;
+            if sent == 0 {
                 self.r.log(Level::Alert, "sendfile() reported that the file was truncated");
                 return Err(Cut::Body);
             }
+            self.spend(sent);
         }
         Ok(())
     }
@@ -309,18 +328,47 @@ impl Output {
     async fn write(&mut self, first: &[u8], second: &[u8], body: &mut Body) -> Result<(), Cut> {
         let (mut first, mut second) = (first, second);
         while !first.is_empty() || !second.is_empty() {
-            let slices = [IoSlice::new(first), IoSlice::new(second)];
+            let allowed = self.allowance(body).await;
+            let of_first = &first[..first.len().min(allowed)];
+            let slices = [IoSlice::new(of_first), IoSlice::new(&second[..second.len().min(allowed - of_first.len())])];
             let slices = match (first.is_empty(), second.is_empty()) {
                 (true, _) => &slices[1..],
                 (_, true) => &slices[..1],
+                _ if slices[1].is_empty() => &slices[..1],
                 _ => &slices[..],
             };
             let written = self.wait(body, |io, cx| io.stream.borrow_mut().poll_write(cx, slices)).await?;
+            self.spend(written);
             let from_first = written.min(first.len());
             first = &first[from_first..];
             second = &second[written - from_first..];
         }
         Ok(())
+    }
+
+    /// How many bytes `limit_rate` allows now; waits until it allows some.
+    async fn allowance(&mut self, body: &mut Body) -> usize {
+        while let Some(pace) = &self.pace {
+            let pause = std::mem::take(&mut self.pause);
+            let pause = match pace.allowance() {
+                Ok(allowed) if pause.is_zero() => return allowed,
+                Ok(_) => pause,
+                Err(wait) => wait.max(pause),
+            };
+            let mut sleep = std::pin::pin!(tokio::time::sleep(pause));
+            std::future::poll_fn(|cx| {
+                body.poll_progress(cx);
+                sleep.as_mut().poll(cx)
+            })
+            .await;
+        }
+        usize::MAX
+    }
+
+    fn spend(&mut self, sent: usize) {
+        if let Some(pace) = &mut self.pace {
+            self.pause = pace.sent(sent);
+        }
     }
 
     /// Waits for the client to take something; meanwhile the body may read on.
