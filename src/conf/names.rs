@@ -51,10 +51,13 @@ impl VariableTable {
     /// Defines a variable that a configuration block computes. A later definition replaces an earlier one,
     /// as in nginx.
     pub(super) fn define(&mut self, name: &[u8], getter: Getter, cacheable: bool) -> Result<VarIndex, Diagnostic> {
-        let (index, _) = self.changeable(name)?;
+        let (index, builtin) = self.changeable(name)?;
         let entry = &mut self.entries[usize::from(index.0)];
         entry.weak = false;
-        entry.defined = Some(Variable { name: entry.name.clone(), getter, cacheable, setter: None });
+        // One of nginx's own keeps its ways but for the value.
+        let cacheable = cacheable && builtin.is_none_or(|builtin| builtin.cacheable);
+        let setter = builtin.and_then(|builtin| builtin.set);
+        entry.defined = Some(Variable { name: entry.name.clone(), getter, cacheable, setter });
         Ok(index)
     }
 

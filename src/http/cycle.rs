@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Extensions, Location, LocationId, Regex, VarIndex, Variable};
+use super::{Extensions, HostTable, Location, LocationId, Regex, VarIndex, Variable};
 use crate::log::ErrorLog;
 
 /// A compiled configuration.
@@ -154,12 +154,8 @@ pub struct KeepAlive {
 pub struct VirtualServers {
     /// The one that answers for all other names.
     pub default: ServerId,
-    /// Names as they are.
-    pub exact: HashMap<Box<[u8]>, ServerId>,
-    /// `*.example.com` as `.example.com`.
-    pub heads: HashMap<Box<[u8]>, ServerId>,
-    /// `www.example.*` as `www.example.`.
-    pub tails: HashMap<Box<[u8]>, ServerId>,
+    /// Names and wildcards.
+    pub names: HostTable<ServerId>,
     /// `~pattern` in the order written.
     pub regexes: Vec<(Arc<Regex>, ServerId)>,
     /// `http2` as the listen directives or the default server say.
@@ -169,39 +165,19 @@ pub struct VirtualServers {
 impl VirtualServers {
     /// One server for all names.
     pub fn single(default: ServerId) -> Self {
-        Self {
-            default,
-            exact: HashMap::new(),
-            heads: HashMap::new(),
-            tails: HashMap::new(),
-            regexes: Vec::new(),
-            http2: false,
-        }
+        Self { default, names: HostTable::default(), regexes: Vec::new(), http2: false }
     }
 
     /// Chooses by a host name in lower case, without port.
     pub fn choose(&self, host: &[u8]) -> Choice {
-        if let Some(server) = self.find_plain(host) {
-            return Choice { server, regex: None };
+        if let Some(server) = self.names.find(host) {
+            return Choice { server: *server, regex: None };
         }
         let matches = |regex: &Regex| !host.is_empty() && regex.is_match(host).unwrap_or(false);
         match self.regexes.iter().find(|(regex, _)| matches(regex)) {
             Some((regex, server)) => Choice { server: *server, regex: Some(regex.clone()) },
             None => Choice { server: self.default, regex: None },
         }
-    }
-
-    fn find_plain(&self, host: &[u8]) -> Option<ServerId> {
-        if let Some(id) = self.exact.get(host) {
-            return Some(*id);
-        }
-        let dots = || memchr::memchr_iter(b'.', host);
-        let head = || dots().find_map(|dot| self.heads.get(&host[dot..]));
-        let tail = || memchr::memrchr_iter(b'.', host).find_map(|dot| self.tails.get(&host[..=dot]));
-        if self.heads.is_empty() && self.tails.is_empty() {
-            return None;
-        }
-        head().or_else(tail).copied()
     }
 }
 

@@ -1,29 +1,34 @@
-//! Host names with wildcards, as `valid_referers` and its kin take them.
+//! Values by host name, with wildcards, as nginx's combined hash finds them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Values by host name: `example.com`, `*.example.com`, `.example.com` (both), `www.example.*`.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct HostTable<T> {
     exact: HashMap<Box<[u8]>, T>,
-    /// `*.x` as `.x`.
+    /// `*.example.com` as `.example.com`.
     heads: HashMap<Box<[u8]>, T>,
-    /// `x.*` as `x.`.
+    /// `www.example.*` as `www.example.`.
     tails: HashMap<Box<[u8]>, T>,
+    /// `example.com` of `.example.com`, beside which the exact name cannot stand.
+    reserved: HashSet<Box<[u8]>>,
 }
 
 /// Why a name was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HostFault {
-    /// A wildcard stands where none may, or a label is empty.
+    /// A wildcard where none may stand.
+    #[error("invalid name or wildcard")]
     Invalid,
-    /// The name is there already.
+    /// It is there already.
+    #[error("conflicting name")]
     Conflict,
 }
 
 impl<T> Default for HostTable<T> {
     fn default() -> Self {
-        Self { exact: HashMap::new(), heads: HashMap::new(), tails: HashMap::new() }
+        let (exact, heads, tails) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { exact, heads, tails, reserved: HashSet::new() }
     }
 }
 
@@ -33,42 +38,70 @@ impl<T: Clone> HostTable<T> {
         self.exact.is_empty() && self.heads.is_empty() && self.tails.is_empty()
     }
 
-    /// Adds a name, in any case.
+    /// Adds a name that stands for itself, whatever it looks like.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// [`HostFault::Conflict`]
+    pub fn insert_exact(&mut self, name: &[u8], value: T) -> Result<(), HostFault> {
+        let name = name.to_ascii_lowercase();
+        if self.reserved.contains(&name[..]) {
+            return Err(HostFault::Conflict);
+        }
+        put(&mut self.exact, &name, value)
+    }
+
+    /// Adds a name that may be a wildcard.
+    ///
+    /// # Errors
+    /// [`HostFault`]
     pub fn insert(&mut self, name: &[u8], value: T) -> Result<(), HostFault> {
         let stars = name.iter().filter(|byte| **byte == b'*').count();
-        if stars > 1 || name.windows(2).any(|pair| pair == b"..") {
+        if stars > 1 || name.windows(2).any(|pair| pair == b"..") || name.contains(&0) {
             return Err(HostFault::Invalid);
         }
-        let name = name.to_ascii_lowercase();
-        match &name[..] {
-            [b'.', bare @ ..] if !bare.is_empty() => {
-                put(&mut self.exact, bare, value.clone())?;
-                put(&mut self.heads, &name, value)
-            }
-            [b'*', head @ ..] if head.len() > 1 && head[0] == b'.' => put(&mut self.heads, head, value),
-            [tail @ .., b'*'] if tail.len() > 1 && tail.ends_with(b".") => put(&mut self.tails, tail, value),
+        let lower = name.to_ascii_lowercase();
+        match &lower[..] {
+            [b'.', _, ..] => self.insert_with_bare(&lower, value),
+            [b'*', b'.', _, ..] => put(&mut self.heads, &lower[1..], value),
+            [_, .., b'.', b'*'] => put(&mut self.tails, &lower[..lower.len() - 1], value),
             _ if stars > 0 => Err(HostFault::Invalid),
-            _ => put(&mut self.exact, &name, value),
+            _ => self.insert_exact(&lower, value),
         }
     }
 
-    /// The value for a host name in lower case: the name itself, else the longest `*.x`, else the longest `x.*`.
-    pub fn find(&self, host: &[u8]) -> Option<&T> {
-        let dots = || memchr::memchr_iter(b'.', host);
-        let head = || dots().filter(|dot| *dot > 0).find_map(|dot| self.heads.get(&host[dot..]));
-        let tail = || dots().rev().filter(|dot| dot + 1 < host.len()).find_map(|dot| self.tails.get(&host[..=dot]));
-        self.exact.get(host).or_else(head).or_else(tail)
+    /// `.example.com` stands for `example.com` too.
+    fn insert_with_bare(&mut self, key: &[u8], value: T) -> Result<(), HostFault> {
+        let bare = &key[1..];
+        if self.exact.contains_key(bare) || !self.reserved.insert(bare.into()) {
+            return Err(HostFault::Conflict);
+        }
+        put(&mut self.heads, key, value.clone())?;
+        self.exact.insert(bare.into(), value);
+        Ok(())
+    }
+
+    /// The value of a name in lower case: exact names first, then the longest wildcard at the front, then the
+    /// longest at the end.
+    pub fn find(&self, name: &[u8]) -> Option<&T> {
+        if let Some(value) = self.exact.get(name) {
+            return Some(value);
+        }
+        if self.heads.is_empty() && self.tails.is_empty() {
+            return None;
+        }
+        let dots = || memchr::memchr_iter(b'.', name);
+        let head = || dots().filter(|dot| *dot > 0).find_map(|dot| self.heads.get(&name[dot..]));
+        let tail = || dots().rev().filter(|dot| dot + 1 < name.len()).find_map(|dot| self.tails.get(&name[..=dot]));
+        head().or_else(tail)
     }
 }
 
-fn put<T>(table: &mut HashMap<Box<[u8]>, T>, name: &[u8], value: T) -> Result<(), HostFault> {
-    match table.insert(name.into(), value) {
-        None => Ok(()),
-        Some(_) => Err(HostFault::Conflict),
+fn put<T>(map: &mut HashMap<Box<[u8]>, T>, key: &[u8], value: T) -> Result<(), HostFault> {
+    if map.contains_key(key) {
+        return Err(HostFault::Conflict);
     }
+    map.insert(key.into(), value);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -111,5 +144,43 @@ mod tests {
         for twice in ["a.b", "*.a.b", "A.B"] {
             assert_eq!(hosts.insert(twice.as_bytes(), ()), Err(HostFault::Conflict), "{twice}");
         }
+    }
+
+    fn table(names: &[&str]) -> (HostTable<usize>, Vec<Result<(), HostFault>>) {
+        let mut table = HostTable::default();
+        let added = names.iter().enumerate().map(|(number, name)| table.insert(name.as_bytes(), number)).collect();
+        (table, added)
+    }
+
+    #[test]
+    fn finds_the_longest_wildcard() {
+        let (table, _) = table(&["a.test", "*.test", "*.b.test", "www.*", "www.a.*", ".bare.test", ""]);
+        let find = |name: &str| table.find(name.as_bytes()).copied();
+        assert_eq!((find("a.test"), find("c.test"), find("x.y.test")), (Some(0), Some(1), Some(1)));
+        assert_eq!((find("c.b.test"), find("b.test")), (Some(2), Some(1)));
+        assert_eq!((find("www.x"), find("www.a.b"), find("www.b.test")), (Some(3), Some(4), Some(2)));
+        assert_eq!((find("bare.test"), find("x.bare.test"), find("")), (Some(5), Some(5), Some(6)));
+        assert_eq!((find("test"), find("www")), (None, None));
+    }
+
+    #[test]
+    fn refuses_what_nginx_refuses() {
+        let (_, added) = table(&["a.*.b", "*.a.*", "a..b", "*", "A", "a", ".c", "c", "*.c", "*.d", ".d", "d"]);
+        use HostFault::{Conflict, Invalid};
+        let expected = [
+            Err(Invalid),
+            Err(Invalid),
+            Err(Invalid),
+            Err(Invalid),
+            Ok(()),
+            Err(Conflict),
+            Ok(()),
+            Err(Conflict),
+            Err(Conflict),
+            Ok(()),
+            Err(Conflict),
+            Err(Conflict),
+        ];
+        assert_eq!(added, expected);
     }
 }

@@ -11,6 +11,8 @@ mod dav;
 mod empty_gif;
 pub mod error_log;
 mod folder;
+mod forwarded;
+mod geo;
 mod gunzip;
 mod gzip;
 mod gzip_static;
@@ -19,6 +21,7 @@ pub mod http_core;
 mod http_ssl;
 mod index;
 mod load_module;
+mod map;
 mod not_modified;
 mod proxy;
 mod random_index;
@@ -26,6 +29,7 @@ mod range;
 mod referer;
 mod rewrite;
 mod secure_link;
+mod split_clients;
 mod static_files;
 mod sub;
 mod try_files;
@@ -46,6 +50,9 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<http_ssl::HttpSsl>(),
     erase::<upstream::Upstreams>(),
     erase::<upstream::KeepAlives>(),
+    erase::<geo::Geo>(),
+    erase::<map::Map>(),
+    erase::<split_clients::SplitClients>(),
     erase::<rewrite::Rewrite>(),
     erase::<access::Access>(),
     erase::<auth_basic::AuthBasic>(),

@@ -13,25 +13,9 @@ use crate::http::Regex;
 pub(super) struct ServerName {
     /// As written, in lower case.
     pub(super) name: Bytes,
-    pub(super) kind: NameKind,
+    /// `~pattern`
+    pub(super) regex: Option<Arc<Regex>>,
     pub(super) at: Span,
-}
-
-pub(super) enum NameKind {
-    Exact,
-    /// `*.x` and `.x`; the key is `.x`, and whether `x` itself is meant too.
-    Head {
-        key: Bytes,
-        bare: bool,
-    },
-    /// `x.*`; the key is `x.`.
-    Tail {
-        key: Bytes,
-    },
-    /// `~x`
-    Regex(Arc<Regex>),
-    /// A wildcard that nginx refuses when it builds its tables.
-    Broken,
 }
 
 pub(super) fn add(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
@@ -49,15 +33,15 @@ pub(super) fn add(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult
         if word.value[..] == *b"~" {
             return fault(format!("empty regex in server name \"{}\"", word.text()));
         }
-        let (name, kind) = match word.value.strip_prefix(b"~") {
+        let (name, regex) = match word.value.strip_prefix(b"~") {
             Some(pattern) => {
                 let caseless = pattern.iter().any(u8::is_ascii_uppercase);
-                (word.value.to_vec(), NameKind::Regex(Arc::new(ctx.regex(word, pattern, caseless)?)))
+                (word.value.to_vec(), Some(Arc::new(ctx.regex(word, pattern, caseless)?)))
             }
-            None if word.value.eq_ignore_ascii_case(b"$hostname") => (hostname(), NameKind::Exact),
-            None => (word.value.to_ascii_lowercase(), plain_kind(&word.value)),
+            None if word.value.eq_ignore_ascii_case(b"$hostname") => (hostname(), None),
+            None => (word.value.to_ascii_lowercase(), None),
         };
-        c.names.push(ServerName { name: name.into(), kind, at: word.span });
+        c.names.push(ServerName { name: name.into(), regex, at: word.span });
     }
     Ok(())
 }
@@ -66,37 +50,18 @@ fn hostname() -> Vec<u8> {
     rustix::system::uname().nodename().to_bytes().to_ascii_lowercase()
 }
 
-/// Wildcards stand at one end, and no label between two dots is empty.
-fn plain_kind(value: &[u8]) -> NameKind {
-    let lower = Bytes::from(value.to_ascii_lowercase());
-    let stars = value.iter().filter(|byte| **byte == b'*').count();
-    if stars > 1 || value.windows(2).any(|pair| pair == b"..") {
-        return NameKind::Broken;
-    }
-    match value {
-        [b'.', _, ..] => NameKind::Head { key: lower, bare: true },
-        [b'*', b'.', _, ..] => NameKind::Head { key: lower.slice(1..), bare: false },
-        [_, .., b'.', b'*'] => NameKind::Tail { key: lower.slice(..lower.len() - 1) },
-        _ if stars > 0 => NameKind::Broken,
-        _ => NameKind::Exact,
-    }
-}
-
 impl ServerName {
     /// The name of a server that has none, which requests without a host have too.
     pub(super) fn none(at: Span) -> Self {
-        Self { name: Bytes::new(), kind: NameKind::Exact, at }
+        Self { name: Bytes::new(), regex: None, at }
     }
 }
 
 /// Whether the last regular expression among the names captures something: then nginx tries it even where there is
 /// no other server to choose.
 pub(super) fn captures(names: &[ServerName]) -> bool {
-    let last = names.iter().rev().find_map(|name| match &name.kind {
-        NameKind::Regex(regex) => Some(regex.group_count() > 0),
-        _ => None,
-    });
-    last.unwrap_or(false)
+    let last = names.iter().rev().find_map(|name| name.regex.as_ref());
+    last.is_some_and(|regex| regex.group_count() > 0)
 }
 
 /// The names of the server around a block; the pattern of those that are regular expressions.
@@ -109,9 +74,5 @@ pub fn server_names(ctx: &Ctx<'_>, node: NodeId) -> Vec<(Bytes, Option<Arc<Regex
     if names.is_empty() {
         return vec![(Bytes::new(), None)];
     }
-    let pattern = |name: &ServerName| match &name.kind {
-        NameKind::Regex(regex) => Some(regex.clone()),
-        _ => None,
-    };
-    names.iter().map(|name| (name.name.clone(), pattern(name))).collect()
+    names.iter().map(|name| (name.name.clone(), name.regex.clone())).collect()
 }
