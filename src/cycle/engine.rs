@@ -1,16 +1,19 @@
 //! Runs a request through the phases to its response: the one place that waits, redirects and finalizes.
 
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+
+use tracing::{Span, debug, debug_span};
 
 use super::special;
 use crate::http::{
     Engine, Escape, Flow, FlowFuture, Found, HeaderId, Headers, LocationId, Phase, Request, Response, Subrequest,
     SubrequestFuture, escaped,
 };
-use crate::log::Level;
+use crate::log::{Level, trace};
 
 /// The engine, for those who start subrequests.
 pub static ENGINE: &dyn Engine = &Phases;
@@ -61,6 +64,8 @@ pub struct Run {
     asked: usize,
     /// What access handlers refused with under `satisfy any`; 0 for nothing.
     refused: u16,
+    /// The request in the debug log; none, at the cost of one load, where nobody reads that.
+    span: Span,
 }
 
 /// What a request meets, in running order.
@@ -103,6 +108,25 @@ pub fn log(r: &Request) {
     }
 }
 
+/// A request in the debug log, under its connection's number.
+fn span(r: &Request) -> Span {
+    let (method, uri) = (Text(&r.head.method_name), r.uri.borrow());
+    let span = debug_span!("request", method = %method, uri = %Text(&uri));
+    if !span.is_disabled() {
+        trace::attach(&span, &r.location().core.error_log, r.connection.number);
+    }
+    span
+}
+
+/// Bytes of a request as text.
+struct Text<'a>(&'a [u8]);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.0))
+    }
+}
+
 impl Run {
     /// Before the first phase.
     pub fn new(r: &Request) -> Self {
@@ -115,17 +139,25 @@ impl Run {
     }
 
     fn at(stage: Stage, r: &Request) -> Self {
-        Self { stage, location: r.location_id(), asked: 0, refused: 0 }
+        Self { stage, location: r.location_id(), asked: 0, refused: 0, span: span(r) }
+    }
+
+    /// Begins a stage in the location where the request is.
+    fn enter(&mut self, stage: Stage, r: &Request) {
+        (self.stage, self.location, self.asked, self.refused) = (stage, r.location_id(), 0, 0);
     }
 
     /// Goes on with what the work of the handler that was asked last has ended in; at first there is none.
     pub fn go_on(&mut self, r: &Rc<Request>, mut ended: Option<Flow>) -> Step {
+        let span = self.span.clone();
+        let _in_span = span.enter();
         loop {
             match self.walk(r, ended.take()) {
                 Flow::Async(work) => return Step::Wait(work),
                 Flow::Delay(time) => return Step::Wait(pause(time, || Flow::Declined)),
                 flow => {
                     if let Some(answer) = self.follow(r, flow) {
+                        debug!(status = r.out.status.get(), "answered");
                         return Step::Done(answer);
                     }
                 }
@@ -220,6 +252,7 @@ impl Run {
 
     /// All handlers of a stage have been asked; `Some` where that is the end.
     fn next_stage(&mut self, r: &Rc<Request>) -> Option<Flow> {
+        debug!(phase = ?self.stage, location = %Text(&r.location().name), "passed");
         let next = match self.stage {
             Stage::PostRead => Stage::ServerRewrite,
             Stage::ServerRewrite => Stage::FindConfig,
@@ -244,7 +277,7 @@ impl Run {
             Stage::Precontent | Stage::OwnContent => Stage::Content,
             Stage::Content | Stage::Settled => return Some(nothing_here(r)),
         };
-        *self = Self::at(next, r);
+        self.enter(next, r);
         None
     }
 
@@ -267,7 +300,7 @@ impl Run {
             };
             match again {
                 Ok(()) => {
-                    *self = Self::at(stage, r);
+                    self.enter(stage, r);
                     return None;
                 }
                 Err(status) => flow = Flow::Finalize(status),
