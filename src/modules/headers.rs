@@ -86,9 +86,11 @@ impl Filter for Adder {
         let safe = is_safe(response.status);
         if safe && let Some(expires) = &self.expires {
             expires.apply(r, response);
+            show(r, response);
         }
         for line in self.headers.iter().filter(|line| safe || line.always) {
             line.add_to(r, response);
+            show(r, response);
         }
         if self.trailers.iter().any(|line| safe || line.always) {
             response.expect_trailers = true;
@@ -96,6 +98,13 @@ impl Filter for Adder {
             response.body.wrap(|body| Box::new(Trailers { body, r, lines, safe }));
         }
         Ok(())
+    }
+}
+
+/// What was added is there for the variables of what comes behind it.
+fn show(r: &Request, response: &Response) {
+    if r.cycle().shows_heads {
+        *r.out.head.borrow_mut() = Some(response.head().into());
     }
 }
 
@@ -138,6 +147,9 @@ impl BodyStream for Trailers {
     fn trailers(&mut self) -> Option<Headers> {
         let mut trailers = self.body.trailers().unwrap_or_default();
         for line in self.lines.iter().filter(|line| self.safe || line.always) {
+            if let Some(head) = &mut *self.r.out.head.borrow_mut() {
+                head.trailers.clone_from(&trailers);
+            }
             let value = line.value.eval(&self.r);
             if !value.is_empty() {
                 trailers.push(&line.name, &value);

@@ -259,6 +259,9 @@ impl Output {
                     self.buffer.extend_from_slice(b"0\r\n");
                     append_fields(&mut self.buffer, &trailers);
                     self.buffer.extend_from_slice(b"\r\n");
+                    if let Some(head) = &mut *self.r.out.head.borrow_mut() {
+                        head.trailers = trailers;
+                    }
                 }
             }
         }
