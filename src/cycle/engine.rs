@@ -10,8 +10,8 @@ use tracing::{Span, debug, debug_span};
 
 use super::special;
 use crate::http::{
-    Engine, Escape, Flow, FlowFuture, Found, HeaderId, Headers, LocationId, Phase, Request, Response, Subrequest,
-    SubrequestFuture, escaped,
+    Engine, Escape, Flow, FlowFuture, Found, HeaderId, Headers, LocationId, Phase, Request, Response, SentHead,
+    Subrequest, SubrequestFuture, escaped,
 };
 use crate::log::{Level, trace};
 
@@ -25,7 +25,7 @@ impl Engine for Phases {
         let r = parent.subrequest(sub);
         Box::pin(async move {
             let response = match run(&r).await {
-                Answer::Response(response) => response,
+                Answer::Response(response) => *response,
                 Answer::Close(status) => Response::new(status),
             };
             if r.location().core.log_subrequest {
@@ -37,16 +37,14 @@ impl Engine for Phases {
 }
 
 /// How a request ended.
-#[expect(clippy::large_enum_variant, reason = "it is handed on once, and nearly always a response")]
 pub enum Answer {
     /// With this response, ready to be sent.
-    Response(Response),
+    Response(Box<Response>),
     /// With the connection closed; the status is for the log.
     Close(u16),
 }
 
 /// What a run has come to.
-#[expect(clippy::large_enum_variant, reason = "it is handed on once, and nearly always an answer")]
 pub enum Step {
     /// The request is answered.
     Done(Answer),
@@ -110,7 +108,7 @@ pub fn log(r: &Request) {
 
 /// A request in the debug log, under its connection's number.
 fn span(r: &Request) -> Span {
-    let (method, uri) = (Text(&r.head.method_name), r.uri.borrow());
+    let (method, uri) = (Text(r.head.method_name()), r.uri.borrow());
     let span = debug_span!("request", method = %method, uri = %Text(&uri));
     if !span.is_disabled() {
         trace::attach(&span, &r.location().core.error_log, r.connection.number);
@@ -285,8 +283,8 @@ impl Run {
     fn follow(&mut self, r: &Rc<Request>, mut flow: Flow) -> Option<Answer> {
         loop {
             let (again, stage) = match flow {
-                Flow::Respond(response) => match filter(r, *response) {
-                    Ok(response) => return Some(Answer::Response(response)),
+                Flow::Respond(mut response) => match filter(r, &mut response) {
+                    Ok(()) => return Some(Answer::Response(response)),
                     Err(status) => (Err(status), Stage::Settled),
                 },
                 Flow::Finalize(status @ (408 | 444 | 499)) | Flow::Close(status) => return Some(Answer::Close(status)),
@@ -443,7 +441,7 @@ fn take_pending(mut pending: Headers, response: &mut Response) {
 }
 
 /// Runs the filters of the location over a response.
-fn filter(r: &Rc<Request>, mut response: Response) -> Result<Response, u16> {
+fn filter(r: &Rc<Request>, response: &mut Response) -> Result<(), u16> {
     let overridden = r.error_status.get();
     if overridden != 0 {
         response.status = overridden;
@@ -451,17 +449,17 @@ fn filter(r: &Rc<Request>, mut response: Response) -> Result<Response, u16> {
     }
     let pending = std::mem::take(&mut *r.out.pending.borrow_mut());
     if !pending.is_empty() {
-        take_pending(pending, &mut response);
+        take_pending(pending, response);
     }
     if r.is_main() {
         r.out.status.set(response.status);
     }
     for filter in &r.cycle().location(r.location_id()).filters {
         if r.cycle().shows_heads {
-            *r.out.head.borrow_mut() = Some(response.head().into());
+            *r.out.head.borrow_mut() = Some(SentHead::new(Box::new(response.head())));
         }
-        filter.filter(r, &mut response)?;
+        filter.filter(r, response)?;
     }
     r.out.status.set(response.status);
-    Ok(response)
+    Ok(())
 }

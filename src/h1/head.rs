@@ -1,5 +1,6 @@
 //! A request head: the bytes as they came, and what nginx reads out of them.
 
+use crate::http::Head;
 use crate::http::header_id::HeaderId;
 use crate::http::headers::{Headers, Piece};
 use crate::http::method::Method;
@@ -88,6 +89,22 @@ impl RequestHead {
     /// nginx's `$server_protocol`: `HTTP/1.1` as sent; empty for HTTP/0.9.
     pub(crate) fn protocol(&self) -> &[u8] {
         self.headers.bytes(self.protocol)
+    }
+
+    /// What later phases ask of the head as it came.
+    pub(crate) fn as_it_came(&self) -> Head {
+        // Of a refused line there may be less than its parts.
+        let within = |part: Piece| match part.start().checked_sub(self.line.start()) {
+            Some(start) if part.end() <= self.line.end() => start..start + part.len(),
+            _ => 0..0,
+        };
+        let line = self.request_line().to_vec();
+        let mut head = Head::of_line(line, within(self.method_name), within(self.target), within(self.protocol));
+        head.method = self.method;
+        head.version = self.version;
+        head.valid_target = self.has_valid_target();
+        head.length = self.length as u64;
+        head
     }
 
     /// nginx's `$args`: what follows `?`, raw.

@@ -26,7 +26,7 @@ impl Request {
         let (core, connection) = (&self.location().core, &self.connection);
         connection.requests.get() >= core.keepalive_requests
             || core.keepalive_timeout.is_zero()
-            || connection.start.elapsed() > core.keepalive_time
+            || self.start.duration_since(connection.start) > core.keepalive_time
             || self.browser_mishandles_keep_alive()
     }
 

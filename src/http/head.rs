@@ -1,26 +1,57 @@
 //! The head of a request as it came, before anything was made of it.
 
-use bytes::Bytes;
+use std::ops::Range;
 
+use super::headers::Piece;
 use super::{Method, Version};
 
 /// What stood in the request line (or in HTTP/2's pseudo-headers).
 #[derive(Clone, Debug, Default)]
 pub struct Head {
-    /// The request line without line end, for `$request`.
-    pub line: Bytes,
-    /// The method's name as sent.
-    pub method_name: Bytes,
     /// The method.
     pub method: Method,
-    /// The target as sent, for `$request_uri`: path and arguments.
-    pub target: Bytes,
-    /// The protocol as sent (`HTTP/1.1`), for `$server_protocol`.
-    pub protocol: Bytes,
     /// The protocol's version.
     pub version: Version,
     /// Whether the target may be sent on as it came where `proxy_pass` has no URI.
     pub valid_target: bool,
     /// Bytes of the request line and headers, for `$request_length`.
     pub length: u64,
+    line: Vec<u8>,
+    method_name: Piece,
+    target: Piece,
+    protocol: Piece,
+}
+
+impl Head {
+    /// A request line without line end, and where in it method, target and protocol stand.
+    pub fn of_line(line: Vec<u8>, method_name: Range<usize>, target: Range<usize>, protocol: Range<usize>) -> Self {
+        let piece = |range: Range<usize>| Piece::new(range.start, range.end);
+        Self {
+            method_name: piece(method_name),
+            target: piece(target),
+            protocol: piece(protocol),
+            line,
+            ..Self::default()
+        }
+    }
+
+    /// The request line without line end, for `$request`.
+    pub fn line(&self) -> &[u8] {
+        &self.line
+    }
+
+    /// The method's name as sent.
+    pub fn method_name(&self) -> &[u8] {
+        self.method_name.of(&self.line)
+    }
+
+    /// The target as sent, for `$request_uri`: path and arguments.
+    pub fn target(&self) -> &[u8] {
+        self.target.of(&self.line)
+    }
+
+    /// The protocol as sent (`HTTP/1.1`), for `$server_protocol`.
+    pub fn protocol(&self) -> &[u8] {
+        self.protocol.of(&self.line)
+    }
 }

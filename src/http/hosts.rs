@@ -1,15 +1,17 @@
 //! Values by host name, with wildcards, as nginx's combined hash finds them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+
+use super::NameMap;
 
 /// Values by host name: `example.com`, `*.example.com`, `.example.com` (both), `www.example.*`.
 #[derive(Clone, Debug)]
 pub struct HostTable<T> {
-    exact: HashMap<Box<[u8]>, T>,
+    exact: NameMap<Box<[u8]>, T>,
     /// `*.example.com` as `.example.com`.
-    heads: HashMap<Box<[u8]>, T>,
+    heads: NameMap<Box<[u8]>, T>,
     /// `www.example.*` as `www.example.`.
-    tails: HashMap<Box<[u8]>, T>,
+    tails: NameMap<Box<[u8]>, T>,
     /// `example.com` of `.example.com`, beside which the exact name cannot stand.
     reserved: HashSet<Box<[u8]>>,
 }
@@ -27,7 +29,7 @@ pub enum HostFault {
 
 impl<T> Default for HostTable<T> {
     fn default() -> Self {
-        let (exact, heads, tails) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let (exact, heads, tails) = (NameMap::default(), NameMap::default(), NameMap::default());
         Self { exact, heads, tails, reserved: HashSet::new() }
     }
 }
@@ -96,7 +98,7 @@ impl<T: Clone> HostTable<T> {
     }
 }
 
-fn put<T>(map: &mut HashMap<Box<[u8]>, T>, key: &[u8], value: T) -> Result<(), HostFault> {
+fn put<T>(map: &mut NameMap<Box<[u8]>, T>, key: &[u8], value: T) -> Result<(), HostFault> {
     if map.contains_key(key) {
         return Err(HostFault::Conflict);
     }

@@ -1,14 +1,14 @@
 //! Locations: what a request meets once its URI has chosen one, and the tree that chooses.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::{
-    Filter, Lifetime, LogHandler, MatchLimit, Phase, PhaseHandler, Regex, Request, Script, ServerTokens, TempPath,
+    Filter, Lifetime, LogHandler, MatchLimit, NameMap, Phase, PhaseHandler, Regex, Request, Script, ServerTokens,
+    TempPath,
 };
 use crate::log::ErrorLog;
 
@@ -145,7 +145,7 @@ pub enum ErrorAnswer {
 }
 
 /// `types`: file extension (lower case) to media type.
-pub type Types = HashMap<Box<[u8]>, Bytes>;
+pub type Types = NameMap<Box<[u8]>, Bytes>;
 
 /// `keepalive_disable`: browsers whose connections are closed after a POST (MSIE 6) or always (Safari on a Mac).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -308,11 +308,11 @@ impl CoreConf {
 #[derive(Debug, Default)]
 pub struct LocationTree {
     /// `=` locations.
-    exact: HashMap<Bytes, LocationId>,
+    exact: NameMap<Bytes, LocationId>,
     /// Prefix locations sorted by name, each with the nearest one that is a prefix of it.
     prefixes: Vec<PrefixEntry>,
     /// `/x` for each proxied location `/x/`.
-    without_slash: HashMap<Bytes, LocationId>,
+    without_slash: NameMap<Bytes, LocationId>,
     /// Regular expressions in the order written.
     regexes: Vec<(Arc<Regex>, LocationId)>,
 }
@@ -328,7 +328,7 @@ struct PrefixEntry {
 #[derive(Debug, Default)]
 pub struct LocationTreeParts {
     /// `=` locations by name.
-    pub exact: HashMap<Bytes, LocationId>,
+    pub exact: NameMap<Bytes, LocationId>,
     /// Prefix locations.
     pub prefixes: Vec<(Bytes, LocationId)>,
     /// Exact and prefix locations whose last slash a client may forget.

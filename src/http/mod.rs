@@ -25,6 +25,7 @@ mod cycle;
 mod digest;
 mod entry;
 mod file;
+mod hash;
 mod head;
 mod hosts;
 mod location;
@@ -51,6 +52,7 @@ pub use cycle::{
 };
 pub(crate) use escape::{Escape, escaped};
 pub use file::{FileFault, FileKind, FileStat, open_file, read_range, stat_file};
+pub use hash::NameMap;
 pub use head::Head;
 pub(crate) use header_id::HeaderId;
 pub(crate) use headers::Headers;

@@ -85,11 +85,11 @@ pub struct Request {
     /// The connection it came on.
     pub connection: Rc<Connection>,
     /// The head as it came.
-    pub head: Rc<Head>,
+    pub head: Head,
     /// The request's headers; `realip`, `slice` and a few others change them.
     pub headers: RefCell<Headers>,
     /// The host asked for, checked and in lower case, without port; empty where none was.
-    pub host: RefCell<Bytes>,
+    pub host: RefCell<Vec<u8>>,
     /// The method, which internal redirects may change.
     pub method: Cell<Method>,
     /// The path, normalised.
@@ -131,7 +131,8 @@ pub struct Request {
     server: Cell<ServerId>,
     pub(super) location: Cell<LocationId>,
     pub(super) content: Cell<Option<LocationId>>,
-    variables: Rc<VarSlots>,
+    /// Those of the main request are used; a subrequest shares them.
+    variables: VarSlots,
     captures: RefCell<Captures>,
     contexts: RefCell<Vec<(TypeId, Rc<dyn Any>)>>,
 }
@@ -167,35 +168,28 @@ pub trait UpstreamInfo: Any {
     fn add_log_context(&self, line: &mut Line);
 }
 
-/// The fields of a response's head that `$sent_http_…` and logs ask for.
-#[derive(Debug, Default)]
+/// A response's head as it was sent, for `$sent_http_…` and logs.
+#[derive(Debug)]
 pub struct SentHead {
-    /// `Content-Type` with charset, as sent.
-    pub content_type: Option<Bytes>,
-    /// `Content-Length`
-    pub content_length: Option<u64>,
-    /// `Last-Modified`, seconds since 1970.
-    pub last_modified: Option<i64>,
+    /// The response, without its body.
+    pub response: Box<Response>,
     /// Whether the body went out chunked.
     pub chunked: bool,
-    /// All other headers.
-    pub headers: Headers,
     /// Trailers, where the body had some.
     pub trailers: Headers,
 }
 
-impl From<Response> for SentHead {
-    fn from(response: Response) -> Self {
-        let content_type = match (response.content_type, response.charset) {
-            (Some(name), Some(charset)) => Some([&name[..], b"; charset=", &charset].concat().into()),
-            (name, _) => name,
-        };
-        Self {
-            content_type,
-            content_length: response.content_length,
-            last_modified: response.last_modified,
-            headers: response.headers,
-            ..Self::default()
+impl SentHead {
+    /// The head of a response that is sent in one piece.
+    pub fn new(response: Box<Response>) -> Self {
+        Self { response, chunked: false, trailers: Headers::new() }
+    }
+
+    /// `Content-Type` with charset, as sent.
+    pub fn content_type(&self) -> Option<Bytes> {
+        match (&self.response.content_type, &self.response.charset) {
+            (Some(name), Some(charset)) => Some([&name[..], b"; charset=", charset].concat().into()),
+            (name, _) => name.clone(),
         }
     }
 }
@@ -234,10 +228,10 @@ impl Request {
             main: None,
             sub: None,
             start: incoming.start,
-            variables: Rc::default(),
+            variables: VarSlots::default(),
             captures: RefCell::default(),
             contexts: RefCell::default(),
-            head: Rc::new(incoming.head),
+            head: incoming.head,
             local,
             connection,
         })
@@ -275,7 +269,7 @@ impl Request {
             server: Cell::new(self.server.get()),
             location: Cell::new(self.server().base),
             content: Cell::new(None),
-            variables: self.variables.clone(),
+            variables: VarSlots::default(),
             captures: RefCell::default(),
             contexts: RefCell::default(),
         })
@@ -342,7 +336,7 @@ impl Request {
 
     /// The values found or assigned so far.
     pub(super) fn variables(&self) -> &VarSlots {
-        &self.variables
+        &self.main.as_deref().unwrap_or(self).variables
     }
 
     /// Keeps what a regular expression captured.
@@ -363,8 +357,8 @@ impl Request {
     /// Whether the path, as the client sent it, held `%` or `+`: captures of it are then escaped again
     /// in arguments and redirects.
     pub fn has_quoted_path(&self) -> bool {
-        let path_end = memchr::memchr2(b'?', b'#', &self.head.target).unwrap_or(self.head.target.len());
-        self.is_main() && memchr::memchr2(b'%', b'+', &self.head.target[..path_end]).is_some()
+        let path_end = memchr::memchr2(b'?', b'#', self.head.target()).unwrap_or(self.head.target().len());
+        self.is_main() && memchr::memchr2(b'%', b'+', &self.head.target()[..path_end]).is_some()
     }
 
     /// A module's state for this request, made on first use.
@@ -432,8 +426,8 @@ impl Request {
     fn add_log_context(&self, line: &mut Line) {
         line.put(", client: ").bytes(&self.connection.address.borrow());
         line.put(", server: ").bytes(&self.server().name);
-        if !self.head.line.is_empty() {
-            line.put(", request: \"").bytes(&self.head.line).put('"');
+        if !self.head.line().is_empty() {
+            line.put(", request: \"").bytes(self.head.line()).put('"');
         }
         if self.main.is_some() {
             line.put(", subrequest: \"").bytes(&self.uri.borrow()).put('"');
@@ -456,7 +450,7 @@ pub struct Incoming {
     /// The headers.
     pub headers: Headers,
     /// The host asked for, checked and in lower case.
-    pub host: Bytes,
+    pub host: Vec<u8>,
     /// The path, normalised.
     pub uri: Vec<u8>,
     /// The arguments without `?`.

@@ -1,6 +1,6 @@
 //! The body of a request: read when somebody wants it, as it comes or whole.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -12,9 +12,9 @@ use super::stored_body::Storing;
 use super::{BodyError, BodySource, HeaderId, Request, StoredBody};
 use crate::log::Level;
 
-/// A request's body.
+/// A request's body. Most requests have none, so what there is to know of one is made on demand.
 #[derive(Clone)]
-pub struct RequestBody(Rc<Inner>);
+pub struct RequestBody(OnceCell<Rc<Inner>>);
 
 struct Inner {
     source: Option<Rc<dyn BodySource>>,
@@ -27,19 +27,9 @@ struct Inner {
     unwanted: Cell<bool>,
 }
 
-impl RequestBody {
-    /// No body.
-    pub fn none() -> Self {
-        Self::from_parts(None, Some(0))
-    }
-
-    /// A body that a connection will yield; the length in bytes where it is known.
-    pub fn new(source: Rc<dyn BodySource>, length: Option<u64>) -> Self {
-        Self::from_parts(Some(source), length)
-    }
-
-    fn from_parts(source: Option<Rc<dyn BodySource>>, length: Option<u64>) -> Self {
-        Self(Rc::new(Inner {
+impl Inner {
+    fn new(source: Option<Rc<dyn BodySource>>, length: Option<u64>) -> Rc<Self> {
+        Rc::new(Self {
             finished: Cell::new(source.is_none()),
             source,
             length,
@@ -47,48 +37,67 @@ impl RequestBody {
             stored: RefCell::default(),
             early: RefCell::default(),
             unwanted: Cell::new(false),
-        }))
+        })
+    }
+}
+
+impl RequestBody {
+    /// No body.
+    pub fn none() -> Self {
+        Self(OnceCell::new())
+    }
+
+    /// A body that a connection will yield; the length in bytes where it is known.
+    pub fn new(source: Rc<dyn BodySource>, length: Option<u64>) -> Self {
+        Self(OnceCell::from(Inner::new(Some(source), length)))
+    }
+
+    fn inner(&self) -> &Inner {
+        self.0.get_or_init(|| Inner::new(None, Some(0)))
     }
 
     /// The same body, for a subrequest.
     pub(super) fn share(&self) -> Self {
+        self.inner();
         self.clone()
     }
 
     /// Whether the request has a body at all.
     pub fn exists(&self) -> bool {
-        self.0.source.is_some()
+        self.0.get().is_some_and(|inner| inner.source.is_some())
     }
 
     /// Its length in bytes, where the client said it.
     pub fn declared_length(&self) -> Option<u64> {
-        self.0.length
+        self.0.get().map_or(Some(0), |inner| inner.length)
     }
 
     /// Its length in bytes, where the client said it or all was read; 0 where nobody is going to read it.
     pub fn length(&self) -> Option<u64> {
-        let known = self.0.length.or_else(|| self.stored().map(|stored| stored.length()));
-        known.or_else(|| self.0.unwanted.get().then_some(0))
+        let known = self.declared_length().or_else(|| self.stored().map(|stored| stored.length()));
+        known.or_else(|| self.inner().unwanted.get().then_some(0))
     }
 
     /// Notes that the answer does not depend on it: it will be read and dropped.
     pub fn discard(&self) {
-        self.0.unwanted.set(true);
+        if let Some(inner) = self.0.get() {
+            inner.unwanted.set(true);
+        }
     }
 
     /// Whether nothing of it is left to read.
     pub fn is_finished(&self) -> bool {
-        self.0.finished.get()
+        self.0.get().is_none_or(|inner| inner.finished.get())
     }
 
     /// Bytes of content received so far.
     pub fn received(&self) -> u64 {
-        self.0.received.get()
+        self.0.get().map_or(0, |inner| inner.received.get())
     }
 
     /// The body, if it was read whole.
     pub fn stored(&self) -> Option<Rc<StoredBody>> {
-        self.0.stored.borrow().clone()
+        self.0.get()?.stored.borrow().clone()
     }
 
     /// The next bytes as they come, `None` at the end.
@@ -96,7 +105,7 @@ impl RequestBody {
     /// # Errors
     /// What went wrong with the client or its framing; a body longer than `client_max_body_size`.
     pub fn poll_next(&self, r: &Request, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
-        if let Some(bytes) = self.0.early.borrow_mut().pop_front() {
+        if let Some(bytes) = self.inner().early.borrow_mut().pop_front() {
             return Poll::Ready(Ok(Some(bytes)));
         }
         let core = &r.location().core;
@@ -105,9 +114,9 @@ impl RequestBody {
         };
         let before = self.received() - bytes.len() as u64;
         // The rest of the chunk is on its way, and counts already.
-        let coming = bytes.len() as u64 + self.0.source.as_ref().map_or(0, |source| source.chunk_left());
+        let coming = bytes.len() as u64 + self.inner().source.as_ref().map_or(0, |source| source.chunk_left());
         let limit = core.client_max_body_size;
-        if limit != 0 && self.0.length.is_none() && limit.saturating_sub(before) < coming {
+        if limit != 0 && self.inner().length.is_none() && limit.saturating_sub(before) < coming {
             r.log(
                 Level::Error,
                 format_args!("client intended to send too large chunked body: {before}+{coming} bytes"),
@@ -118,17 +127,17 @@ impl RequestBody {
     }
 
     fn poll_unlimited(&self, timeout: Duration, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
-        let Some(source) = self.0.source.as_ref().filter(|_| !self.is_finished()) else {
+        let Some(source) = self.inner().source.as_ref().filter(|_| !self.is_finished()) else {
             return Poll::Ready(Ok(None));
         };
         source.set_timeout(timeout);
         let bytes = ready!(source.poll_read(cx))?;
         match &bytes {
-            Some(bytes) => self.0.received.set(self.received() + bytes.len() as u64),
-            None => self.0.finished.set(true),
+            Some(bytes) => self.inner().received.set(self.received() + bytes.len() as u64),
+            None => self.inner().finished.set(true),
         }
-        if self.0.length == Some(self.received()) {
-            self.0.finished.set(true);
+        if self.inner().length == Some(self.received()) {
+            self.inner().finished.set(true);
         }
         Poll::Ready(Ok(bytes))
     }
@@ -143,7 +152,7 @@ impl RequestBody {
 
     /// Tells a client that waits for it to go on, though nobody reads the body: it is dropped behind the answer.
     pub async fn invite(&self) {
-        if let Some(source) = self.0.source.as_ref().filter(|_| !self.is_finished()) {
+        if let Some(source) = self.inner().source.as_ref().filter(|_| !self.is_finished()) {
             std::future::poll_fn(|cx| source.poll_continue(cx)).await;
         }
     }
@@ -163,7 +172,7 @@ impl RequestBody {
     /// As [`Self::next`].
     pub async fn read_available(&self, r: &Request) -> Result<bool, BodyError> {
         let mut pieces = VecDeque::new();
-        let mut storing = Storing::new(self.0.length);
+        let mut storing = Storing::new(self.inner().length);
         let buffer = r.location().core.client_body_buffer_size as u64;
         let ended = std::future::poll_fn(|cx| {
             while self.received() < buffer || self.is_finished() {
@@ -177,11 +186,11 @@ impl RequestBody {
             Poll::Ready(Ok(false))
         });
         if !ended.await? {
-            *self.0.early.borrow_mut() = pieces;
+            *self.inner().early.borrow_mut() = pieces;
             return Ok(false);
         }
         pieces.into_iter().try_for_each(|bytes| storing.push(r, bytes))?;
-        *self.0.stored.borrow_mut() = Some(Rc::new(storing.finish(r, true)?));
+        *self.inner().stored.borrow_mut() = Some(Rc::new(storing.finish(r, true)?));
         Ok(true)
     }
 
@@ -193,13 +202,13 @@ impl RequestBody {
         if let Some(stored) = self.stored() {
             return Ok(stored);
         }
-        let mut storing = Storing::new(self.0.length);
+        let mut storing = Storing::new(self.inner().length);
         while let Some(bytes) = self.next(r).await? {
             storing.push(r, bytes)?;
         }
         let announced = self.exists() || r.headers.borrow().has(HeaderId::ContentLength);
         let stored = Rc::new(storing.finish(r, announced)?);
-        *self.0.stored.borrow_mut() = Some(stored.clone());
+        *self.inner().stored.borrow_mut() = Some(stored.clone());
         Ok(stored)
     }
 }

@@ -11,7 +11,9 @@ use bytes::Bytes;
 use self::expires::Expires;
 use crate::conf::{Args, Command, Ctx, Inherit, LocationBuilder, Module, SetResult, assign};
 
-use crate::http::{Body, BodyCut, BodyStream, Chunk, Filter, FilterSlot, HeaderId, Headers, Request, Response, Script};
+use crate::http::{
+    Body, BodyCut, BodyStream, Chunk, Filter, FilterSlot, HeaderId, Headers, Request, Response, Script, SentHead,
+};
 
 /// `ngx_http_headers_filter_module`.
 pub struct AddHeaders;
@@ -104,7 +106,7 @@ impl Filter for Adder {
 /// What was added is there for the variables of what comes behind it.
 fn show(r: &Request, response: &Response) {
     if r.cycle().shows_heads {
-        *r.out.head.borrow_mut() = Some(response.head().into());
+        *r.out.head.borrow_mut() = Some(SentHead::new(Box::new(response.head())));
     }
 }
 

@@ -76,7 +76,7 @@ struct Expires(RefCell<Option<Bytes>>);
 fn link(r: &Request, out: &mut Vec<u8>) -> bool {
     let value = match r.location().extensions.get::<Check>() {
         Some(Check::Hash { link, hashed }) => check_hash(r, link, hashed),
-        Some(Check::Secret(secret)) => check_path(&r.head.target, secret),
+        Some(Check::Secret(secret)) => check_path(r.head.target(), secret),
         None => None,
     };
     out.extend_from_slice(value.as_deref().unwrap_or_default());
@@ -104,16 +104,19 @@ fn decimal(text: &[u8]) -> Option<i64> {
 }
 
 /// `/prefix/HASH/rest`: what remains is the rest.
-fn check_path(target: &Bytes, secret: &[u8]) -> Option<Bytes> {
+fn check_path(target: &[u8], secret: &[u8]) -> Option<Bytes> {
     let start = 2 + memchr::memchr(b'/', target.get(1..)?)?;
     let end = start + memchr::memchr(b'/', &target[start..])?;
-    let (sent, rest) = (&target[start..end], target.slice(end + 1..));
+    let (sent, rest) = (&target[start..end], &target[end + 1..]);
     if sent.len() != 32 || rest.is_empty() {
         return None;
     }
-    let digest = md5(&[&rest, secret]);
+    let digest = md5(&[rest, secret]);
     let byte = |pair: &[u8]| Some(hex_value(pair[0])? << 4 | hex_value(pair[1])?);
-    sent.chunks(2).zip(digest).all(|(pair, expected)| byte(pair) == Some(expected)).then_some(rest)
+    sent.chunks(2)
+        .zip(digest)
+        .all(|(pair, expected)| byte(pair) == Some(expected))
+        .then(|| Bytes::copy_from_slice(rest))
 }
 
 /// `$secure_link_expires`

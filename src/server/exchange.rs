@@ -101,7 +101,7 @@ where
     let incoming = Incoming {
         head: head(parts, target),
         headers: headers(&parts.headers, authority),
-        host: host.into(),
+        host,
         uri: path,
         args,
         pipelined: false,
@@ -122,18 +122,15 @@ fn head(parts: &http::request::Parts, target: &str) -> Head {
         _ => (Version::HTTP_11, "HTTP/1.1"),
     };
     let name = parts.method.as_str();
-    let line = Bytes::from(format!("{name} {target} {protocol}"));
-    let at_target = name.len() + 1;
-    Head {
-        method_name: line.slice(..name.len()),
-        method: Method::of(name.as_bytes()),
-        target: line.slice(at_target..at_target + target.len()),
-        protocol: Bytes::from_static(protocol.as_bytes()),
-        version,
-        valid_target: true,
-        length: line.len() as u64,
-        line,
-    }
+    let line = format!("{name} {target} {protocol}").into_bytes();
+    let length = line.len();
+    let target = name.len() + 1..name.len() + 1 + target.len();
+    let mut head = Head::of_line(line, 0..name.len(), target, length - protocol.len()..length);
+    head.method = Method::of(name.as_bytes());
+    head.version = version;
+    head.valid_target = true;
+    head.length = length as u64;
+    head
 }
 
 /// The fields, `Host` first; the crumbs of a cookie are put together again (RFC 9113, 8.2.3).
@@ -194,7 +191,7 @@ where
 }
 
 /// Makes the response, its fields in the order that nginx's HTTP/2 writes them.
-fn respond(logged: Logged, mut response: Response, dates: &RefCell<DateCache>) -> http::Response<ResponseBody> {
+fn respond(logged: Logged, mut response: Box<Response>, dates: &RefCell<DateCache>) -> http::Response<ResponseBody> {
     let r = logged.0.clone();
     let has_body = r.method.get() != Method::Head && !response.header_only && !matches!(response.status, 204 | 304);
     if response.status == 204 {
@@ -214,7 +211,7 @@ fn respond(logged: Logged, mut response: Response, dates: &RefCell<DateCache>) -
         }
     });
     let body = if has_body { std::mem::take(&mut response.body) } else { Body::Empty };
-    *r.out.head.borrow_mut() = Some(SentHead::from(response));
+    *r.out.head.borrow_mut() = Some(SentHead::new(response));
     r.out.head_sent.set(true);
     let sent = if matches!(body, Body::Empty) { Stage::Done } else { Stage::Data };
     r.out.complete.set(sent == Stage::Done);

@@ -48,6 +48,8 @@ pub struct Thread {
     idle: tokio::sync::Notify,
     /// Bytes just read, before anybody keeps them.
     pub(super) input: RefCell<Box<[u8]>>,
+    /// What the next head is read with.
+    pub(super) reading: Cell<Option<Box<h1::Reading>>>,
     /// A response's head under construction.
     pub(super) output: RefCell<Vec<u8>>,
     /// The `Date` header of this second.
@@ -76,6 +78,7 @@ impl Thread {
             kept: RefCell::default(),
             idle: tokio::sync::Notify::new(),
             input: RefCell::new(vec![0; INPUT].into()),
+            reading: Cell::default(),
             output: RefCell::default(),
             date: RefCell::new(DateCache::new()),
         })
@@ -84,6 +87,11 @@ impl Thread {
     /// The cycle that new requests run on.
     pub fn local(&self) -> Rc<Local> {
         self.local.borrow().clone()
+    }
+
+    /// Whether new requests run on this cycle.
+    pub fn is_newest(&self, local: &Rc<Local>) -> bool {
+        Rc::ptr_eq(&self.local.borrow(), local)
     }
 
     /// Whether the thread is about to end.

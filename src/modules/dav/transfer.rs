@@ -130,7 +130,7 @@ fn check_target(
     };
     if found.is_dir() && !slash {
         r.log_with(Level::Error, |line| {
-            line.put('"').bytes(&r.uri.borrow()).put("\" could not be ").bytes(&r.head.method_name);
+            line.put('"').bytes(&r.uri.borrow()).put("\" could not be ").bytes(r.head.method_name());
             line.put("ed to collection \"").bytes(destination).put('"');
         });
         return Err(409);

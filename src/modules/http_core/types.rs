@@ -1,6 +1,5 @@
 //! `types`.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -34,5 +33,5 @@ pub(super) fn read(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResul
 pub(super) fn built_in() -> Arc<Types> {
     let rows: [(&[u8], &'static str); 3] = [(b"html", "text/html"), (b"gif", "image/gif"), (b"jpg", "image/jpeg")];
     let entry = |(extension, name): (&[u8], &'static str)| (extension.into(), Bytes::from_static(name.as_bytes()));
-    Arc::new(HashMap::from_iter(rows.map(entry)))
+    Arc::new(Types::from_iter(rows.map(entry)))
 }

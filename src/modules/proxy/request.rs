@@ -65,7 +65,7 @@ fn body_length(r: &Request, streamed: bool) -> BodyLength {
 fn append_method(proxy: &Proxy, r: &Request, out: &mut Vec<u8>) {
     match &proxy.method {
         Some(script) => script.append(r, out),
-        None if r.method.get() == r.head.method => out.extend_from_slice(&r.head.method_name),
+        None if r.method.get() == r.head.method => out.extend_from_slice(r.head.method_name()),
         None => out.extend_from_slice(r.method.get().name().as_bytes()),
     }
 }
@@ -75,7 +75,7 @@ fn append_uri(proxy: &Proxy, r: &Request, vars: &Vars, out: &mut Vec<u8>) {
         return out.extend_from_slice(&vars.uri);
     }
     if vars.uri.is_empty() && r.unchanged_uri.get() && r.head.valid_target {
-        return out.extend_from_slice(&r.head.target);
+        return out.extend_from_slice(r.head.target());
     }
     let uri = r.uri.borrow();
     let mut rest = &uri[..];
@@ -97,7 +97,7 @@ fn append_uri(proxy: &Proxy, r: &Request, vars: &Vars, out: &mut Vec<u8>) {
 
 /// Whether the path had escapes when it came (nginx's `quoted_uri`).
 fn had_escapes(r: &Request) -> bool {
-    let target = &r.head.target;
+    let target = r.head.target();
     let path = memchr::memchr2(b'?', b'#', target).map_or(&target[..], |end| &target[..end]);
     memchr::memchr(b'%', path).is_some()
 }

@@ -4,13 +4,12 @@
 //! a file that was replaced, written or forbidden has another inode, time or size.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use crate::http::FileStat;
+use crate::http::{FileStat, NameMap};
 
 /// How many bytes one of the two halves may hold: paths, contents and this much for each entry beside.
 const HALF: usize = 4 << 20;
@@ -30,7 +29,7 @@ pub(super) struct Entry {
     pub(super) bytes: Bytes,
 }
 
-type Half = HashMap<Box<[u8]>, Rc<Entry>>;
+type Half = NameMap<Box<[u8]>, Rc<Entry>>;
 
 /// The files of one thread, in two halves: when the young half is full it becomes the old one, and what
 /// nobody asked for meanwhile is gone.

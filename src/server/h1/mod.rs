@@ -5,22 +5,20 @@ mod input;
 mod linger;
 mod output;
 mod pace;
+mod reading;
 mod tunnel;
 
 use std::pin::Pin;
 use std::rc::Rc;
 
-use bytes::Bytes;
-
+use self::input::BodyReader;
 pub(super) use self::input::Io;
-use self::input::{BodyReader, ReadHead, Stop};
+pub(super) use self::reading::Reading;
+use self::reading::Stop;
 use super::stream::ClientStream;
 use super::thread::Thread;
 use crate::cycle::{self, Answer, Run, Step};
-use crate::h1::error::HeadError;
-use crate::h1::head::RequestHead;
-use crate::h1::request::RequestParser;
-use crate::http::{Connection, Flow, Head, Incoming, LingeringClose, Local, Request, RequestBody};
+use crate::http::{Connection, Flow, Incoming, LingeringClose, Local, Request, RequestBody};
 use crate::log::Level;
 
 /// Serves a connection until it ends. `first` holds bytes that were read from it already.
@@ -33,9 +31,8 @@ pub(super) async fn serve(
 ) {
     let io = Rc::new(Io::new(stream, thread.clone(), first));
     thread.keep(connection.number, &io);
-    let mut parser = None;
-    while let Some(incoming) = input::next_request(&io, &connection, &mut local, &mut parser).await {
-        let keep = match handle(&io, local.clone(), &connection, incoming) {
+    while let Some(reading) = reading::next_request(&io, &connection, &mut local).await {
+        let keep = match handle(&io, local.clone(), &connection, reading) {
             Work::Done(keep) => keep,
             Work::Wait(work) => work.await,
         };
@@ -58,35 +55,42 @@ enum Work {
 }
 
 /// Answers one request.
-fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, mut incoming: ReadHead) -> Work {
+fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, mut reading: Box<Reading>) -> Work {
     connection.requests.set(connection.requests.get() + 1);
-    let (error, gone) = (incoming.error.take(), incoming.gone);
-    let body = if error.is_some() { RequestBody::none() } else { BodyReader::body(io, &incoming.head) };
-    let regex = incoming.choice.regex.take();
-    let r = request(io, local, connection, incoming, body);
+    let (error, gone) = (reading.error.take(), reading.gone);
+    let body = if error.is_some() { RequestBody::none() } else { BodyReader::body(io, &reading.head) };
+    let regex = reading.choice.regex.take();
+    let r = request(io, local, connection, &mut reading, body);
     if let Some(regex) = &regex {
         // It matched when the server was chosen; now it leaves its captures.
         let host = r.host.borrow().clone();
         let _ = regex.exec(&r, &host);
     }
-    let (mut run, first) = match (error, gone) {
+    let work = match (error, gone) {
         (_, Some((stop, part))) => {
             say_broken_off(&r, stop, part);
-            return respond(io, &r, Answer::Close(stop.status()));
+            respond(io, &r, Answer::Close(stop.status()))
         }
         (Some(error), None) => {
             r.log_with(Level::Info, |line| {
                 line.bytes(&error.message);
             });
             r.out.keep_alive.set(false);
-            (Run::refusal(&r), Some(Flow::Finalize(error.fault.status())))
+            go(io, &r, Run::refusal(&r), Some(Flow::Finalize(error.fault.status())))
         }
-        (None, None) => (Run::new(&r), None),
+        (None, None) => go(io, &r, Run::new(&r), None),
     };
-    match run.go_on(&r, first) {
-        Step::Done(answer) => respond(io, &r, answer),
+    reading.reuse(r);
+    io.thread.reading.set(Some(reading));
+    work
+}
+
+/// Runs a request through its handlers, and sends the answer.
+fn go(io: &Rc<Io>, r: &Rc<Request>, mut run: Run, first: Option<Flow>) -> Work {
+    match run.go_on(r, first) {
+        Step::Done(answer) => respond(io, r, answer),
         wait => {
-            let io = io.clone();
+            let (io, r) = (io.clone(), r.clone());
             Work::Wait(Box::pin(async move {
                 let answer = run.finish(&r, wait).await;
                 respond(&io, &r, answer).done().await
@@ -168,45 +172,22 @@ fn request(
     io: &Rc<Io>,
     local: Rc<Local>,
     connection: &Rc<Connection>,
-    read: ReadHead,
+    reading: &mut Reading,
     body: RequestBody,
 ) -> Rc<Request> {
-    let mut parsed = read.head;
+    let parsed = &mut reading.head;
     let incoming = Incoming {
-        host: Bytes::copy_from_slice(&parsed.host),
-        head: as_it_came(&parsed),
+        head: parsed.as_it_came(),
+        host: std::mem::take(&mut parsed.host),
         args: parsed.args().to_vec(),
         keep_alive: parsed.wants_keep_alive(),
         uri: std::mem::take(&mut parsed.uri),
         headers: std::mem::take(&mut parsed.headers),
-        server: read.choice.server,
+        server: reading.choice.server,
         body,
-        pipelined: read.pipelined,
+        pipelined: reading.pipelined,
         client: Some(io.clone()),
-        start: read.start,
+        start: reading.start,
     };
     Request::new(local, connection.clone(), incoming)
-}
-
-/// Takes what later phases ask of the head as it came: one copy of the request line, cut in pieces.
-fn as_it_came(parsed: &RequestHead) -> Head {
-    let line = Bytes::copy_from_slice(parsed.request_line());
-    let start = parsed.request_line().as_ptr() as usize;
-    let cut = |piece: &[u8]| {
-        let at = (piece.as_ptr() as usize).wrapping_sub(start);
-        match at.checked_add(piece.len()) {
-            Some(end) if end <= line.len() => line.slice(at..end),
-            _ => Bytes::copy_from_slice(piece),
-        }
-    };
-    Head {
-        method_name: cut(parsed.method_name()),
-        method: parsed.method,
-        target: cut(parsed.target()),
-        protocol: cut(parsed.protocol()),
-        version: parsed.version,
-        valid_target: parsed.has_valid_target(),
-        length: parsed.length as u64,
-        line,
-    }
 }

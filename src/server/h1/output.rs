@@ -38,7 +38,7 @@ const COPIED: usize = 2 << 10;
 
 /// Sends a response; `true` where it was sent whole and the connection may be kept. What the client takes at once,
 /// and that is nearly always everything, is sent before this returns.
-pub(super) fn send(io: &Rc<Io>, r: &Rc<Request>, mut response: Response) -> Work {
+pub(super) fn send(io: &Rc<Io>, r: &Rc<Request>, mut response: Box<Response>) -> Work {
     let mut output = Output::new(io, r);
     let (mut body, tunnel) = output.head(&mut response);
     remember(r, response, output.framing);
@@ -51,9 +51,9 @@ pub(super) fn send(io: &Rc<Io>, r: &Rc<Request>, mut response: Response) -> Work
 }
 
 /// Keeps the head for `$sent_http_…`.
-fn remember(r: &Request, response: Response, framing: Framing) {
+fn remember(r: &Request, response: Box<Response>, framing: Framing) {
     let chunked = framing == Framing::Chunked;
-    *r.out.head.borrow_mut() = Some(SentHead { chunked, ..SentHead::from(response) });
+    *r.out.head.borrow_mut() = Some(SentHead { chunked, ..SentHead::new(response) });
 }
 
 struct Output {

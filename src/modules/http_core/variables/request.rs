@@ -67,15 +67,15 @@ pub(super) fn server_name(r: &Request, out: &mut Vec<u8>) -> bool {
 }
 
 pub(super) fn server_protocol(r: &Request, out: &mut Vec<u8>) -> bool {
-    put_some(out, &r.head.protocol)
+    put_some(out, r.head.protocol())
 }
 
 pub(super) fn request_uri(r: &Request, out: &mut Vec<u8>) -> bool {
-    put_some(out, &r.head.target)
+    put_some(out, r.head.target())
 }
 
 pub(super) fn request(r: &Request, out: &mut Vec<u8>) -> bool {
-    put_some(out, &r.head.line)
+    put_some(out, r.head.line())
 }
 
 pub(super) fn uri(r: &Request, out: &mut Vec<u8>) -> bool {
@@ -157,7 +157,7 @@ pub(super) fn request_filename(r: &Request, out: &mut Vec<u8>) -> bool {
 /// The main request's, which an `error_page` turns into GET.
 pub(super) fn request_method(r: &Request, out: &mut Vec<u8>) -> bool {
     let main = r.main.as_deref().unwrap_or(r);
-    if main.method.get() == r.head.method { put_some(out, &r.head.method_name) } else { put(out, Some(b"GET")) }
+    if main.method.get() == r.head.method { put_some(out, r.head.method_name()) } else { put(out, Some(b"GET")) }
 }
 
 pub(super) fn remote_user(r: &Request, out: &mut Vec<u8>) -> bool {

@@ -35,11 +35,11 @@ fn head<T>(r: &Request, pick: impl FnOnce(&SentHead) -> Option<T>) -> Option<T> 
 }
 
 pub(super) fn content_type(r: &Request, out: &mut Vec<u8>) -> bool {
-    put(out, head(r, |head| head.content_type.clone()).as_deref())
+    put(out, head(r, SentHead::content_type).as_deref())
 }
 
 pub(super) fn content_length(r: &Request, out: &mut Vec<u8>) -> bool {
-    match head(r, |head| head.content_length) {
+    match head(r, |head| head.response.content_length) {
         Some(length) => put_number(out, length),
         None => header(r, b"content_length", out),
     }
@@ -49,7 +49,7 @@ pub(super) fn last_modified(r: &Request, out: &mut Vec<u8>) -> bool {
     if header(r, b"last_modified", out) {
         return true;
     }
-    put(out, head(r, |head| head.last_modified.map(date::format_http)).as_ref().map(|date| &date[..]))
+    put(out, head(r, |head| head.response.last_modified.map(date::format_http)).as_ref().map(|date| &date[..]))
 }
 
 pub(super) fn connection(r: &Request, out: &mut Vec<u8>) -> bool {
@@ -76,7 +76,7 @@ pub(super) fn transfer_encoding(r: &Request, out: &mut Vec<u8>) -> bool {
 
 /// `$sent_http_NAME`
 pub(super) fn header(r: &Request, name: &[u8], out: &mut Vec<u8>) -> bool {
-    r.out.head.borrow().as_ref().is_some_and(|head| find(&head.headers, name, out))
+    r.out.head.borrow().as_ref().is_some_and(|head| find(&head.response.headers, name, out))
 }
 
 /// `$sent_trailer_NAME`
