@@ -5,8 +5,10 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 
+use super::date;
+
 /// What kind of thing a path names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FileKind {
     /// A regular file.
     File,
@@ -16,9 +18,8 @@ pub enum FileKind {
     Other,
 }
 
-/// What the system says of a file. Two equal values mean that the content is the same, but for writes
-/// within one tick of the file system's clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the system says of a file. Two equal values that are [settled](Self::is_settled) mean the same content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileStat {
     /// What it is.
     pub kind: FileKind,
@@ -26,8 +27,8 @@ pub struct FileStat {
     pub size: u64,
     /// When its content changed, seconds since 1970.
     pub mtime: i64,
-    /// The time when its content or its permissions changed, in seconds since 1970 and nanoseconds.
-    pub ctime: (i64, i64),
+    /// When its content or its permissions changed, in seconds since 1970 and nanoseconds.
+    ctime: (i64, i64),
     mtime_nanoseconds: i64,
     device: u64,
     inode: u64,
@@ -50,6 +51,13 @@ impl FileStat {
             device: stat.st_dev as u64,
             inode: stat.st_ino as u64,
         }
+    }
+
+    /// Whether a later change will show. A file that changed just now might change again within the same tick
+    /// of the file system's clock.
+    pub fn is_settled(&self) -> bool {
+        const TICKS: i64 = 2;
+        date::now() - self.ctime.0 >= TICKS
     }
 
     /// Whether the path names a directory.
@@ -144,6 +152,15 @@ mod tests {
         assert_eq!(stat_file(path).unwrap(), stat);
         assert_eq!(read_range(&file, 1, 3).unwrap(), b"ell");
         assert_eq!(read_range(&file, 3, 30).unwrap(), b"lo");
+    }
+
+    #[test]
+    fn does_not_trust_a_new_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut stat = stat_file(folder.path().as_os_str().as_bytes()).unwrap();
+        assert!(!stat.is_settled());
+        stat.ctime.0 -= 10;
+        assert!(stat.is_settled());
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod location;
 mod memory_body;
 mod path;
 mod phase;
+mod recent;
 mod regex;
 mod request;
 mod request_body;
@@ -64,6 +65,7 @@ pub use location::{
 pub use memory_body::{MemoryBody, Piece};
 pub(crate) use method::Method;
 pub use phase::{Filter, FilterSlot, Flow, FlowFuture, LogHandler, Phase, PhaseHandler};
+pub use recent::Recent;
 pub use regex::{Captures, MatchLimit, Regex};
 pub use request::{
     Engine, Incoming, Local, Outgoing, Request, SentHead, Subrequest, SubrequestFuture, ThreadState, UpstreamInfo,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Body, HeaderId, Headers, Tunnel, date};
+use super::{Body, FileStat, HeaderId, Headers, Tunnel, date};
 
 /// A response on its way through the filters. Fields that nginx keeps apart from the list of headers
 /// stand apart here too, because it writes them first and filters change them.
@@ -32,6 +32,9 @@ pub struct Response {
     pub single_range: bool,
     /// The body.
     pub body: Body,
+    /// The file whose whole content the body is, as long as it is in one piece. What is made of such a body may
+    /// be kept for the next time.
+    pub file: Option<FileStat>,
     /// Whether the head alone is sent, whatever the method (204, 304).
     pub header_only: bool,
     /// Whether `gzip` looked at it (`Vary: Accept-Encoding` under `gzip_vary`).
@@ -81,6 +84,16 @@ impl Response {
     pub fn set_upstream_type(&mut self, content_type: Bytes) {
         self.charset_in_type = charset_in_type(&content_type);
         self.content_type = Some(content_type);
+    }
+
+    /// The file whose content the body still is.
+    pub fn whole_file(&self) -> Option<FileStat> {
+        let whole = |stat: &FileStat| match &self.body {
+            Body::Bytes(bytes) => bytes.len() as u64 == stat.size,
+            Body::File(range) => range.start == 0 && range.end == stat.size,
+            Body::Empty | Body::Stream(_) => false,
+        };
+        self.file.filter(whole)
     }
 
     /// The same head without the body.

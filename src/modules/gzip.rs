@@ -1,6 +1,7 @@
 //! `gzip`: responses are compressed on their way. <https://nginx.org/en/docs/http/ngx_http_gzip_module.html>
 
 mod accept;
+mod kept;
 mod rules;
 mod stream;
 
@@ -8,9 +9,10 @@ use std::cell::Cell;
 use std::io::Write;
 use std::rc::Rc;
 
+use self::kept::{Keeping, Kept};
 use self::stream::{Compressor, Settings};
 use crate::conf::{Args, Command, Ctx, Inherit, LocationBuilder, Module, SetResult, assign};
-use crate::http::{Filter, FilterSlot, HeaderId, MediaTypes, Request, Response, VariableDef};
+use crate::http::{Body, FileStat, Filter, FilterSlot, HeaderId, MediaTypes, Request, Response, VariableDef};
 
 pub(super) use self::rules::Rules;
 
@@ -51,7 +53,7 @@ impl Module for Gzip {
         Command::custom("gzip_proxied", |c, args, _| c.rules.add_proxied(args)),
         Command::custom("gzip_disable", |c, args, ctx| c.rules.add_disabled(args, ctx)),
     ];
-    const VARIABLES: &'static [VariableDef] = &[VariableDef::new("gzip_ratio", ratio)];
+    const VARIABLES: &'static [VariableDef] = &[VariableDef::new("gzip_ratio", ratio).cached()];
 
     fn merge(parent: &Conf, conf: &mut Conf) {
         conf.on.inherit(&parent.on);
@@ -119,6 +121,13 @@ struct Ratio {
     written: Cell<u64>,
 }
 
+impl Ratio {
+    fn set(&self, read: u64, written: u64) {
+        self.read.set(read);
+        self.written.set(written);
+    }
+}
+
 impl Filter for Compress {
     fn filter(&self, r: &Rc<Request>, response: &mut Response) -> Result<(), u16> {
         if !matches!(response.status, 200 | 403 | 404)
@@ -138,10 +147,25 @@ impl Filter for Compress {
         response.clear_content_length();
         response.clear_accept_ranges();
         response.weaken_etag();
-        let ratio = r.context::<Ratio>();
-        let pool = r.local.state.get();
-        response.body.wrap(|body| Box::new(Compressor::new(body, settings, pool, ratio)));
+        self.compress(r, settings, response);
         Ok(())
+    }
+}
+
+impl Compress {
+    /// A file that was compressed lately is not compressed again.
+    fn compress(&self, r: &Request, settings: Settings, response: &mut Response) {
+        let ratio = r.context::<Ratio>();
+        let kept = r.local.state.get::<Kept>();
+        let key = response.whole_file().filter(FileStat::is_settled).map(|file| settings.key(file));
+        if let Some(packed) = key.as_ref().and_then(|key| kept.find(key)) {
+            ratio.set(response.file.map_or(0, |file| file.size), packed.len() as u64);
+            response.body = Body::Bytes(packed);
+            return;
+        }
+        let pool = r.local.state.get();
+        let keeping = key.map(|key| Keeping::new(kept, key));
+        response.body.wrap(|body| Box::new(Compressor::new(body, settings, pool, ratio, keeping)));
     }
 }
 

@@ -143,6 +143,7 @@ fn head(r: &Request, stat: &FileStat, etag: &[u8]) -> Response {
         content_type: (!content_type.is_empty()).then(|| content_type.clone()),
         content_length: Some(stat.size),
         last_modified: Some(stat.mtime),
+        file: Some(*stat),
         headers,
         allow_ranges: true,
         ..Response::default()

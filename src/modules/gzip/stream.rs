@@ -8,7 +8,8 @@ use bytes::{Buf, Bytes};
 use flate2::{Compress, Compression, FlushCompress, Status};
 
 use super::Ratio;
-use crate::http::{Body, BodyCut, BodyStream, Chunk, Headers, MemoryBody, Piece};
+use super::kept::{Keeping, Key};
+use crate::http::{Body, BodyCut, BodyStream, Chunk, FileStat, Headers, MemoryBody, Piece};
 
 /// How to compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,11 @@ impl Settings {
             self.window -= 1;
         }
         self
+    }
+
+    /// What tells a compressed file from all others.
+    pub(super) fn key(self, file: FileStat) -> Key {
+        (file, self.level, self.window)
     }
 
     /// The compressor has a first level of its own that is quicker than any of zlib's and compresses less:
@@ -73,6 +79,7 @@ pub(super) struct Compressor {
     settings: Settings,
     pool: Rc<Pool>,
     ratio: Rc<Ratio>,
+    keeping: Option<Keeping>,
     /// `None` before the first byte and behind the last one.
     compress: Option<Compress>,
     input: Bytes,
@@ -92,12 +99,19 @@ enum State {
 }
 
 impl Compressor {
-    pub(super) fn new(body: Body, settings: Settings, pool: Rc<Pool>, ratio: Rc<Ratio>) -> Self {
+    pub(super) fn new(
+        body: Body,
+        settings: Settings,
+        pool: Rc<Pool>,
+        ratio: Rc<Ratio>,
+        keeping: Option<Keeping>,
+    ) -> Self {
         Self {
             body: MemoryBody::new(body),
             settings,
             pool,
             ratio,
+            keeping,
             compress: None,
             input: Bytes::new(),
             output: Vec::new(),
@@ -119,7 +133,11 @@ impl Compressor {
     }
 
     fn take_output(&mut self) -> Poll<Option<Chunk>> {
-        Poll::Ready(Some(Chunk::Bytes(std::mem::take(&mut self.output).into())))
+        let bytes = Bytes::from(std::mem::take(&mut self.output));
+        if let Some(keeping) = &mut self.keeping {
+            keeping.add(&bytes);
+        }
+        Poll::Ready(Some(Chunk::Bytes(bytes)))
     }
 
     /// Gets something to compress or to do; `false` where the body has nothing just now.
@@ -137,8 +155,7 @@ impl Compressor {
     fn end(&mut self) {
         self.state = State::Ended;
         let Some(compress) = self.compress.take() else { return };
-        self.ratio.read.set(compress.total_in());
-        self.ratio.written.set(compress.total_out());
+        self.ratio.set(compress.total_in(), compress.total_out());
         self.pool.give_back(self.settings, compress);
     }
 
@@ -173,7 +190,12 @@ impl Compressor {
                     self.state = State::Reading;
                     return Ok(Poll::Ready(Some(Chunk::Flush)));
                 }
-                State::Ended => return Ok(Poll::Ready(None)),
+                State::Ended => {
+                    if let Some(keeping) = self.keeping.take() {
+                        keeping.finish();
+                    }
+                    return Ok(Poll::Ready(None));
+                }
             }
         }
     }
@@ -203,7 +225,7 @@ mod tests {
 
     fn compress(body: Body, settings: Settings) -> (Vec<Chunk>, Rc<Ratio>) {
         let ratio = Rc::<Ratio>::default();
-        let mut stream = Compressor::new(body, settings, Rc::default(), ratio.clone());
+        let mut stream = Compressor::new(body, settings, Rc::default(), ratio.clone(), None);
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let mut chunks = Vec::new();
         while let Poll::Ready(Some(chunk)) = stream.poll_next(&mut cx) {
@@ -247,6 +269,25 @@ mod tests {
                 assert_eq!((ratio.read.get(), ratio.written.get()), (length as u64, packed.len() as u64));
             }
         }
+    }
+
+    #[test]
+    fn keeps_compressed_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = crate::http::stat_file(folder.path().as_os_str().as_encoded_bytes()).unwrap();
+        let kept = Rc::<super::super::kept::Kept>::default();
+        let key = SETTINGS.key(file);
+        let keeping = Keeping::new(kept.clone(), key);
+        let body = Body::Bytes(noise(300_000).into());
+        let mut stream = Compressor::new(body, SETTINGS, Rc::default(), Rc::default(), Some(keeping));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut sent = Vec::new();
+        assert_eq!(kept.find(&key), None);
+        while let Poll::Ready(Some(Ok(chunk))) = stream.poll_next(&mut cx) {
+            sent.push(chunk);
+        }
+        assert_eq!(kept.find(&key).as_deref(), Some(&bytes(&sent)[..]));
+        assert_eq!(kept.find(&Settings { level: 9, ..SETTINGS }.key(file)), None);
     }
 
     #[test]
