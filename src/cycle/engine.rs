@@ -101,6 +101,7 @@ pub async fn refuse(r: &Rc<Request>, status: u16) -> Answer {
 pub fn log(r: &Request) {
     // To nginx the connection's next request is a matter of its own by now.
     r.out.keep_alive.set(false);
+    r.logging.set(true);
     for logger in &r.location().loggers {
         logger.log(r);
     }

@@ -129,6 +129,8 @@ pub struct Request {
     /// When it began, for durations.
     pub start: Instant,
     server: Cell<ServerId>,
+    /// The request has ended and is being logged.
+    pub logging: Cell<bool>,
     pub(super) location: Cell<LocationId>,
     pub(super) content: Cell<Option<LocationId>>,
     /// Those of the main request are used; a subrequest shares them.
@@ -207,6 +209,7 @@ impl Request {
             server: Cell::new(incoming.server),
             location: Cell::new(server.base),
             content: Cell::new(None),
+            logging: Cell::new(false),
             headers: RefCell::new(incoming.headers),
             host: RefCell::new(incoming.host),
             method: Cell::new(incoming.head.method),
@@ -269,6 +272,7 @@ impl Request {
             server: Cell::new(self.server.get()),
             location: Cell::new(self.server().base),
             content: Cell::new(None),
+            logging: Cell::new(false),
             variables: VarSlots::default(),
             captures: RefCell::default(),
             contexts: RefCell::default(),
@@ -424,6 +428,9 @@ impl Request {
     }
 
     fn add_log_context(&self, line: &mut Line) {
+        if self.logging.get() {
+            line.put(" while logging request");
+        }
         line.put(", client: ").bytes(&self.connection.address.borrow());
         line.put(", server: ").bytes(&self.server().name);
         if !self.head.line().is_empty() {

@@ -17,16 +17,17 @@ use crate::log::{Level, LogFile};
 pub(super) struct CacheSpec {
     /// How many files stay open.
     pub(super) max: usize,
-    /// A file that was not used for so long is closed …
+    /// A file that was not used for so long is closed.
     pub(super) inactive: Duration,
-    /// … as is one that was used less often in this time.
+    /// A file stays open when it was used so often before that.
     pub(super) min_uses: usize,
     /// How long it is trusted that the name still stands for the open file.
     pub(super) valid: Duration,
 }
 
 struct Entry {
-    file: OwnedFd,
+    /// Open since it was used often enough.
+    file: Option<OwnedFd>,
     checked: Instant,
     used: Instant,
     uses: usize,
@@ -46,8 +47,9 @@ pub(super) fn write(r: &Request, path: &[u8], cache: Option<&CacheSpec>, line: &
     let written = match cache {
         None => open(path).map(|file| write(&file)),
         Some(spec) => OPEN.with_borrow_mut(|files| {
-            tidy(files, spec, Instant::now());
-            Ok(write(&find(files, path)?.file))
+            let now = Instant::now();
+            tidy(files, spec, now);
+            with_file(files, path, spec, now, write)
         }),
     };
     written
@@ -77,27 +79,15 @@ fn open(path: &[u8]) -> io::Result<OwnedFd> {
     LogFile::open_descriptor(Path::new(OsStr::from_bytes(path)))
 }
 
-/// Closes what is too old or too much.
+/// Closes what is too old, and what stands under its name no more.
 fn tidy(files: &mut HashMap<Vec<u8>, Entry>, spec: &CacheSpec, now: Instant) {
-    files.retain(|_, entry| {
-        let idle = now.duration_since(entry.used) >= spec.inactive;
-        let expired = now.duration_since(entry.checked) >= spec.valid;
-        !(idle || expired && entry.uses < spec.min_uses)
-    });
-    while files.len() > spec.max {
-        let oldest = files.iter().min_by_key(|(_, entry)| entry.used).map(|(path, _)| path.clone());
-        files.remove(&oldest.unwrap_or_default());
-    }
-    let stale = files.iter_mut().filter(|(_, entry)| now.duration_since(entry.checked) >= spec.valid);
-    let mut gone = Vec::new();
-    for (path, entry) in stale {
-        entry.checked = now;
-        entry.uses = 0;
-        if !is_same(path, &entry.file) {
-            gone.push(path.clone());
+    files.retain(|_, entry| now.duration_since(entry.used) < spec.inactive);
+    for (path, entry) in files {
+        if now.duration_since(entry.checked) >= spec.valid {
+            entry.checked = now;
+            entry.file.take_if(|file| !is_same(path, file));
         }
     }
-    gone.iter().for_each(|path| drop(files.remove(path)));
 }
 
 fn is_same(path: &[u8], file: &OwnedFd) -> bool {
@@ -107,48 +97,80 @@ fn is_same(path: &[u8], file: &OwnedFd) -> bool {
     }
 }
 
-fn find<'f>(files: &'f mut HashMap<Vec<u8>, Entry>, path: &[u8]) -> io::Result<&'f Entry> {
-    let now = Instant::now();
+/// Works with a file that is open already, or that stays open when it was used often enough.
+fn with_file<T>(
+    files: &mut HashMap<Vec<u8>, Entry>,
+    path: &[u8],
+    spec: &CacheSpec,
+    now: Instant,
+    work: impl FnOnce(&OwnedFd) -> T,
+) -> io::Result<T> {
+    let file = match files.get(path) {
+        Some(Entry { file: Some(_), .. }) => None,
+        _ => Some(open(path).inspect_err(|_| drop(files.remove(path)))?),
+    };
     if !files.contains_key(path) {
-        files.insert(path.to_vec(), Entry { file: open(path)?, checked: now, used: now, uses: 0 });
+        while files.len() >= spec.max {
+            let oldest = files.iter().min_by_key(|(_, entry)| entry.used).map(|(path, _)| path.clone());
+            files.remove(&oldest.unwrap_or_default());
+        }
+        files.insert(path.to_vec(), Entry { file: None, checked: now, used: now, uses: 0 });
     }
-    let entry = files.get_mut(path).ok_or(io::ErrorKind::NotFound)?;
+    let entry = files.get_mut(path).expect("it is there by now");
     entry.used = now;
     entry.uses += 1;
-    Ok(entry)
+    if let Some(file) = file {
+        let done = work(&file);
+        if entry.uses >= spec.min_uses {
+            entry.file = Some(file);
+        }
+        return Ok(done);
+    }
+    entry.file.as_ref().map(work).ok_or(io::ErrorKind::NotFound.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn keeps_files_open_and_notices_new_ones() {
-        let dir = tempfile::tempdir().unwrap();
-        let spec = CacheSpec { max: 2, inactive: Duration::from_secs(10), min_uses: 1, valid: Duration::from_secs(5) };
-        let path = dir.path().join("a").into_os_string().into_encoded_bytes();
-        let mut files = HashMap::new();
-        let first = find(&mut files, &path).unwrap().checked;
-        tidy(&mut files, &spec, first + Duration::from_secs(4));
-        assert_eq!(files.len(), 1);
-        std::fs::rename(dir.path().join("a"), dir.path().join("b")).unwrap();
-        tidy(&mut files, &spec, first + Duration::from_secs(4));
-        assert_eq!(files.len(), 1);
-        tidy(&mut files, &spec, first + Duration::from_secs(6));
-        assert!(files.is_empty());
+    const SPEC: CacheSpec =
+        CacheSpec { max: 2, inactive: Duration::from_secs(10), min_uses: 2, valid: Duration::from_secs(5) };
+
+    fn is_open(files: &HashMap<Vec<u8>, Entry>, path: &[u8]) -> bool {
+        files.get(path).is_some_and(|entry| entry.file.is_some())
     }
 
     #[test]
-    fn closes_what_is_idle_or_too_much() {
+    fn keeps_files_open_and_notices_new_ones() {
         let dir = tempfile::tempdir().unwrap();
-        let spec = CacheSpec { max: 1, inactive: Duration::from_secs(10), min_uses: 1, valid: Duration::from_secs(60) };
+        let path = dir.path().join("a").into_os_string().into_encoded_bytes();
         let mut files = HashMap::new();
-        for name in ["a", "b"] {
-            find(&mut files, dir.path().join(name).as_os_str().as_bytes()).unwrap();
+        let first = Instant::now();
+        with_file(&mut files, &path, &SPEC, first, |_| ()).unwrap();
+        assert!(!is_open(&files, &path));
+        with_file(&mut files, &path, &SPEC, first, |_| ()).unwrap();
+        assert!(is_open(&files, &path));
+        std::fs::rename(dir.path().join("a"), dir.path().join("b")).unwrap();
+        tidy(&mut files, &SPEC, first + Duration::from_secs(4));
+        assert!(is_open(&files, &path));
+        tidy(&mut files, &SPEC, first + Duration::from_secs(6));
+        assert!(!is_open(&files, &path));
+    }
+
+    #[test]
+    fn forgets_what_is_idle_or_too_much_or_cannot_be_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name| dir.path().join(name).into_os_string().into_encoded_bytes();
+        let mut files = HashMap::new();
+        let start = Instant::now();
+        for (second, name) in ["a", "b", "no/where", "c"].into_iter().enumerate() {
+            let now = start + Duration::from_secs(second as u64);
+            assert_eq!(with_file(&mut files, &path(name), &SPEC, now, |_| ()).is_ok(), name != "no/where");
         }
-        tidy(&mut files, &spec, Instant::now());
-        assert_eq!(files.len(), 1);
-        tidy(&mut files, &spec, Instant::now() + Duration::from_secs(11));
-        assert!(files.is_empty());
+        let mut names: Vec<_> = files.keys().cloned().collect();
+        names.sort();
+        assert_eq!(names, [path("b"), path("c")]);
+        tidy(&mut files, &SPEC, start + Duration::from_secs(12));
+        assert_eq!(files.keys().collect::<Vec<_>>(), [&path("c")]);
     }
 }
