@@ -81,7 +81,7 @@ pub(super) fn request(r: &Request, out: &mut Vec<u8>) -> bool {
 /// Empty where the target could not be read, and not there where there was none.
 pub(super) fn uri(r: &Request, out: &mut Vec<u8>) -> bool {
     out.extend_from_slice(&r.uri.borrow());
-    !r.uri.borrow().is_empty() || !r.head.method_name.is_empty()
+    !r.uri.borrow().is_empty() || !r.head.method_name().is_empty()
 }
 
 pub(super) fn args(r: &Request, out: &mut Vec<u8>) -> bool {
