@@ -58,23 +58,7 @@ pub fn check(
     if !loaded.root.iter().any(|directive| directive.name.value.ends_with(b"events")) {
         out.push(no_events(loaded.sources.main()));
     }
-    forgive_closing_braces(out);
     checked
-}
-
-/// Where a block lacks its `{`, its `}` seems to be one too many.
-fn forgive_closing_braces(out: &mut Vec<Diagnostic>) {
-    let mut unopened: Vec<_> = out.iter().filter(|fault| fault.code == "missing-block").filter_map(|f| f.at).collect();
-    out.retain(|fault| {
-        let Some(at) = fault.at.filter(|_| fault.message == "unexpected \"}\"") else { return true };
-        match unopened.iter().position(|open| open.file == at.file && open.end <= at.start) {
-            Some(index) => {
-                unopened.remove(index);
-                false
-            }
-            None => true,
-        }
-    });
 }
 
 /// Checks directives as if they stood in a block of this kind: for files that are part of a configuration.

@@ -13,9 +13,9 @@ mod script;
 mod temp_path;
 
 pub use args::Args;
-pub use builder::{Installed, LocationBuilder};
+pub use builder::LocationBuilder;
 pub use cidr::Cidr;
-pub use ctx::{Ctx, LocationName, NodeId, NodeKind, Settled};
+pub use ctx::{Ctx, LocationName, NodeId, NodeKind};
 pub use inherit::Inherit;
 pub use module::{AnyModule, Command, Module, SetResult, assign, erase};
 pub use resources::Resources;

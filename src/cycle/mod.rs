@@ -4,5 +4,5 @@ mod compile;
 mod engine;
 mod special;
 
-pub use compile::{Compiled, compile};
+pub use compile::compile;
 pub use engine::{Answer, ENGINE, Run, Step, log, refuse, run};

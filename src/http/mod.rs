@@ -68,7 +68,7 @@ pub use phase::{Filter, FilterSlot, Flow, FlowFuture, LogHandler, Phase, PhaseHa
 pub use recent::Recent;
 pub use regex::{Captures, MatchLimit, Regex};
 pub use request::{
-    Engine, Incoming, Local, Outgoing, Request, SentHead, Subrequest, SubrequestFuture, ThreadState, UpstreamInfo,
+    Engine, Incoming, Local, Request, SentHead, Subrequest, SubrequestFuture, ThreadState, UpstreamInfo,
 };
 pub use request_body::RequestBody;
 pub use response::Response;
@@ -76,7 +76,7 @@ pub use script::{Part, Script, is_true};
 pub(crate) use status::ServerTokens;
 pub use stored_body::StoredBody;
 pub use temp_file::{Lifetime, TempFile, TempFileError, TempFolders, TempPath};
-pub use tunnel::{ClientIo, Tunnel, TunnelFuture};
+pub use tunnel::{ClientIo, Tunnel};
 pub use types::MediaTypes;
-pub use variable::{BuiltinGet, Compute, GetFn, GetPrefixFn, Getter, VarIndex, VarSlots, Variable, VariableDef};
+pub use variable::{BuiltinGet, Compute, GetFn, Getter, VarIndex, VarSlots, Variable, VariableDef};
 pub(crate) use version::Version;

@@ -12,7 +12,7 @@ use self::cache::{Cache, Entry};
 use crate::conf::{LocationBuilder, Module};
 use crate::http::{
     Body, Escape, FileFault, FileKind, FileRange, FileStat, Flow, HeaderId, Headers, Method, Phase, PhaseHandler,
-    Request, Response, Root, escape, open_file, read_range, stat_file,
+    Request, Response, escape, open_file, read_range, stat_file,
 };
 use crate::log::Level;
 

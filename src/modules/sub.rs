@@ -12,8 +12,7 @@ use bytes::Bytes;
 use self::matcher::{Found, Matcher};
 use crate::conf::{Args, Command, Ctx, Inherit, LocationBuilder, Module, SetResult};
 use crate::http::{
-    Body, BodyCut, BodyStream, Chunk, Filter, FilterSlot, Headers, MediaTypes, MemoryBody, Piece, Request, Response,
-    Script,
+    BodyCut, BodyStream, Chunk, Filter, FilterSlot, Headers, MediaTypes, MemoryBody, Piece, Request, Response, Script,
 };
 
 /// `ngx_http_sub_filter_module`.

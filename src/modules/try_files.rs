@@ -2,8 +2,6 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
-
 use crate::conf::{Args, Command, Ctx, LocationBuilder, Module, SetResult};
 use crate::diag::Diagnostic;
 use crate::http::uri::split_args;

@@ -9,7 +9,7 @@ use super::sockets::listen_sockets;
 use super::ticket::{Outcome, Ticket};
 use super::wait::wait;
 use super::{pid, privileges, sockets};
-use crate::log::{ErrorLog, Level};
+use crate::log::Level;
 use crate::server::Fleet;
 
 /// Serves until it is told to end; gives the exit code.

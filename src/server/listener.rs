@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::net::{TcpListener, UnixListener};
+use rustix::net::{SocketFlags, accept_with};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::stream::ClientStream;
 use super::thread::{Accepting, Thread};
@@ -19,7 +20,8 @@ use crate::log::Level;
 /// nginx's pause when no descriptor is left: `accept_mutex_delay`.
 const PAUSE: Duration = Duration::from_millis(500);
 
-enum Listener {
+/// A listening socket of one thread.
+pub(super) enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
@@ -33,6 +35,21 @@ impl Listener {
         })
     }
 
+    /// A connection that waits, whether or not anybody was told of it yet.
+    fn accept_now(&self) -> Option<ClientStream> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        match self {
+            Self::Tcp(listener) => {
+                let fd = accept_with(listener, flags).ok()?;
+                Some(ClientStream::Tcp(TcpStream::from_std(fd.into()).ok()?))
+            }
+            Self::Unix(listener) => {
+                let fd = accept_with(listener, flags).ok()?;
+                Some(ClientStream::Unix(UnixStream::from_std(fd.into()).ok()?))
+            }
+        }
+    }
+
     async fn accept(&self) -> io::Result<ClientStream> {
         match self {
             Self::Tcp(listener) => Ok(ClientStream::Tcp(listener.accept().await?.0)),
@@ -41,18 +58,28 @@ impl Listener {
     }
 }
 
-/// Accepts until it is dropped.
-pub(super) async fn accept(thread: Rc<Thread>, socket: Accepting) {
+/// Makes a listener of a socket; what is wrong with it is logged.
+pub(super) fn open(thread: &Thread, socket: Accepting) -> Option<Rc<Listener>> {
     let local = thread.local();
-    let address = &local.cycle.listens[socket.listen].spec.address;
+    let listener = Listener::new(&local.cycle.listens[socket.listen].spec.address, socket.fd);
+    let fault = |error: &io::Error| local.cycle.error_log.say_error(Level::Emerg, error, "could not listen");
+    listener.inspect_err(fault).ok().map(Rc::new)
+}
+
+/// Starts serving the connections that wait already: a listener that is about to close would reset them.
+pub(super) fn accept_waiting(thread: &Rc<Thread>, listener: &Listener, listen: usize) {
+    while let Some(stream) = listener.accept_now() {
+        start(thread, stream, listen);
+    }
+}
+
+/// Accepts until it is dropped.
+pub(super) async fn accept(thread: Rc<Thread>, listener: Rc<Listener>, listen: usize) {
+    let local = thread.local();
     let log = &local.cycle.error_log;
-    let listener = match Listener::new(address, socket.fd) {
-        Ok(listener) => listener,
-        Err(error) => return log.say_error(Level::Emerg, &error, "could not listen"),
-    };
     loop {
         match listener.accept().await {
-            Ok(stream) => start(&thread, stream, socket.listen),
+            Ok(stream) => start(&thread, stream, listen),
             Err(error) => {
                 log.say_error(accept_level(&error), &error, "accept4() failed");
                 if is_exhausted(&error) {

@@ -69,7 +69,7 @@ impl Site {
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, SiteError> {
         let path = std::path::absolute(path).map_err(SiteError::Thread)?;
         let mut options = Options::new(path.to_string_lossy());
-        options.supply = QUIET;
+        options.supply = quiet();
         let (loaded, diagnostics) = load::load(&Disk, Schema::nginx(), &options);
         Self::compile(loaded, diagnostics, &path)
     }
@@ -83,7 +83,7 @@ impl Site {
         let name = path.to_string_lossy();
         let files = load::Memory::default().with(&*name, text);
         let mut options = Options::new(&*name);
-        options.supply = QUIET;
+        options.supply = quiet();
         let (loaded, diagnostics) = load::load(&files, Schema::nginx(), &options);
         Self::compile(loaded, diagnostics, &path)
     }
@@ -117,7 +117,9 @@ impl Site {
 }
 
 /// Nothing is written where the program around it does not ask for it.
-const QUIET: Supply = Supply { pid: None, error_log: None, access_log: None };
+fn quiet() -> Supply {
+    Supply { pid: None, error_log: None, access_log: Some("off".into()) }
+}
 
 /// The errors, a line each, as nginx says them.
 fn told(diagnostics: &[Diagnostic], sources: &Sources) -> String {

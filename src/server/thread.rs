@@ -13,7 +13,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{h1, listener};
+use super::h1;
+use super::listener::{self, Listener};
 use crate::cycle;
 use crate::http::date::DateCache;
 use crate::http::{Cycle, Local, ThreadState};
@@ -161,7 +162,10 @@ pub(super) fn run(
 async fn serve(thread: Rc<Thread>, sockets: Vec<Accepting>, mut orders: UnboundedReceiver<Order>) {
     let mut accepting = accept_all(&thread, sockets);
     while let Some(order) = orders.recv().await {
-        accepting.drain(..).for_each(|task| task.abort());
+        if !matches!(order, Order::Stop) {
+            accepting.iter().for_each(|(_, listener, listen)| listener::accept_waiting(&thread, listener, *listen));
+        }
+        accepting.drain(..).for_each(|(task, ..)| task.abort());
         match order {
             Order::Replace(cycle, sockets) => {
                 *thread.local.borrow_mut() = local(cycle, &thread.state);
@@ -194,7 +198,15 @@ async fn until_stopped(orders: &mut UnboundedReceiver<Order>) {
     }
 }
 
-fn accept_all(thread: &Rc<Thread>, sockets: Vec<Accepting>) -> Vec<JoinHandle<()>> {
-    let start = |socket| tokio::task::spawn_local(listener::accept(thread.clone(), socket));
-    sockets.into_iter().map(start).collect()
+/// A listener, the task that accepts from it, and which of the cycle's listens it is.
+type Accepted = (JoinHandle<()>, Rc<Listener>, usize);
+
+fn accept_all(thread: &Rc<Thread>, sockets: Vec<Accepting>) -> Vec<Accepted> {
+    let start = |socket: Accepting| {
+        let listen = socket.listen;
+        let listener = listener::open(thread, socket)?;
+        let task = tokio::task::spawn_local(listener::accept(thread.clone(), listener.clone(), listen));
+        Some((task, listener, listen))
+    };
+    sockets.into_iter().filter_map(start).collect()
 }

@@ -22,13 +22,11 @@ mod url;
 
 pub(crate) use address::Address;
 pub(crate) use answer::{Rewrite, respond};
-pub(crate) use buffer::Buffer;
 pub(crate) use conf::{Conf, Names, NextOn, Upstream};
-pub(crate) use exchange::{Answer, Exchange, Stop};
+pub(crate) use exchange::{Exchange, Stop};
 pub(crate) use passage::{Attempt, Passage};
 pub(crate) use peers::{Peer, Peers};
 pub(crate) use pool::KeepAlive;
 pub(crate) use resolve::host as resolve_host;
 pub(crate) use send::Content;
-pub(crate) use timer::Timer;
 pub(crate) use url::{UriPart, Url, parse as parse_url};

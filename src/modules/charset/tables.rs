@@ -137,7 +137,7 @@ fn hexadecimal(digits: &[u8]) -> Option<u8> {
 
 /// A character written as the hexadecimal bytes of its UTF-8: length and bytes, and its number.
 fn character(digits: &[u8]) -> Option<([u8; 4], u16)> {
-    if digits.is_empty() || digits.len() % 2 != 0 || digits.len() / 2 > 3 {
+    if digits.is_empty() || !digits.len().is_multiple_of(2) || digits.len() / 2 > 3 {
         return None;
     }
     let mut bytes = [0; 4];

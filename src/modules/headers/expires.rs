@@ -1,6 +1,5 @@
 //! `expires`: how long a response may be kept, as `Expires` and `Cache-Control`.
 
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use crate::conf::{Args, Ctx};

@@ -22,7 +22,7 @@ pub use resolved::resolve;
 pub use server_name::server_names;
 pub use servers::{build_server, limit_except, location_tree, passes_requests_on, servers};
 
-pub(super) use variables::{log_value, put_seconds};
+pub(super) use variables::log_value;
 
 use crate::conf::{Args, Command, Ctx, Inherit, Module, NodeId, SetResult, assign, temp_path};
 use crate::diag::Diagnostic;

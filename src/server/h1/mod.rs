@@ -60,7 +60,13 @@ fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, mut readin
     let (error, gone) = (reading.error.take(), reading.gone);
     let body = if error.is_some() { RequestBody::none() } else { BodyReader::body(io, &reading.head) };
     let regex = reading.choice.regex.take();
+    let dropped: Vec<Vec<u8>> = reading.head.dropped().map(<[u8]>::to_vec).collect();
     let r = request(io, local, connection, &mut reading, body);
+    for header in dropped {
+        r.log_with(Level::Info, |line| {
+            line.put("client sent invalid header line: \"").bytes(&header).put('"');
+        });
+    }
     if let Some(regex) = &regex {
         // It matched when the server was chosen; now it leaves its captures.
         let host = r.host.borrow().clone();

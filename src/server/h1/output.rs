@@ -199,7 +199,7 @@ impl Output {
         if let Some(tunnel) = tunnel.filter(|_| sent.is_ok()) {
             self.r.out.head_sent.set(true);
             self.give_buffer_back();
-            tunnel.run(TunnelIo::new(&self.io, &self.r)).await;
+            tunnel.run(TunnelIo::boxed(&self.io, &self.r)).await;
         }
         self.ended(sent)
     }

@@ -23,7 +23,7 @@ impl Pace {
             (None, script) => size(r, script.as_ref()?),
         };
         let after = core.limit_rate_after.as_ref().map_or(0, |script| size(r, script));
-        (rate > 0).then(|| Self { rate, after, sent: 0, start: r.start })
+        (rate > 0).then_some(Self { rate, after, sent: 0, start: r.start })
     }
 
     /// How many bytes may be sent now, or how long to wait before any may.

@@ -16,7 +16,7 @@ pub(super) struct TunnelIo {
 }
 
 impl TunnelIo {
-    pub(super) fn new(io: &Rc<Io>, r: &Rc<Request>) -> Box<dyn ClientIo> {
+    pub(super) fn boxed(io: &Rc<Io>, r: &Rc<Request>) -> Box<dyn ClientIo> {
         Box::new(Self { io: io.clone(), r: r.clone() })
     }
 }

@@ -1,7 +1,7 @@
 //! Variables of what was sent: status, bytes, the response's head and trailers.
 
 use super::{join, put, put_number};
-use crate::http::{HeaderId, Headers, Request, SentHead, Version, date};
+use crate::http::{Headers, Request, SentHead, Version, date};
 use crate::log::Level;
 use crate::schema::value;
 
@@ -105,6 +105,7 @@ pub(super) fn set_limit_rate(r: &Request, text: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::HeaderId;
 
     #[test]
     fn finds_headers_by_variable_name() {
