@@ -4,23 +4,16 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::super::stream::ClientStream;
 use super::super::thread::Thread;
 use super::super::timer::Deadline;
-use crate::h1::error::HeadError;
 use crate::h1::framing::{ChunkedDecoder, Decoded};
 use crate::h1::head::RequestHead;
-use crate::h1::limits::HeadLimits;
-use crate::h1::request::{Parse, RequestParser};
-use crate::http::uri::Slashes;
-use crate::http::{
-    BodyError, BodySource, Choice, Client, Connection, Local, RequestBody, Server, ServerId, TcpInfo, VirtualServers,
-};
-use crate::log::Level;
+use crate::http::{BodyError, BodySource, Client, RequestBody, TcpInfo};
 
 /// A connection's socket and what was read from it too early.
 pub struct Io {
