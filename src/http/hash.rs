@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn tells_names_apart() {
         let hash = NameHash::default();
-        let text = vec![b'a'; 100];
+        let text = [b'a'; 100];
         let mut names: Vec<Vec<u8>> = (0..text.len()).map(|length| text[..length].to_vec()).collect();
         for at in 0..50 {
             for bit in 0..8 {

@@ -98,7 +98,7 @@ fn append_uri(proxy: &Proxy, r: &Request, vars: &Vars, out: &mut Vec<u8>) {
 /// Whether the path had escapes when it came (nginx's `quoted_uri`).
 fn had_escapes(r: &Request) -> bool {
     let target = r.head.target();
-    let path = memchr::memchr2(b'?', b'#', target).map_or(&target[..], |end| &target[..end]);
+    let path = memchr::memchr2(b'?', b'#', target).map_or(target, |end| &target[..end]);
     memchr::memchr(b'%', path).is_some()
 }
 
