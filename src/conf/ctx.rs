@@ -271,6 +271,7 @@ impl<'c> Ctx<'c> {
 
     /// Lets every module settle its names.
     pub fn finish(&mut self) {
+        self.check_zones();
         for module in self.modules.iter() {
             module.finish(self);
         }

@@ -11,6 +11,7 @@ mod pcre;
 mod resources;
 mod script;
 mod temp_path;
+mod zones;
 
 pub use args::Args;
 pub use builder::LocationBuilder;

@@ -153,7 +153,7 @@ impl Run {
         loop {
             match self.walk(r, ended.take()) {
                 Flow::Async(work) => return Step::Wait(work),
-                Flow::Delay(time) => return Step::Wait(pause(time, || Flow::Declined)),
+                Flow::Delay(time) => return Step::Wait(pause(r, time, || Flow::Declined)),
                 flow => {
                     if let Some(answer) = self.follow(r, flow) {
                         debug!(status = r.out.status.get(), "answered");
@@ -246,7 +246,7 @@ impl Run {
         }
         r.log(Level::Info, "delaying unauthorized request");
         self.stage = Stage::Settled;
-        Flow::Async(pause(delay, || Flow::Finalize(401)))
+        Flow::Async(pause(r, delay, || Flow::Finalize(401)))
     }
 
     /// All handlers of a stage have been asked; `Some` where that is the end.
@@ -308,11 +308,17 @@ impl Run {
     }
 }
 
-/// Waits, then says what is next.
-fn pause(time: Duration, next: fn() -> Flow) -> FlowFuture {
+/// Waits, then says what is next, unless the client has gone meanwhile.
+fn pause(r: &Rc<Request>, time: Duration, next: fn() -> Flow) -> FlowFuture {
+    let r = r.clone();
     Box::pin(async move {
-        tokio::time::sleep(time).await;
-        next()
+        tokio::select! {
+            () = tokio::time::sleep(time) => next(),
+            () = r.client_gone() => {
+                r.log(Level::Info, "client prematurely closed connection");
+                Flow::Close(499)
+            }
+        }
     })
 }
 

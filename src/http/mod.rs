@@ -43,6 +43,7 @@ mod temp_file;
 mod tunnel;
 mod types;
 mod variable;
+mod zone;
 
 pub use body::{Body, BodyCut, BodyError, BodySource, BodyStream, Chunk, FileRange};
 pub use connection::{Client, Connection, TcpInfo, address_text};
@@ -80,3 +81,4 @@ pub use tunnel::{ClientIo, Tunnel};
 pub use types::MediaTypes;
 pub use variable::{BuiltinGet, Compute, GetFn, Getter, VarIndex, VarSlots, Variable, VariableDef};
 pub(crate) use version::Version;
+pub use zone::{ZoneKey, shared_zone};

@@ -137,6 +137,7 @@ pub struct Request {
     variables: VarSlots,
     captures: RefCell<Captures>,
     contexts: RefCell<Vec<(TypeId, Rc<dyn Any>)>>,
+    lasting: RefCell<Vec<(TypeId, Rc<dyn Any>)>>,
 }
 
 /// What a request sends, and what is told about it.
@@ -234,6 +235,7 @@ impl Request {
             variables: VarSlots::default(),
             captures: RefCell::default(),
             contexts: RefCell::default(),
+            lasting: RefCell::default(),
             head: incoming.head,
             local,
             connection,
@@ -276,6 +278,7 @@ impl Request {
             variables: VarSlots::default(),
             captures: RefCell::default(),
             contexts: RefCell::default(),
+            lasting: RefCell::default(),
         })
     }
 
@@ -380,6 +383,16 @@ impl Request {
         let mut contexts = self.contexts.borrow_mut();
         contexts.retain(|(id, _)| *id != TypeId::of::<T>());
         contexts.push((TypeId::of::<T>(), value));
+    }
+
+    /// A module's state for the main request that internal redirects do not touch, made on first use.
+    pub fn lasting<T: Default + 'static>(&self) -> Rc<T> {
+        typed_entry(&self.main.as_deref().unwrap_or(self).lasting)
+    }
+
+    /// The same, if there is any.
+    pub fn find_lasting<T: 'static>(&self) -> Option<Rc<T>> {
+        find_entry(&self.main.as_deref().unwrap_or(self).lasting)
     }
 
     /// Forgets what modules kept, as an internal redirect does.

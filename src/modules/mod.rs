@@ -20,6 +20,9 @@ mod headers;
 pub mod http_core;
 mod http_ssl;
 mod index;
+mod limit_conn;
+mod limit_req;
+mod limit_zone;
 mod load_module;
 mod map;
 mod not_modified;
@@ -54,6 +57,8 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<map::Map>(),
     erase::<split_clients::SplitClients>(),
     erase::<rewrite::Rewrite>(),
+    erase::<limit_req::LimitReq>(),
+    erase::<limit_conn::LimitConn>(),
     erase::<access::Access>(),
     erase::<auth_basic::AuthBasic>(),
     erase::<try_files::TryFiles>(),
