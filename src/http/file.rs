@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 
@@ -36,7 +37,8 @@ pub struct FileStat {
 
 impl FileStat {
     #[expect(clippy::unnecessary_cast, reason = "the fields' types differ by platform")]
-    fn new(stat: &Stat) -> Self {
+    /// From what the system says.
+    pub fn new(stat: &Stat) -> Self {
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => FileKind::File,
             FileType::Directory => FileKind::Directory,
@@ -60,10 +62,24 @@ impl FileStat {
         date::now() - self.ctime.0 >= TICKS
     }
 
+    /// Whether both are the same file, whatever was written to it meanwhile.
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
     /// Whether the path names a directory.
     pub fn is_dir(&self) -> bool {
         self.kind == FileKind::Directory
     }
+}
+
+/// A file that was opened.
+#[derive(Clone, Debug)]
+pub struct OpenedFile {
+    /// The open file; a directory may be known without being open.
+    pub file: Option<Rc<OwnedFd>>,
+    /// What the system says of it.
+    pub stat: FileStat,
 }
 
 /// A call that failed, and its name in nginx's log (`open()`, `stat()`).
@@ -77,7 +93,8 @@ pub struct FileFault {
 }
 
 impl FileFault {
-    fn new(call: &'static str, errno: rustix::io::Errno) -> Self {
+    /// A call that failed for this reason.
+    pub fn new(call: &'static str, errno: rustix::io::Errno) -> Self {
         Self { call, error: errno.into() }
     }
 

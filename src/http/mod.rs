@@ -53,7 +53,7 @@ pub use cycle::{
     VirtualServers,
 };
 pub(crate) use escape::{Escape, escaped};
-pub use file::{FileFault, FileKind, FileStat, open_file, read_range, stat_file};
+pub use file::{FileFault, FileKind, FileStat, OpenedFile, open_file, read_range, stat_file};
 pub use hash::NameMap;
 pub use head::Head;
 pub(crate) use header_id::HeaderId;

@@ -6,9 +6,7 @@ use std::rc::Rc;
 use super::gzip::{self, Rules};
 use super::static_files;
 use crate::conf::{Command, Inherit, LocationBuilder, Module, assign};
-use crate::http::{
-    FileKind, Filter, FilterSlot, Flow, HeaderId, Method, Phase, PhaseHandler, Request, Response, open_file,
-};
+use crate::http::{FileKind, Filter, FilterSlot, Flow, HeaderId, Method, Phase, PhaseHandler, Request, Response};
 use crate::log::Level;
 
 /// `ngx_http_gzip_static_module`.
@@ -75,7 +73,7 @@ impl PhaseHandler for Handler {
         if accepted && let Some(response) = static_files::recall(r, &path) {
             return self.send(r, response);
         }
-        let (file, stat) = match open_file(&path) {
+        let opened = match static_files::opening::open(r, &path) {
             Ok(opened) => opened,
             Err(fault) => {
                 if !fault.is_absence() {
@@ -91,10 +89,10 @@ impl PhaseHandler for Handler {
             r.context::<Found>().0.set(true);
             return Flow::Declined;
         }
-        match stat.kind {
+        match opened.stat.kind {
             FileKind::Directory => Flow::Declined,
             FileKind::Other => static_files::refuse_kind(r, &path),
-            FileKind::File => self.send(r, static_files::respond(r, &path, file, &stat)),
+            FileKind::File => self.send(r, static_files::respond(r, &path, opened)),
         }
     }
 }

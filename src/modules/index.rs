@@ -4,9 +4,10 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+use super::static_files::opening;
 use crate::conf::{Args, Command, Ctx, Inherit, LocationBuilder, Module, SetResult};
 use crate::diag::Diagnostic;
-use crate::http::{FileFault, Flow, Method, Phase, PhaseHandler, Request, Script, stat_file};
+use crate::http::{FileFault, Flow, Method, Phase, PhaseHandler, Request, Script};
 use crate::log::Level;
 
 /// `ngx_http_index_module`.
@@ -80,7 +81,7 @@ impl Handler {
             }
             path.truncate(folder);
             path.extend_from_slice(&name);
-            match stat_file(&path) {
+            match opening::stat(r, &path) {
                 Ok(_) => return Ok(redirect(r, r.uri.borrow().clone(), &name)),
                 Err(fault) => check_missing(r, &path, folder, number == 0, &fault)?,
             }
@@ -117,7 +118,7 @@ fn check_folder(r: &Request, path: &[u8], end: usize) -> Result<(), u16> {
     // An `alias` need not end in a slash.
     let end = if end > 1 && path[end - 1] == b'/' { end - 1 } else { end };
     let folder = &path[..end];
-    let fault = match stat_file(folder) {
+    let fault = match opening::stat(r, folder) {
         Ok(stat) if stat.is_dir() => return Ok(()),
         Ok(_) => {
             r.log_with(Level::Alert, |line| {

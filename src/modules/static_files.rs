@@ -1,6 +1,9 @@
 //! Static files: what answers where nothing else does. <https://nginx.org/en/docs/http/ngx_http_core_module.html#root>
 
 mod cache;
+mod open_cache;
+pub(super) mod opening;
+mod symlinks;
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -9,10 +12,10 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use self::cache::{Cache, Entry};
-use crate::conf::{LocationBuilder, Module};
+use crate::conf::{Command, LocationBuilder, Module};
 use crate::http::{
-    Body, Escape, FileFault, FileKind, FileRange, FileStat, Flow, HeaderId, Headers, Method, Phase, PhaseHandler,
-    Request, Response, escape, open_file, read_range, stat_file,
+    Body, Escape, FileFault, FileKind, FileRange, FileStat, Flow, HeaderId, Headers, Method, OpenedFile, Phase,
+    PhaseHandler, Request, Response, escape, read_range,
 };
 use crate::log::Level;
 
@@ -20,10 +23,17 @@ use crate::log::Level;
 pub struct StaticFiles;
 
 impl Module for StaticFiles {
-    type Conf = ();
+    type Conf = opening::Conf;
     const NAME: &'static str = "http_static";
+    const ALSO: &'static [&'static str] = &["http_core"];
+    const COMMANDS: &'static [Command<opening::Conf>] = opening::COMMANDS;
 
-    fn install(_conf: &(), location: &mut LocationBuilder<'_, '_>) {
+    fn merge(parent: &opening::Conf, conf: &mut opening::Conf) {
+        conf.inherit(parent);
+    }
+
+    fn install(conf: &opening::Conf, location: &mut LocationBuilder<'_, '_>) {
+        conf.install(location);
         location.on(Phase::Content, Handler);
     }
 }
@@ -49,15 +59,15 @@ impl PhaseHandler for Handler {
         {
             return Flow::respond(response);
         }
-        let (file, stat) = match open_file(&path) {
+        let opened = match opening::open(r, &path) {
             Ok(opened) => opened,
             Err(fault) => return refuse(r, &path, &fault),
         };
-        match stat.kind {
+        match opened.stat.kind {
             FileKind::Directory => add_slash(r),
             FileKind::Other => refuse_kind(r, &path),
             FileKind::File if method == Method::Post => Flow::Finalize(405),
-            FileKind::File => Flow::respond(respond(r, &path, file, &stat)),
+            FileKind::File => Flow::respond(respond(r, &path, opened)),
         }
     }
 }
@@ -86,18 +96,17 @@ pub(super) fn refuse_kind(r: &Request, path: &[u8]) -> Flow {
 }
 
 /// A response of an open file. What is small is read, and kept for the next time.
-pub(super) fn respond(r: &Request, path: &[u8], file: OwnedFd, stat: &FileStat) -> Response {
+pub(super) fn respond(r: &Request, path: &[u8], opened: OpenedFile) -> Response {
+    let stat = &opened.stat;
     let etag = etag(stat);
     let mut response = head(r, stat, &etag);
-    if r.method.get() == Method::Head {
-        return response;
-    }
+    let Some(file) = opened.file.filter(|_| r.method.get() != Method::Head) else { return response };
     response.body = match read_small(&file, stat) {
         Some(bytes) => {
             r.local.state.get::<Cache>().insert(path, stat, etag, &bytes);
             Body::Bytes(bytes)
         }
-        None => Body::File(FileRange { file: Rc::new(file), start: 0, end: stat.size }),
+        None => Body::File(FileRange { file, start: 0, end: stat.size }),
     };
     response
 }
@@ -113,7 +122,7 @@ fn read_small(file: &OwnedFd, stat: &FileStat) -> Option<Bytes> {
 pub(super) fn recall(r: &Request, path: &[u8]) -> Option<Response> {
     let cache = r.local.state.get::<Cache>();
     let entry = cache.find(path)?;
-    match stat_file(path) {
+    match opening::stat(r, path) {
         Ok(stat) if stat == entry.stat => Some(respond_again(r, &entry)),
         _ => {
             cache.remove(path);

@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
+use super::static_files::opening;
 use crate::conf::{Args, Command, Ctx, LocationBuilder, Module, SetResult};
 use crate::diag::Diagnostic;
 use crate::http::uri::split_args;
-use crate::http::{Flow, Phase, PhaseHandler, Request, Root, Script, stat_file};
+use crate::http::{Flow, Phase, PhaseHandler, Request, Root, Script};
 use crate::log::Level;
 
 /// `ngx_http_try_files_module`.
@@ -120,7 +121,7 @@ fn append_name(r: &Request, name: &Script, path: &mut Vec<u8>) {
 }
 
 fn is_there(r: &Request, path: &[u8], folder: bool) -> bool {
-    match stat_file(path) {
+    match opening::stat(r, path) {
         Ok(stat) => stat.is_dir() == folder,
         Err(fault) => {
             if !fault.is_absence() {
