@@ -30,6 +30,8 @@ impl Engine for Phases {
             };
             if r.location().core.log_subrequest {
                 log(&r);
+            } else {
+                r.finish_upstream();
             }
             (r, response)
         })
@@ -99,6 +101,7 @@ pub async fn refuse(r: &Rc<Request>, status: u16) -> Answer {
 
 /// Runs what is installed for the end of a request.
 pub fn log(r: &Request) {
+    r.finish_upstream();
     // To nginx the connection's next request is a matter of its own by now.
     r.out.keep_alive.set(false);
     r.logging.set(true);

@@ -169,6 +169,9 @@ pub struct Outgoing {
 pub trait UpstreamInfo: Any {
     /// Adds `, upstream: "http://127.0.0.1:8080/path"` to a line of the error log, where a peer was chosen.
     fn add_log_context(&self, line: &mut Line);
+
+    /// The request has been answered: what was kept for the answer's sake may go.
+    fn finish(&self, _r: &Request) {}
 }
 
 /// A response's head as it was sent, for `$sent_http_…` and logs.
@@ -349,6 +352,14 @@ impl Request {
     /// Keeps what a regular expression captured.
     pub fn set_captures(&self, captures: Captures) {
         *self.captures.borrow_mut() = captures;
+    }
+
+    /// Ends what upstreams have begun, before the request is logged.
+    pub fn finish_upstream(&self) {
+        let upstream = self.out.upstream.borrow().clone();
+        if let Some(upstream) = upstream {
+            upstream.finish(self);
+        }
     }
 
     /// Appends `$1` … `$9`.

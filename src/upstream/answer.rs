@@ -2,15 +2,19 @@
 //! Behaviour of nginx's `ngx_http_upstream_process_headers`.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
 
+use super::buffer::Buffer;
 use super::conf::Conf;
 use super::decode::Framing;
-use super::exchange::Answer;
-use super::relay::Relay;
+use super::exchange::{Answer, Exchange};
+use super::lease::Lease;
+use super::passage::Passage;
+use super::relay::{Begun, Relay, say_fault, say_surplus};
 use super::tunnel;
 use crate::h1::response::UpstreamHead;
 use crate::http::headers::parse_length;
@@ -37,61 +41,114 @@ const REDIRECTED: [HeaderId; 6] = [
     HeaderId::AcceptRanges,
 ];
 
+/// What came of an answer.
+pub(crate) enum Responding {
+    /// The engine may go on.
+    Now(Flow),
+    /// The head is not sent before some of the body is there.
+    Wait(Box<Response>, Box<Relay>),
+}
+
 /// Makes the response. `asked_head` says that the upstream was asked for the head alone.
-pub(crate) async fn respond(answer: Answer, conf: &Arc<Conf>, rewrite: &dyn Rewrite, asked_head: bool) -> Flow {
-    let r = answer.link.r.clone();
-    let Answer { mut head, bare, buffer, body_at, mut link } = answer;
+pub(crate) async fn respond(exchange: &Exchange<'_>, answer: Answer, rewrite: &dyn Rewrite, asked_head: bool) -> Flow {
+    match begin(exchange, answer, rewrite, asked_head) {
+        Responding::Now(flow) => flow,
+        Responding::Wait(mut response, mut relay) => {
+            if !first_bytes(&mut relay).await {
+                return Flow::Close(499);
+            }
+            if relay.is_refused() {
+                return Flow::Close(response.status);
+            }
+            response.body = Body::Stream(relay);
+            Flow::Respond(response)
+        }
+    }
+}
+
+fn begin(exchange: &Exchange<'_>, answer: Answer, rewrite: &dyn Rewrite, asked_head: bool) -> Responding {
+    let Exchange { r, conf, passage, .. } = exchange;
+    let Answer { mut head, bare, buffer, body_at, mut lease } = answer;
     let bodiless = matches!(head.status, 204 | 304) || asked_head;
     let empty = bodiless || (!head.chunked && head.content_length == Some(0));
-    link.reusable = empty && !head.close && head.status != 101;
-    if intercepts(&r, conf, &head) {
-        link.release();
-        return Flow::Finalize(head.status);
+    lease.reusable = empty && !head.close && head.status != 101;
+    if intercepts(r, conf, &head) {
+        lease.end(r, passage);
+        return Responding::Now(Flow::Finalize(head.status));
     }
-    let redirected = accel_redirect(&r, conf, &head, rewrite);
-    let mut response = match redirected {
-        None => make_response(&r, conf, &mut head, rewrite),
-        Some(_) => Response::new(head.status),
-    };
-    link.passage.set_headers(std::mem::take(&mut head.headers));
-    if let Some(flow) = redirected {
-        link.release();
-        return flow;
+    if let Some(flow) = accel_redirect(r, conf, &head, rewrite) {
+        passage.set_headers(head.headers);
+        lease.end(r, passage);
+        return Responding::Now(flow);
     }
-    response.bare = bare;
+    let buffered = buffers(r, conf, &head.headers);
+    let mut response = Box::new(make_response(r, conf, &mut head, passage, rewrite));
     if bare {
-        r.out.keep_alive.set(false);
+        response.bare = true;
         response.status = 200;
+        r.out.keep_alive.set(false);
     }
     if head.status == 101 && r.headers.borrow().has(HeaderId::Upgrade) {
-        link.reusable = false;
         response.upgrade = true;
         r.out.keep_alive.set(false);
-        response.tunnel = Some(tunnel::open(link, conf, buffer, body_at));
-        return Flow::respond(response);
+        let (r, passage) = (Rc::clone(r), Rc::clone(passage));
+        response.tunnel = Some(tunnel::open(r, passage, lease, conf, (buffer, body_at)));
+        return Responding::Now(Flow::Respond(response));
     }
-    let buffered = buffers(&r, conf, &link.passage.headers());
-    let framing = match (head.chunked, head.content_length) {
+    if empty {
+        passage.hold(lease);
+        return Responding::Now(Flow::Respond(response));
+    }
+    begin_body(exchange, &head, lease, (buffer, body_at, buffered), response)
+}
+
+/// What came with the head may be all there is, and needs no stream then.
+fn begin_body(
+    exchange: &Exchange<'_>,
+    head: &UpstreamHead,
+    mut lease: Lease,
+    (mut data, body_at, buffered): (Buffer, usize, bool),
+    mut response: Box<Response>,
+) -> Responding {
+    let Exchange { r, conf, passage, .. } = exchange;
+    let mut framing = match (head.chunked, head.content_length) {
         (true, _) => Framing::chunked(conf.pass_trailers.then_some(conf.buffer_size)),
         (false, Some(length)) => Framing::Length(length),
         (false, None) => Framing::Close,
     };
-    let keep = !head.close && !matches!(framing, Framing::Close);
-    let mut relay = Relay::new(link, conf.clone(), buffered, framing, keep || empty && !head.close);
-    if empty {
-        relay.end_now();
-    } else {
-        relay.begin(buffer, body_at);
-        let sends_body = r.method.get() != Method::Head;
-        if buffered && sends_body && !first_bytes(&mut relay).await {
-            return Flow::Close(499);
+    let mut keep = !head.close && !matches!(framing, Framing::Close);
+    lease.body_length = (data.len() - body_at) as u64;
+    let taken = match framing.take(&mut data, body_at) {
+        Ok(taken) => taken,
+        Err(fault) => {
+            say_fault(r, &fault);
+            lease.end(r, passage);
+            return Responding::Now(Flow::Close(head.status));
         }
-        if relay.is_refused() {
-            return Flow::Close(head.status);
-        }
+    };
+    if taken.surplus {
+        keep = false;
+        say_surplus(r, &framing);
     }
-    response.body = Body::Stream(Box::new(relay));
-    Flow::respond(response)
+    if taken.done && !conf.pass_trailers {
+        lease.reusable = keep;
+        passage.hold(lease);
+        response.body = Body::Bytes(data.freeze().slice(body_at..));
+        return Responding::Now(Flow::Respond(response));
+    }
+    data.drop_front(body_at);
+    let (r, passage, conf) = (Rc::clone(r), Rc::clone(passage), Arc::clone(conf));
+    let sends_body = r.method.get() != Method::Head;
+    let begun = Begun { r, passage, conf, lease, framing, buffered, keep, data };
+    let mut relay = Box::new(Relay::new(begun));
+    if taken.done {
+        relay.finish();
+    }
+    if buffered && sends_body {
+        return Responding::Wait(response, relay);
+    }
+    response.body = Body::Stream(relay);
+    Responding::Now(Flow::Respond(response))
 }
 
 /// Waits for the first bytes of the body; `false` where the client has gone before.
@@ -154,17 +211,17 @@ fn unsafe_uri(r: &Request, target: &[u8]) -> Flow {
     Flow::Finalize(404)
 }
 
-fn make_response(r: &Request, conf: &Conf, head: &mut UpstreamHead, rewrite: &dyn Rewrite) -> Response {
+fn make_response(
+    r: &Request,
+    conf: &Conf,
+    head: &mut UpstreamHead,
+    passage: &Passage,
+    rewrite: &dyn Rewrite,
+) -> Response {
     let mut response = Response::new(head.status);
     let line = head.status_line();
     if status::status_line(head.status).is_none_or(|usual| usual.as_bytes() != line) {
         response.status_line = Some(Bytes::copy_from_slice(line));
-    }
-    response.headers = Headers::with_capacity(head.headers.len(), 512);
-    for (id, name, value) in head.headers.iter() {
-        if !conf.hidden.has(id, name) {
-            pass(r, conf, id, (name, value), rewrite, &mut response);
-        }
     }
     let passed = |id: HeaderId| !conf.hidden.has(id, b"") && !head.headers.has(id);
     response.no_server = passed(HeaderId::Server);
@@ -175,16 +232,74 @@ fn make_response(r: &Request, conf: &Conf, head: &mut UpstreamHead, rewrite: &dy
         response.allow_ranges = true;
         response.single_range = true;
     }
-    if response.content_type.is_some() {
-        // What an earlier upstream said before it redirected counts no more.
-        r.out.pending.borrow_mut().remove(HeaderId::ContentType);
-    }
     let charset = head.headers.get(HeaderId::XAccelCharset);
     if let Some(charset) = charset.filter(|_| !conf.ignored.has(HeaderId::XAccelCharset, b"")) {
         response.override_charset = Some(Bytes::copy_from_slice(charset));
     }
     apply_limit_rate(r, conf, &head.headers);
+    pass_headers(r, conf, head, passage, rewrite, &mut response);
+    if response.content_type.is_some() {
+        // What an earlier upstream said before it redirected counts no more.
+        r.out.pending.borrow_mut().remove(HeaderId::ContentType);
+    }
     response
+}
+
+/// Passes the headers on. They are moved, unless somebody asks for what the upstream said.
+fn pass_headers(
+    r: &Request,
+    conf: &Conf,
+    head: &mut UpstreamHead,
+    passage: &Passage,
+    rewrite: &dyn Rewrite,
+    response: &mut Response,
+) {
+    let headers = std::mem::take(&mut head.headers);
+    let rewritten = [HeaderId::Location, HeaderId::Refresh, HeaderId::SetCookie].iter().any(|id| headers.has(*id));
+    if !rewritten && !conf.headers_are_asked_for(r) {
+        if let Some(content_type) = headers.get(HeaderId::ContentType).filter(|_| !conf.hides(HeaderId::ContentType)) {
+            response.content_type = Some(content_type_bytes(content_type));
+        }
+        response.headers = headers;
+        response.headers.retain(|id, name, _| !stays(conf, id) && !conf.hidden.has(id, name));
+        return;
+    }
+    response.headers = Headers::with_capacity(headers.len(), 512);
+    for (id, name, value) in headers.iter() {
+        if !conf.hidden.has(id, name) {
+            pass(r, conf, id, (name, value), rewrite, response);
+        }
+    }
+    passage.set_headers(headers);
+}
+
+/// Headers that are not passed on as they are.
+fn stays(conf: &Conf, id: HeaderId) -> bool {
+    match id {
+        HeaderId::ContentLength
+        | HeaderId::Connection
+        | HeaderId::KeepAlive
+        | HeaderId::TransferEncoding
+        | HeaderId::ContentType => true,
+        HeaderId::AcceptRanges => conf.force_ranges,
+        _ => false,
+    }
+}
+
+/// Usual types need no memory of their own.
+fn content_type_bytes(value: &[u8]) -> Bytes {
+    const USUAL: [&[u8]; 8] = [
+        b"text/html; charset=utf-8",
+        b"text/html",
+        b"application/json",
+        b"text/plain",
+        b"text/html; charset=UTF-8",
+        b"text/css",
+        b"application/octet-stream",
+        b"image/jpeg",
+    ];
+    let usual = USUAL.iter().find(|usual| **usual == value);
+    usual.map_or_else(|| Bytes::copy_from_slice(value), |usual| Bytes::from_static(usual))
 }
 
 /// Passes one header on.
@@ -197,12 +312,11 @@ fn pass(
     response: &mut Response,
 ) {
     let changed = match id {
-        HeaderId::ContentLength | HeaderId::Connection | HeaderId::KeepAlive | HeaderId::TransferEncoding => return,
-        HeaderId::AcceptRanges if conf.force_ranges => return,
         HeaderId::ContentType => {
-            response.set_upstream_type(Bytes::copy_from_slice(value));
+            response.content_type = Some(content_type_bytes(value));
             return;
         }
+        _ if stays(conf, id) => return,
         HeaderId::Location => {
             let changed = rewrite.location(r, value);
             response.redirect = changed.is_some();

@@ -61,6 +61,12 @@ impl Buffer {
         &mut self.bytes[..self.filled]
     }
 
+    /// Drops the first bytes.
+    pub(crate) fn drop_front(&mut self, count: usize) {
+        self.bytes.copy_within(count..self.filled, 0);
+        self.filled -= count;
+    }
+
     /// Drops what is behind the first bytes.
     pub(crate) fn truncate(&mut self, length: usize) {
         self.filled = self.filled.min(length);

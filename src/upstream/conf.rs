@@ -1,13 +1,28 @@
 //! How a location speaks to its upstream: what the directives of `proxy`, `fastcgi` and their kin have in common.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::peers::Peers;
 use super::pool::KeepAlive;
-use crate::http::{HeaderId, Script, TempPath};
+use crate::http::{HeaderId, Request, Script, TempPath};
+
+impl Conf {
+    /// Whether a header of answers stays with us.
+    pub(crate) fn hides(&self, id: HeaderId) -> bool {
+        self.hidden.has(id, b"")
+    }
+
+    /// Whether somebody may ask for the headers of answers, as `$upstream_http_…` and `$upstream_cookie_…` do.
+    pub(crate) fn headers_are_asked_for(&self, r: &Request) -> bool {
+        *self.asked_for.get_or_init(|| {
+            let asks = |name: &[u8]| name.starts_with(b"upstream_http_") || name.starts_with(b"upstream_cookie_");
+            r.cycle().variables.iter().any(|variable| asks(&variable.name))
+        })
+    }
+}
 
 /// An upstream: a block of that name, or the host of a `proxy_pass`.
 #[derive(Debug)]
@@ -15,7 +30,7 @@ pub(crate) struct Upstream {
     /// The block's name, or the host.
     pub(crate) name: Bytes,
     /// Whom it stands for.
-    pub(crate) peers: Arc<Peers>,
+    pub(crate) peers: Peers,
     /// `keepalive`
     pub(crate) keepalive: Option<KeepAlive>,
 }
@@ -141,4 +156,6 @@ pub(crate) struct Conf {
     pub(crate) ignored: Names,
     /// `proxy_hide_header` and what is hidden anyway, without `proxy_pass_header`.
     pub(crate) hidden: Names,
+    /// Whether the configuration names variables that hold headers of answers; found out when it is first asked.
+    pub(crate) asked_for: OnceLock<bool>,
 }

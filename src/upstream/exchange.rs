@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::buffer::Buffer;
 use super::conf::{Conf, NextOn, Upstream};
+use super::lease::Lease;
 use super::passage::{Action, Passage, report};
 use super::peers::{Choice, Outcome};
 use super::pool;
@@ -18,7 +19,7 @@ use super::send::{Content, SendError, Sender};
 use super::socket::{ConnectError, Options, Socket};
 use super::timer::Timer;
 use crate::h1::response::{UpstreamError, UpstreamHead, UpstreamParse, UpstreamParser};
-use crate::http::{BodyError, Flow, Method, Request};
+use crate::http::{BodyError, Flow, Headers, Method, Request};
 use crate::log::{Level, Line};
 
 /// What is asked of an upstream, and of which one.
@@ -31,55 +32,15 @@ pub(crate) struct Exchange<'a> {
 
 /// An answer of which the head has been read.
 pub(crate) struct Answer {
-    pub(crate) head: UpstreamHead,
+    pub(super) head: UpstreamHead,
     /// It has no head: all of it is body.
-    pub(crate) bare: bool,
+    pub(super) bare: bool,
     /// What was read, the body from [`Self::body_at`] on.
-    pub(crate) buffer: Buffer,
+    pub(super) buffer: Buffer,
     /// Where the body begins.
-    pub(crate) body_at: usize,
+    pub(super) body_at: usize,
     /// The connection that the rest of the body comes on.
-    pub(crate) link: Link,
-}
-
-/// A connection to a peer on loan: it goes back to where it came from when it is dropped.
-pub(crate) struct Link {
-    pub(crate) r: Rc<Request>,
-    pub(crate) passage: Rc<Passage>,
-    pub(crate) socket: Option<Socket>,
-    pub(crate) timer: Timer,
-    upstream: Arc<Upstream>,
-    choice: Choice,
-    /// The whole request was sent.
-    request_sent: bool,
-    /// The answer was read to its end, and the connection may serve another request.
-    pub(crate) reusable: bool,
-    /// Bytes of the answer's body that were read, coding included.
-    pub(crate) body_length: u64,
-}
-
-impl Link {
-    /// Lets the connection go: into the pool where it may serve again, closed otherwise.
-    pub(crate) fn release(&mut self) {
-        let Some(socket) = self.socket.take() else { return };
-        self.timer = Timer::default();
-        self.passage.sent(socket.sent);
-        self.passage.body_received(self.body_length);
-        self.passage.end();
-        if self.reusable
-            && self.request_sent
-            && let Some(peer) = self.choice.current()
-        {
-            pool::put(&self.r, &self.upstream, &peer.address, socket);
-        }
-        self.choice.free(Outcome::Fine, now());
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.release();
-    }
+    pub(super) lease: Lease,
 }
 
 /// Why there is no answer at all.
@@ -140,48 +101,22 @@ impl Failure {
     }
 }
 
-/// Seconds on a clock that is never set.
-fn now() -> i64 {
-    rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse).tv_sec
-}
-
 impl Exchange<'_> {
     /// Asks peers until one answers.
     ///
     /// # Errors
     /// What becomes of the request where none does.
     pub(crate) async fn run(&self, content: Content) -> Result<Answer, Stop> {
-        let mut choice = Choice::new(self.upstream.peers.clone());
+        let mut choice = Choice::new(self.upstream.clone());
         if self.conf.next_upstream_tries > 0 {
             choice.tries = choice.tries.min(self.conf.next_upstream_tries);
         }
-        let began = Instant::now();
+        let mut began = None;
         let mut sender = Sender::new(content);
         loop {
             self.passage.attempt();
-            let Some(peer) = choice.next(now()) else { return Err(Stop::Answer(self.no_live_peer())) };
-            self.passage.choose(&peer.name, peer.address.is_unix());
-            let pooled = pool::take(self.r, &self.upstream, &peer.address);
-            let from_pool = pooled.is_some();
-            let options = Options { keepalive: self.conf.socket_keepalive };
-            let socket = match pooled.map_or_else(|| Socket::connect(&peer.address, options), Ok) {
-                Ok(socket) => socket,
-                Err(ConnectError::Socket(errno)) => {
-                    self.report(Level::Alert, Action::Connecting, |line| {
-                        line.put("socket() failed").errno(errno.raw_os_error());
-                    });
-                    return Err(Stop::Answer(500));
-                }
-                Err(ConnectError::Connect(errno)) => {
-                    self.report(connect_level(errno), Action::Connecting, |line| {
-                        line.put("connect() to ").bytes(&peer.name).put(" failed").errno(errno.raw_os_error());
-                    });
-                    let action = Action::Connecting;
-                    let tried = Tried { action, from_pool, sent: false, streams: false, began };
-                    self.turn_away(&mut choice, &Failure::Error, tried)?;
-                    continue;
-                }
-            };
+            let began = *began.get_or_insert_with(|| self.passage.attempt_start());
+            let Some((socket, from_pool)) = self.connect(&mut choice, began)? else { continue };
             sender.rewind();
             let mut attempt = Try::new(self, socket, &mut sender, from_pool);
             let failure = match poll_fn(|cx| attempt.poll(cx)).await {
@@ -194,6 +129,38 @@ impl Exchange<'_> {
             self.passage.sent(attempt.socket.sent);
             let (action, sent, streams) = (attempt.action(), attempt.connected, attempt.sender.streams());
             self.turn_away(&mut choice, &failure, Tried { action, from_pool, sent, streams, began })?;
+        }
+    }
+
+    /// A connection to the next peer, and whether it has served before; `None` where that peer was given up.
+    fn connect(&self, choice: &mut Choice, began: Instant) -> Result<Option<(Socket, bool)>, Stop> {
+        choice.next();
+        let Some(peer) = choice.peer() else { return Err(Stop::Answer(self.no_live_peer())) };
+        self.passage.choose(&peer.name, peer.address.is_unix());
+        if let Some(socket) = pool::take(self.r, choice) {
+            return Ok(Some((socket, true)));
+        }
+        let connected = Socket::connect(&peer.address, Options { keepalive: self.conf.socket_keepalive });
+        let failed = |errno: Errno, level: Level, what: &[&[u8]]| {
+            self.report(level, Action::Connecting, |line| {
+                for text in what {
+                    line.bytes(text);
+                }
+                line.errno(errno.raw_os_error());
+            });
+        };
+        match connected {
+            Ok(socket) => Ok(Some((socket, false))),
+            Err(ConnectError::Socket(errno)) => {
+                failed(errno, Level::Alert, &[b"socket() failed"]);
+                Err(Stop::Answer(500))
+            }
+            Err(ConnectError::Connect(errno)) => {
+                failed(errno, connect_level(errno), &[b"connect() to ", &peer.name, b" failed"]);
+                let action = Action::Connecting;
+                let tried = Tried { action, from_pool: false, sent: false, streams: false, began };
+                self.turn_away(choice, &Failure::Error, tried).map(|()| None)
+            }
         }
     }
 
@@ -242,7 +209,7 @@ impl Exchange<'_> {
             return Err(*stop);
         }
         let outcome = if matches!(failure, Failure::Status(403 | 404)) { Outcome::Fine } else { Outcome::Failed };
-        let disabled = choice.free(outcome, now());
+        let disabled = choice.free(outcome);
         if disabled {
             self.report(Level::Warn, tried.action, |line| {
                 line.put("upstream server temporarily disabled");
@@ -285,6 +252,9 @@ struct Tried {
     began: Instant,
 }
 
+/// How many header fields there is room for from the beginning.
+const USUAL_FIELDS: usize = 16;
+
 /// One connection to one peer, until the head of its answer is there.
 struct Try<'a> {
     exchange: &'a Exchange<'a>,
@@ -302,10 +272,12 @@ struct Try<'a> {
 
 impl<'a> Try<'a> {
     fn new(exchange: &'a Exchange<'a>, mut socket: Socket, sender: &'a mut Sender, from_pool: bool) -> Self {
+        let mut head = UpstreamHead::new();
+        head.headers = Headers::with_capacity(USUAL_FIELDS, 0);
         socket.requests += 1;
         socket.sent = 0;
         if from_pool {
-            exchange.passage.connected();
+            exchange.passage.connected(true);
         }
         Self {
             exchange,
@@ -313,7 +285,7 @@ impl<'a> Try<'a> {
             sender,
             buffer: Buffer::with_room(exchange.conf.buffer_size),
             parser: UpstreamParser::new(),
-            head: UpstreamHead::new(),
+            head,
             body_at: 0,
             bare: false,
             timer: Timer::default(),
@@ -323,19 +295,9 @@ impl<'a> Try<'a> {
     }
 
     fn into_answer(self, choice: Choice) -> Answer {
-        let Self { exchange, socket, buffer, head, body_at, bare, timer, sent, .. } = self;
-        let link = Link {
-            r: exchange.r.clone(),
-            passage: exchange.passage.clone(),
-            socket: Some(socket),
-            timer,
-            upstream: exchange.upstream.clone(),
-            choice,
-            request_sent: sent,
-            reusable: false,
-            body_length: 0,
-        };
-        Answer { head, bare, buffer, body_at, link }
+        let Self { socket, buffer, head, body_at, bare, sent, .. } = self;
+        let lease = Lease { socket: Some(socket), choice, request_sent: sent, reusable: false, body_length: 0 };
+        Answer { head, bare, buffer, body_at, lease }
     }
 
     fn action(&self) -> Action {
@@ -368,7 +330,7 @@ impl<'a> Try<'a> {
         let polled = self.sender.poll(r, passage, &mut self.socket, cx);
         let moved = std::mem::take(&mut self.sender.moved);
         if moved && !std::mem::replace(&mut self.connected, true) {
-            passage.connected();
+            passage.connected(!self.timer.is_set());
             self.timer.clear();
         }
         match polled {

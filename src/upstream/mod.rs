@@ -9,6 +9,7 @@ mod buffer;
 mod conf;
 mod decode;
 mod exchange;
+mod lease;
 mod passage;
 mod peers;
 mod pool;

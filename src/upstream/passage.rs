@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::lease::Lease;
 use crate::http::{Headers, Request, UpstreamInfo};
 use crate::log::{Level, Line};
 
@@ -41,7 +42,9 @@ const ROOM: usize = 1024;
 /// A request's way through upstreams. It outlives internal redirects, as nginx's list of states does.
 #[derive(Default)]
 pub(crate) struct Passage {
-    attempts: RefCell<Vec<Attempt>>,
+    /// Most requests try one connection.
+    last: RefCell<Option<Attempt>>,
+    earlier: RefCell<Vec<Attempt>>,
     redirected: Cell<bool>,
     scheme: RefCell<Bytes>,
     peer: RefCell<Option<Bytes>>,
@@ -51,6 +54,34 @@ pub(crate) struct Passage {
     uri: Cell<(usize, usize)>,
     headers: RefCell<Headers>,
     trailers: RefCell<Headers>,
+    /// The connection of an answer that was read to its end.
+    held: RefCell<Option<Lease>>,
+}
+
+thread_local! {
+    /// Memory of requests that have been sent.
+    static REQUESTS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How many pieces of memory for requests a thread keeps.
+const KEPT: usize = 64;
+
+/// The largest that is kept, in bytes.
+const LARGEST_KEPT: usize = 16 << 10;
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        let request = self.request.take();
+        if (1..=LARGEST_KEPT).contains(&request.capacity()) {
+            // While the thread ends there is nothing to keep it for.
+            let _ = REQUESTS.try_with(|kept| {
+                let mut kept = kept.borrow_mut();
+                if kept.len() < KEPT {
+                    kept.push(request);
+                }
+            });
+        }
+    }
 }
 
 impl UpstreamInfo for Passage {
@@ -62,6 +93,13 @@ impl UpstreamInfo for Passage {
         }
         line.bytes(&self.uri()).put('"');
     }
+
+    fn finish(&self, r: &Request) {
+        let held = self.held.take();
+        if let Some(mut lease) = held {
+            lease.end(r, self);
+        }
+    }
 }
 
 impl Passage {
@@ -72,7 +110,8 @@ impl Passage {
             *r.out.upstream.borrow_mut() = Some(passage.clone());
             passage
         });
-        passage.redirected.set(!passage.attempts.borrow().is_empty());
+        passage.finish(r);
+        passage.redirected.set(passage.last.borrow().is_some());
         *passage.scheme.borrow_mut() = scheme;
         *passage.peer.borrow_mut() = None;
         passage.headers.borrow_mut().clear();
@@ -86,15 +125,17 @@ impl Passage {
         info.downcast().ok()
     }
 
-    /// All attempts.
-    pub(crate) fn attempts(&self) -> Ref<'_, [Attempt]> {
-        Ref::map(self.attempts.borrow(), Vec::as_slice)
+    /// Looks at all attempts in order; `false` where there was none.
+    pub(crate) fn each_attempt(&self, mut look: impl FnMut(&Attempt)) -> bool {
+        self.earlier.borrow().iter().for_each(&mut look);
+        self.last.borrow().iter().for_each(&mut look);
+        self.last.borrow().is_some()
     }
 
     /// Notes that another connection is tried.
     pub(super) fn attempt(&self) {
         self.end();
-        self.attempts.borrow_mut().push(Attempt {
+        let attempt = Attempt {
             peer: Bytes::new(),
             status: 0,
             connect_time: None,
@@ -105,7 +146,19 @@ impl Passage {
             sent: 0,
             after_redirect: self.redirected.take(),
             start: Instant::now(),
-        });
+        };
+        let before = self.last.replace(Some(attempt));
+        self.earlier.borrow_mut().extend(before);
+    }
+
+    /// When the connection in hand was begun.
+    pub(super) fn attempt_start(&self) -> Instant {
+        self.last.borrow().as_ref().map_or_else(Instant::now, |attempt| attempt.start)
+    }
+
+    /// Keeps the connection of an answer that was read to its end until the answer has been made of it.
+    pub(super) fn hold(&self, lease: Lease) {
+        *self.held.borrow_mut() = Some(lease);
     }
 
     /// Notes which peer it is.
@@ -121,14 +174,18 @@ impl Passage {
     }
 
     fn last(&self, change: impl FnOnce(&mut Attempt)) {
-        if let Some(attempt) = self.attempts.borrow_mut().last_mut() {
+        if let Some(attempt) = &mut *self.last.borrow_mut() {
             change(attempt);
         }
     }
 
-    /// Notes that the connection stands.
-    pub(super) fn connected(&self) {
-        self.last(|attempt| attempt.connect_time = attempt.connect_time.or(Some(attempt.elapsed())));
+    /// Notes that the connection stands; `at_once` where there was nothing to wait for.
+    pub(super) fn connected(&self, at_once: bool) {
+        self.last(|attempt| {
+            if attempt.connect_time.is_none() {
+                attempt.connect_time = Some(if at_once { 0 } else { attempt.elapsed() });
+            }
+        });
     }
 
     /// Notes that the head is there.
@@ -167,12 +224,19 @@ impl Passage {
 
     /// Notes that the last connection is done with.
     pub(super) fn end(&self) {
-        self.last(|attempt| attempt.response_time = attempt.response_time.or(Some(attempt.elapsed())));
+        self.last(|attempt| {
+            if attempt.response_time.is_none() {
+                attempt.response_time = Some(attempt.elapsed());
+            }
+        });
     }
 
     /// Memory for the request that is to be sent, empty. It is handed back to [`Self::set_request`].
     pub(crate) fn take_request(&self) -> Vec<u8> {
         let mut request = self.request.take();
+        if request.capacity() == 0 {
+            request = REQUESTS.with_borrow_mut(Vec::pop).unwrap_or_default();
+        }
         request.clear();
         request.reserve(ROOM);
         request

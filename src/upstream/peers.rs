@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use super::address::Address;
+use super::conf::Upstream;
 
 /// What one peer is, as configured.
 #[derive(Clone, Debug)]
@@ -91,6 +92,23 @@ impl Peers {
             _ => &self.usual,
         }
     }
+
+    /// One of the peers.
+    pub(super) fn peer(&self, key: PeerKey) -> &Peer {
+        &self.group(key.backup).peers[key.index]
+    }
+}
+
+/// Which peer of an upstream it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PeerKey {
+    backup: bool,
+    index: usize,
+}
+
+/// Seconds on a clock that is never set.
+fn now() -> i64 {
+    rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse).tv_sec
 }
 
 /// How a peer did.
@@ -102,12 +120,12 @@ pub(crate) enum Outcome {
     Failed,
 }
 
-/// One request's way through the peers.
+/// One request's way through the peers of its upstream.
 #[derive(Debug)]
 pub(crate) struct Choice {
-    peers: Arc<Peers>,
-    backup: bool,
+    upstream: Arc<Upstream>,
     tried: Tried,
+    backup: bool,
     current: Option<usize>,
     /// How many more peers may be tried.
     pub(crate) tries: usize,
@@ -140,40 +158,58 @@ impl Tried {
 
 impl Choice {
     /// Nothing tried yet.
-    pub(crate) fn new(peers: Arc<Peers>) -> Self {
+    pub(crate) fn new(upstream: Arc<Upstream>) -> Self {
+        let peers = &upstream.peers;
         let tries = peers.usual.tries() + peers.backup.as_ref().map_or(0, Group::tries);
-        Self { peers, backup: false, tried: Tried::default(), current: None, tries }
+        Self { upstream, tried: Tried::default(), backup: false, current: None, tries }
+    }
+
+    /// The upstream whose peers these are.
+    pub(super) fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    /// Which peer is in use.
+    pub(super) fn key(&self) -> Option<PeerKey> {
+        Some(PeerKey { backup: self.backup, index: self.current? })
+    }
+
+    /// Chooses the next peer; `None` where there is no live one.
+    pub(crate) fn next(&mut self) -> Option<&Peer> {
+        self.next_at(now)
+    }
+
+    fn next_at(&mut self, now: impl Fn() -> i64) -> Option<&Peer> {
+        self.current = self.pick(&now);
+        if self.current.is_none() && !self.backup && self.upstream.peers.backup.is_some() {
+            self.backup = true;
+            self.tried = Tried::default();
+            self.current = self.pick(&now);
+        }
+        self.peer()
     }
 
     /// The peer in use.
-    pub(crate) fn current(&self) -> Option<&Peer> {
-        Some(&self.peers.group(self.backup).peers[self.current?])
+    pub(crate) fn peer(&self) -> Option<&Peer> {
+        Some(self.upstream.peers.peer(self.key()?))
     }
 
-    /// Chooses the next peer; `None` where there is no live one. `now` is in seconds.
-    pub(crate) fn next(&mut self, now: i64) -> Option<&Peer> {
-        self.current = self.pick(now);
-        if self.current.is_none() && !self.backup && self.peers.backup.is_some() {
-            self.backup = true;
-            self.tried = Tried::default();
-            self.current = self.pick(now);
-        }
-        self.current()
-    }
-
-    fn pick(&mut self, now: i64) -> Option<usize> {
-        let peers = self.peers.clone();
-        let group = peers.group(self.backup);
+    fn pick(&mut self, now: impl Fn() -> i64) -> Option<usize> {
+        let group = self.upstream.peers.group(self.backup);
         if group.single {
             return group.pick_single();
         }
-        group.pick(&mut self.tried, now)
+        group.pick(&mut self.tried, now())
     }
 
     /// Gives the peer in use back; `true` where it was put aside because it failed too often.
-    pub(crate) fn free(&mut self, outcome: Outcome, now: i64) -> bool {
+    pub(crate) fn free(&mut self, outcome: Outcome) -> bool {
+        self.free_at(outcome, now)
+    }
+
+    fn free_at(&mut self, outcome: Outcome, now: impl Fn() -> i64) -> bool {
         let Some(index) = self.current.take() else { return false };
-        let group = self.peers.group(self.backup);
+        let group = self.upstream.peers.group(self.backup);
         if group.single {
             group.free_single();
             self.tries = 0;
@@ -187,9 +223,7 @@ impl Choice {
 impl Drop for Choice {
     fn drop(&mut self) {
         // The request ended without a word about the peer: its connection is counted no more.
-        if self.current.is_some() {
-            self.free(Outcome::Fine, 0);
-        }
+        self.free(Outcome::Fine);
     }
 }
 
@@ -245,7 +279,7 @@ impl Group {
         Some(index)
     }
 
-    fn free(&self, index: usize, outcome: Outcome, now: i64) -> bool {
+    fn free(&self, index: usize, outcome: Outcome, now: impl Fn() -> i64) -> bool {
         let (peer, mut states) = (&self.peers[index], self.states());
         let state = &mut states[index];
         state.conns -= 1;
@@ -256,6 +290,7 @@ impl Group {
             }
             return false;
         }
+        let now = now();
         state.fails += 1;
         state.accessed = now;
         state.checked = now;
@@ -283,16 +318,20 @@ mod tests {
         }
     }
 
-    fn one(peers: &Arc<Peers>, outcome: Outcome, now: i64) -> u16 {
-        let mut choice = Choice::new(peers.clone());
-        let port = port(choice.next(now));
-        choice.free(outcome, now);
+    fn upstream(usual: Vec<Peer>, backup: Vec<Peer>) -> Arc<Upstream> {
+        Arc::new(Upstream { name: Bytes::new(), peers: Peers::new(usual, backup), keepalive: None })
+    }
+
+    fn one(upstream: &Arc<Upstream>, outcome: Outcome, now: i64) -> u16 {
+        let mut choice = Choice::new(upstream.clone());
+        let port = port(choice.next_at(|| now));
+        choice.free_at(outcome, || now);
         port
     }
 
     #[test]
     fn is_smooth() {
-        let peers = Arc::new(Peers::new(vec![peer(1, 5), peer(2, 1), peer(3, 1)], vec![]));
+        let peers = upstream(vec![peer(1, 5), peer(2, 1), peer(3, 1)], vec![]);
         let ports: Vec<_> = (0..7).map(|_| one(&peers, Outcome::Fine, 0)).collect();
         assert_eq!(ports, [1, 1, 2, 1, 3, 1, 1]);
     }
@@ -300,20 +339,20 @@ mod tests {
     #[test]
     fn tries_each_once_then_backups() {
         let down = Peer { down: true, ..peer(3, 1) };
-        let peers = Arc::new(Peers::new(vec![peer(1, 1), peer(2, 1), down], vec![peer(4, 1)]));
+        let peers = upstream(vec![peer(1, 1), peer(2, 1), down], vec![peer(4, 1)]);
         let mut choice = Choice::new(peers);
         assert_eq!(choice.tries, 3);
         let mut ports = Vec::new();
-        while let Some(peer) = choice.next(0) {
+        while let Some(peer) = choice.next_at(|| 0) {
             ports.push(port(Some(peer)));
-            choice.free(Outcome::Failed, 0);
+            choice.free_at(Outcome::Failed, || 0);
         }
         assert_eq!((ports, choice.tries), (vec![1, 2, 4], 0));
     }
 
     #[test]
     fn puts_failed_peers_aside_for_a_while() {
-        let peers = Arc::new(Peers::new(vec![peer(1, 1), peer(2, 1)], vec![]));
+        let peers = upstream(vec![peer(1, 1), peer(2, 1)], vec![]);
         assert_eq!(one(&peers, Outcome::Failed, 100), 1);
         assert_eq!([one(&peers, Outcome::Fine, 100), one(&peers, Outcome::Fine, 110)], [2, 2]);
         // It comes back with less weight, and gains some each time.
@@ -323,12 +362,12 @@ mod tests {
 
     #[test]
     fn single_peers_are_never_put_aside() {
-        let peers = Arc::new(Peers::new(vec![peer(1, 1)], vec![]));
+        let peers = upstream(vec![peer(1, 1)], vec![]);
         assert_eq!([one(&peers, Outcome::Failed, 1), one(&peers, Outcome::Failed, 1)], [1, 1]);
         let full = Peer { max_conns: 1, ..peer(1, 1) };
-        let peers = Arc::new(Peers::new(vec![full], vec![]));
+        let peers = upstream(vec![full], vec![]);
         let mut first = Choice::new(peers.clone());
-        assert!(first.next(0).is_some() && Choice::new(peers.clone()).next(0).is_none());
+        assert!(first.next().is_some() && Choice::new(peers.clone()).next().is_none());
         drop(first);
         assert_eq!(one(&peers, Outcome::Fine, 0), 1);
     }

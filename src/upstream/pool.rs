@@ -7,8 +7,8 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::address::Address;
 use super::conf::Upstream;
+use super::peers::{Choice, PeerKey};
 use super::socket::Socket;
 use super::timer::Timer;
 use crate::http::Request;
@@ -44,24 +44,28 @@ struct Pool {
 }
 
 struct Idle {
-    address: Address,
+    peer: PeerKey,
     socket: Socket,
     until: Instant,
 }
 
-/// A connection to a peer that has waited for a request, if there is one.
-pub(super) fn take(r: &Request, upstream: &Arc<Upstream>, address: &Address) -> Option<Socket> {
+/// A connection to the peer in use that has waited for a request, if there is one.
+pub(super) fn take(r: &Request, choice: &Choice) -> Option<Socket> {
+    let upstream = choice.upstream();
     upstream.keepalive?;
+    let key = choice.key()?;
     let pools = r.local.state.get::<Pools>();
     let mut pools = pools.pools.borrow_mut();
     let pool = pools.iter_mut().find(|pool| pool.is_of(upstream))?;
-    let at = pool.idle.iter().rposition(|idle| idle.address == *address)?;
+    let same = |other| other == key || upstream.peers.peer(other).address == upstream.peers.peer(key).address;
+    let at = pool.idle.iter().rposition(|idle| same(idle.peer))?;
     Some(pool.idle.remove(at).socket)
 }
 
-/// Keeps a connection for the next request, unless it has served long enough or its peer has closed it.
-pub(super) fn put(r: &Request, upstream: &Arc<Upstream>, address: &Address, mut socket: Socket) {
-    let Some(keepalive) = upstream.keepalive else { return };
+/// Keeps a connection to the peer in use for the next request, unless it has served long enough or has been closed.
+pub(super) fn put(r: &Request, choice: &Choice, mut socket: Socket) {
+    let upstream = choice.upstream();
+    let (Some(keepalive), Some(peer)) = (upstream.keepalive, choice.key()) else { return };
     let now = Instant::now();
     if socket.requests >= keepalive.requests || now.duration_since(socket.opened) > keepalive.time {
         return;
@@ -80,7 +84,7 @@ pub(super) fn put(r: &Request, upstream: &Arc<Upstream>, address: &Address, mut 
     if idle.len() >= keepalive.connections {
         idle.remove(0);
     }
-    idle.push(Idle { address: address.clone(), socket, until });
+    idle.push(Idle { peer, socket, until });
 }
 
 impl Pool {

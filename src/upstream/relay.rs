@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -12,16 +13,20 @@ use std::time::{Duration, Instant};
 use super::buffer::{BUFFER, Buffer};
 use super::conf::Conf;
 use super::decode::{Fault, Framing};
-use super::exchange::{Link, client_is_gone, level};
-use super::passage::{Action, report};
+use super::exchange::{client_is_gone, level};
+use super::lease::Lease;
+use super::passage::{Action, Passage, report};
 use super::timer::Timer;
-use crate::http::{BodyCut, BodyStream, Chunk, FileRange, Headers, Lifetime, TempFile};
+use crate::http::{BodyCut, BodyStream, Chunk, FileRange, Headers, Lifetime, Request, TempFile};
 use crate::log::{Level, Line};
 
 /// A body that is relayed.
-pub(super) struct Relay {
-    link: Link,
+pub(crate) struct Relay {
+    r: Rc<Request>,
+    passage: Rc<Passage>,
     conf: Arc<Conf>,
+    lease: Lease,
+    timer: Timer,
     buffered: bool,
     framing: Framing,
     /// The connection may be kept if the answer ends where it should.
@@ -39,6 +44,19 @@ pub(super) struct Relay {
     rate: Option<Rate>,
 }
 
+/// An answer's body of which the end has not been read.
+pub(super) struct Begun {
+    pub(super) r: Rc<Request>,
+    pub(super) passage: Rc<Passage>,
+    pub(super) conf: Arc<Conf>,
+    pub(super) lease: Lease,
+    pub(super) framing: Framing,
+    pub(super) buffered: bool,
+    pub(super) keep: bool,
+    /// What came of the body so far, without coding.
+    pub(super) data: Buffer,
+}
+
 /// `proxy_limit_rate`
 struct Rate {
     per_second: u64,
@@ -50,42 +68,34 @@ struct Rate {
 const BURST: usize = 32;
 
 impl Relay {
-    /// The body whose first bytes stand in the buffer from `body_at` on.
-    pub(super) fn new(link: Link, conf: Arc<Conf>, buffered: bool, framing: Framing, keep: bool) -> Self {
-        let per_second = conf.limit_rate.as_ref().map_or(0, |script| rate(&script.eval(&link.r)));
+    /// A body on its way.
+    pub(super) fn new(begun: Begun) -> Self {
+        let Begun { r, passage, conf, lease, framing, buffered, keep, data } = begun;
+        let per_second = conf.limit_rate.as_ref().map_or(0, |script| rate(&script.eval(&r)));
         let rate =
             (buffered && per_second > 0).then(|| Rate { per_second, start: Instant::now(), pause: Timer::default() });
-        let queue = VecDeque::new();
-        Self {
-            link,
+        let held = (data.len() > 0).then_some(data);
+        let mut relay = Self {
+            r,
+            passage,
             conf,
+            lease,
+            timer: Timer::default(),
             buffered,
             framing,
             keep,
-            held: None,
-            queue,
+            held,
+            queue: VecDeque::new(),
             queued: 0,
             file: None,
             end: None,
             refused: false,
             rate,
+        };
+        if relay.is_worth_passing() {
+            relay.pass_on();
         }
-    }
-
-    /// A body that has no bytes.
-    pub(super) fn end_now(&mut self) {
-        self.finish();
-    }
-
-    /// Takes in what was read together with the head.
-    pub(super) fn begin(&mut self, mut buffer: Buffer, body_at: usize) {
-        let length = buffer.len() - body_at;
-        buffer.filled_mut().copy_within(body_at.., 0);
-        buffer.truncate(length);
-        self.held = Some(buffer);
-        if length > 0 {
-            self.take_in(0);
-        }
+        relay
     }
 
     /// Waits until there is something to pass on. nginx sends the head no earlier than that, where it buffers.
@@ -103,17 +113,22 @@ impl Relay {
 
     /// Whether the client has gone, which ends the body too.
     pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &self.link.r.client {
+        match &self.r.client {
             Some(client) if !self.conf.ignore_client_abort => ready!(client.poll_gone(cx)),
             _ => return Poll::Pending,
         }
-        client_is_gone(&self.link.r, Action::ReadingBody);
+        client_is_gone(&self.r, Action::ReadingBody);
         self.cut();
         Poll::Ready(())
     }
 
+    fn release(&mut self) {
+        self.timer = Timer::default();
+        self.lease.end(&self.r, &self.passage);
+    }
+
     fn report(&self, level: Level, what: impl FnOnce(&mut Line)) {
-        report(&self.link.r, level, Action::ReadingBody, what);
+        report(&self.r, level, Action::ReadingBody, what);
     }
 
     fn say(&self, level: Level, sentence: &str) {
@@ -123,12 +138,12 @@ impl Relay {
     }
 
     /// The answer has ended as it should.
-    fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.end = Some(Ok(()));
         self.pass_on();
-        self.link.reusable = self.keep;
+        self.lease.reusable = self.keep;
         if let Some(trailers) = self.framing.trailers() {
-            self.link.passage.set_trailers(trailers);
+            self.passage.set_trailers(trailers);
         }
     }
 
@@ -137,13 +152,13 @@ impl Relay {
         self.held = None;
         self.queue.push_back(Chunk::Flush);
         self.end = Some(Err(BodyCut));
-        self.link.release();
+        self.release();
     }
 
     /// Reads once, at most so many bytes; ready when something has changed.
     fn poll_fill(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<()> {
         let most = ready!(self.poll_rate(most, cx));
-        let Some(socket) = &mut self.link.socket else {
+        let Some(socket) = &mut self.lease.socket else {
             self.cut();
             return Poll::Ready(());
         };
@@ -172,7 +187,7 @@ impl Relay {
     }
 
     fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let timer = &mut self.link.timer;
+        let timer = &mut self.timer;
         if !timer.is_set() {
             timer.set(self.conf.read_timeout);
         }
@@ -185,8 +200,8 @@ impl Relay {
     }
 
     fn came(&mut self, read: usize, from: usize) {
-        self.link.timer.clear();
-        self.link.passage.received(read);
+        self.timer.clear();
+        self.passage.received(read);
         if let Some(rate) = &mut self.rate {
             let pause = read as u64 * 1000 / rate.per_second;
             if pause > 0 {
@@ -199,20 +214,14 @@ impl Relay {
     /// Looks at what was read behind the first `from` bytes of the buffer.
     fn take_in(&mut self, from: usize) {
         let Some(buffer) = &mut self.held else { return };
-        self.link.body_length += (buffer.len() - from) as u64;
+        self.lease.body_length += (buffer.len() - from) as u64;
         let taken = match self.framing.take(buffer, from) {
             Ok(taken) => taken,
             Err(fault) => return self.refuse(fault),
         };
         if taken.surplus {
             self.keep = false;
-            self.say(
-                Level::Warn,
-                match self.framing {
-                    Framing::Chunked(_) => "upstream sent data after final chunk",
-                    _ => "upstream sent more data than specified in \"Content-Length\" header",
-                },
-            );
+            say_surplus(&self.r, &self.framing);
         }
         if taken.done {
             self.finish();
@@ -223,14 +232,7 @@ impl Relay {
 
     fn refuse(&mut self, fault: Fault) {
         self.refused = true;
-        self.report(Level::Error, |line| match fault {
-            Fault::Chunk => {
-                line.put("upstream sent invalid chunked response");
-            }
-            Fault::Trailer(error) => {
-                line.bytes(&error.message());
-            }
-        });
+        say_fault(&self.r, &fault);
         self.cut();
     }
 
@@ -238,7 +240,9 @@ impl Relay {
     /// passed on.
     fn is_worth_passing(&self) -> bool {
         let held = self.held.as_ref().map_or(0, |buffer| buffer.len());
-        !self.buffered || matches!(self.framing, Framing::Chunked(_)) || held >= self.conf.buffer_size.min(BUFFER)
+        !self.buffered
+            || matches!(self.framing, Framing::Chunked(_)) && held > 0
+            || held >= self.conf.buffer_size.min(BUFFER)
     }
 
     fn pass_on(&mut self) {
@@ -267,10 +271,10 @@ impl Relay {
             rate.pause.clear();
         }
         let allowed = rate.per_second * (rate.start.elapsed().as_secs() + 1);
-        if let Some(left) = allowed.checked_sub(self.link.body_length).filter(|left| *left > 0) {
+        if let Some(left) = allowed.checked_sub(self.lease.body_length).filter(|left| *left > 0) {
             return Poll::Ready(most.min(usize::try_from(left).unwrap_or(usize::MAX)));
         }
-        let ahead = self.link.body_length - allowed;
+        let ahead = self.lease.body_length - allowed;
         rate.pause.set(Duration::from_millis(ahead * 1000 / rate.per_second + 1));
         ready!(rate.pause.poll(cx));
         Poll::Ready(1)
@@ -345,12 +349,12 @@ impl BodyStream for Relay {
                     self.queued -= bytes.len();
                 }
                 if self.end.is_some() {
-                    self.link.release();
+                    self.release();
                 }
                 return Poll::Ready(Some(Ok(chunk)));
             }
             if let Some(end) = self.end {
-                self.link.release();
+                self.release();
                 return Poll::Ready(end.err().map(Err));
             }
             if self.poll_fill(BUFFER, cx).is_pending() {
@@ -370,7 +374,7 @@ impl BodyStream for Relay {
             let room = (self.conf.buffer_size + self.conf.buffers_size).saturating_sub(self.in_memory());
             if room == 0 && !self.spill() {
                 // The upstream is not to blame while nobody reads from it.
-                return self.link.timer.clear();
+                return self.timer.clear();
             }
             let most = if room == 0 { self.conf.buffers_size } else { room };
             if self.end.is_some() || self.poll_fill(most, cx).is_pending() {
@@ -385,10 +389,38 @@ impl BodyStream for Relay {
         if !self.conf.pass_trailers {
             return None;
         }
-        let mut trailers = self.link.passage.trailers().clone();
+        let mut trailers = self.passage.trailers().clone();
         trailers.retain(|id, name, _| !self.conf.hidden.has(id, name));
         Some(trailers)
     }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.lease.end(&self.r, &self.passage);
+    }
+}
+
+/// Says that more came than belongs to the answer.
+pub(super) fn say_surplus(r: &Request, framing: &Framing) {
+    report(r, Level::Warn, Action::ReadingBody, |line| {
+        line.put(match framing {
+            Framing::Chunked(_) => "upstream sent data after final chunk",
+            _ => "upstream sent more data than specified in \"Content-Length\" header",
+        });
+    });
+}
+
+/// Says why a body cannot be understood.
+pub(super) fn say_fault(r: &Request, fault: &Fault) {
+    report(r, Level::Error, Action::ReadingBody, |line| match fault {
+        Fault::Chunk => {
+            line.put("upstream sent invalid chunked response");
+        }
+        Fault::Trailer(error) => {
+            line.bytes(&error.message());
+        }
+    });
 }
 
 /// A size as `proxy_limit_rate` has it; what makes no sense is no limit.

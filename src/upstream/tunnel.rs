@@ -3,34 +3,43 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::sync::Arc;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::buffer::Buffer;
 use super::conf::Conf;
-use super::exchange::Link;
-use super::passage::{Action, report};
+use super::lease::Lease;
+use super::passage::{Action, Passage, report};
 use super::socket::Socket;
 use super::timer::Timer;
-use crate::http::{ClientIo, Tunnel};
+use crate::http::{ClientIo, Request, Tunnel};
 use crate::log::Level;
 
 /// What takes the client's connection over. What the peer sent behind its head stands in the buffer from `from` on.
-pub(super) fn open(link: Link, conf: &Arc<Conf>, buffer: Buffer, from: usize) -> Tunnel {
+pub(super) fn open(
+    r: Rc<Request>,
+    passage: Rc<Passage>,
+    lease: Lease,
+    conf: &Conf,
+    (buffer, from): (Buffer, usize),
+) -> Tunnel {
     let (read_timeout, send_timeout) = (conf.read_timeout, conf.send_timeout);
     Tunnel::new(move |client| async move {
         let mut both = Both {
             client,
             to_client: Half::new(Some(buffer), from),
             to_peer: Half::new(None, 0),
-            link,
+            r,
+            passage,
+            lease,
             timer: Timer::default(),
             read_timeout,
             send_timeout,
             client_timer: Timer::default(),
         };
         poll_fn(|cx| both.poll(cx)).await;
+        both.lease.end(&both.r, &both.passage);
     })
 }
 
@@ -100,7 +109,9 @@ impl Half {
 
 struct Both {
     client: Box<dyn ClientIo>,
-    link: Link,
+    r: Rc<Request>,
+    passage: Rc<Passage>,
+    lease: Lease,
     to_client: Half,
     to_peer: Half,
     /// For the peer.
@@ -122,8 +133,8 @@ impl Both {
 
     fn pump(&mut self, moved: &mut usize, cx: &mut Context<'_>) -> Option<(Stop, Stop)> {
         // The two ends of each direction share the socket and the context, one at a time.
-        let shared = RefCell::new((self.link.socket.as_mut()?, cx));
-        let passage = &self.link.passage;
+        let shared = RefCell::new((self.lease.socket.as_mut()?, cx));
+        let passage = &self.passage;
         let from_peer = self.to_client.pump(
             moved,
             |buffer| {
@@ -165,7 +176,7 @@ impl Both {
         if !to_client_blocked {
             self.client_timer.clear();
         } else if moved || !self.client_timer.is_set() {
-            self.client_timer.set(self.link.r.location().core.send_timeout);
+            self.client_timer.set(self.r.location().core.send_timeout);
         }
         let (timed_out, whose) = match (self.timer.poll(cx), self.client_timer.poll(cx)) {
             // The peer cannot be blamed while nobody reads from it.
@@ -176,7 +187,7 @@ impl Both {
         if !timed_out {
             return Poll::Pending;
         }
-        report(&self.link.r, Level::Info, Action::Tunnelling, |line| {
+        report(&self.r, Level::Info, Action::Tunnelling, |line| {
             line.put(whose).errno(libc::ETIMEDOUT);
         });
         Poll::Ready(())

@@ -8,7 +8,7 @@ use super::headers::Headers;
 use super::pass::{Target, Vars};
 use super::redirect::{Rule, apply_first};
 use super::request;
-use crate::http::{BodyError, Flow, PhaseHandler, Request, Script};
+use crate::http::{BodyError, BodyInFile, Flow, PhaseHandler, Request, Script};
 use crate::upstream::{Conf, Content, Exchange, Passage, Rewrite, Stop, Upstream, respond};
 
 /// Everything that `proxy_pass` and its kin say about a location, resolved.
@@ -66,7 +66,7 @@ impl Proxy {
         let built = request::build(self, vars, r, &passage, streamed).map_err(Stop::Answer)?;
         let exchange = Exchange { r, conf: &self.conf, upstream, passage: &passage };
         let answer = exchange.run(content).await?;
-        Ok(respond(answer, &self.conf, self, built.asks_head).await)
+        Ok(respond(&exchange, answer, self, built.asks_head).await)
     }
 
     /// The client's body, read whole unless it is to be sent on as it comes.
@@ -79,6 +79,9 @@ impl Proxy {
             return Ok(Content::Streamed { chunked });
         }
         if !r.is_main() && body.stored().is_none() {
+            return Ok(Content::None);
+        }
+        if !body.exists() && r.location().core.client_body_in_file_only == BodyInFile::Off {
             return Ok(Content::None);
         }
         let stored = body.read(r).await?;

@@ -169,7 +169,7 @@ impl Target {
         let upstream = match (named, url.address) {
             (Some(upstream), _) => upstream,
             (None, Some(address)) => {
-                let peers = Arc::new(Peers::new(vec![Peer::new(address)], Vec::new()));
+                let peers = Peers::new(vec![Peer::new(address)], Vec::new());
                 Arc::new(Upstream { name: Bytes::copy_from_slice(url.host), peers, keepalive: None })
             }
             (None, None) => return Err(complain(502, "no resolver defined to resolve ", url.host, "")),

@@ -193,7 +193,7 @@ fn build_one(ctx: &Ctx<'_>, named: &Named) -> Result<Arc<Upstream>, Option<Diagn
         Some(node) => (block_peers(ctx.conf_at::<Conf>(node), &named.host)?, keepalive::settled(ctx, node)),
         None => (implicit_peers(named)?, None),
     };
-    Ok(Arc::new(Upstream { name: named.host.clone(), peers: Arc::new(peers), keepalive }))
+    Ok(Arc::new(Upstream { name: named.host.clone(), peers, keepalive }))
 }
 
 fn block_peers(conf: &Conf, name: &Bytes) -> Result<Peers, Option<Diagnostic>> {

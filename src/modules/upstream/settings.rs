@@ -1,6 +1,6 @@
 //! What `proxy_…`, `fastcgi_…` and their kin have in common: the directives of one block, inherited and resolved.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::conf::{Args, Ctx, Inherit, NodeId, NodeKind, SetResult, assign};
@@ -230,6 +230,7 @@ impl Settings {
             limit_rate: self.limit_rate.clone().filter(|rate| !rate.is_empty()),
             ignored: self.ignored.clone().unwrap_or_default(),
             hidden: self.hidden(hidden),
+            asked_for: OnceLock::new(),
         }
     }
 

@@ -43,14 +43,13 @@ pub(super) const VARIABLES: &[VariableDef] = &[
 /// Appends a value for each attempt, with a colon where an internal redirect stands between them.
 fn each(r: &Request, out: &mut Vec<u8>, value: impl Fn(&Attempt, &mut Vec<u8>)) -> bool {
     let Some(passage) = Passage::of(r) else { return false };
-    let attempts = passage.attempts();
-    for (index, attempt) in attempts.iter().enumerate() {
-        if index > 0 {
+    let mut first = true;
+    passage.each_attempt(|attempt| {
+        if !std::mem::take(&mut first) {
             out.extend_from_slice(if attempt.after_redirect { b" : " } else { b", " });
         }
         value(attempt, out);
-    }
-    !attempts.is_empty()
+    })
 }
 
 fn number(out: &mut Vec<u8>, number: u64) {
