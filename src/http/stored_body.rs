@@ -105,9 +105,14 @@ impl StoredBody {
     }
 }
 
+/// Pieces smaller than this are copied together: each may hold a large buffer. Bytes.
+const SMALL: usize = 32 << 10;
+
 /// A body that is being read.
 pub(super) struct Storing {
     memory: Vec<Bytes>,
+    /// Small pieces that came last.
+    tail: Vec<u8>,
     file: Option<TempFile>,
     length: u64,
     declared: Option<u64>,
@@ -117,7 +122,7 @@ pub(super) struct Storing {
 impl Storing {
     /// Nothing of a body whose length the client may have said.
     pub(super) fn new(declared: Option<u64>) -> Self {
-        Self { memory: Vec::new(), file: None, length: 0, declared, reserved: Reserved::default() }
+        Self { memory: Vec::new(), tail: Vec::new(), file: None, length: 0, declared, reserved: Reserved::default() }
     }
 
     /// Adds the next bytes.
@@ -126,11 +131,27 @@ impl Storing {
         if let Some(file) = &mut self.file {
             return append(r, file, &bytes);
         }
-        self.memory.push(bytes);
-        if self.is_beyond_buffer(r) && self.needs_file(r) {
+        let latest = bytes.len() as u64;
+        self.keep(bytes);
+        if self.is_beyond_buffer(r) && self.needs_file(r, latest) {
             self.spill(r)?;
         }
         Ok(())
+    }
+
+    fn keep(&mut self, bytes: Bytes) {
+        if bytes.len() < SMALL {
+            self.tail.extend_from_slice(&bytes);
+            return;
+        }
+        self.end_tail();
+        self.memory.push(bytes);
+    }
+
+    fn end_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.memory.push(std::mem::take(&mut self.tail).into());
+        }
     }
 
     /// Whether nginx would have written to a file by now. A body that is a little longer than the buffer gets a
@@ -143,8 +164,7 @@ impl Storing {
         }
     }
 
-    fn needs_file(&mut self, r: &Request) -> bool {
-        let latest = self.memory.last().map_or(0, |bytes| bytes.len() as u64);
+    fn needs_file(&mut self, r: &Request, latest: u64) -> bool {
         r.logs(Level::Warn)
             || r.location().core.client_body_in_file_only != BodyInFile::Off
             || self.declared.unwrap_or(self.length).max(self.length) > MOST_IN_MEMORY
@@ -152,6 +172,7 @@ impl Storing {
     }
 
     fn spill(&mut self, r: &Request) -> Result<(), BodyError> {
+        self.end_tail();
         let in_file_only = r.location().core.client_body_in_file_only;
         let file = move_to_file(r, &self.memory, in_file_only.lifetime())?;
         let level = if in_file_only == BodyInFile::Off { Level::Warn } else { Level::Notice };
@@ -172,6 +193,7 @@ impl Storing {
                 self.file = Some(move_to_file(r, &[], in_file_only.lifetime())?);
             }
         }
+        self.end_tail();
         let beyond_buffer = self.file.is_some() || self.is_beyond_buffer(r);
         let place = match self.file {
             Some(file) => Place::File(file),

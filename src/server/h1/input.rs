@@ -14,6 +14,7 @@ use super::super::timer::Deadline;
 use crate::h1::framing::{ChunkedDecoder, Decoded};
 use crate::h1::head::RequestHead;
 use crate::http::{BodyError, BodySource, Client, RequestBody, TcpInfo};
+use crate::upstream::Buffer;
 
 /// A connection's socket and what was read from it too early.
 pub struct Io {
@@ -170,16 +171,16 @@ impl BodyReader {
             let take = early.len().min(usize::try_from(most).unwrap_or(usize::MAX));
             return Poll::Ready(Ok(early.split_to(take)));
         }
-        let mut buffer = vec![0; usize::try_from(most.min(PIECE)).unwrap_or(usize::MAX)];
-        match self.io.poll_read(cx, &mut buffer) {
+        let mut buffer = Buffer::take();
+        match self.io.poll_read(cx, buffer.room(usize::try_from(most.min(PIECE)).unwrap_or(usize::MAX))) {
             Poll::Ready(Ok(0) | Err(_)) => {
                 self.io.broken.set(true);
                 Poll::Ready(Err(BodyError::Closed))
             }
             Poll::Ready(Ok(read)) => {
                 self.io.deadline.borrow_mut().clear();
-                buffer.truncate(read);
-                Poll::Ready(Ok(buffer.into()))
+                buffer.fill(read);
+                Poll::Ready(Ok(buffer.freeze()))
             }
             Poll::Pending => {
                 let mut deadline = self.io.deadline.borrow_mut();
