@@ -1,5 +1,6 @@
 //! Listeners, connections and the threads that serve them.
 
+mod clock;
 mod exchange;
 mod fleet;
 mod h1;

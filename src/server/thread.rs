@@ -13,8 +13,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::h1;
 use super::listener::{self, Listener};
+use super::{clock, h1};
 use crate::cycle;
 use crate::http::date::DateCache;
 use crate::http::{Cycle, Local, ThreadState};
@@ -63,6 +63,9 @@ pub struct Counters {
     /// Connections accepted so far: the next one's number.
     pub connections: AtomicU64,
 }
+
+/// How many tasks may run before the system is asked for more events: those of one turn of nginx's loop.
+const TASKS: u32 = 512;
 
 /// Size of the buffer that reads go into, in bytes.
 const INPUT: usize = 64 << 10;
@@ -153,7 +156,11 @@ pub(super) fn run(
     counters: Arc<Counters>,
     orders: UnboundedReceiver<Order>,
 ) -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .event_interval(TASKS)
+        .on_thread_unpark(clock::turn)
+        .build_local(LocalOptions::default())?;
     let thread = Thread::new(cycle, counters);
     runtime.block_on(serve(thread, sockets, orders));
     Ok(())

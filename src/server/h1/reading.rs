@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use super::super::clock;
 use super::Io;
 use super::input::GRACE;
 use crate::h1::error::HeadError;
@@ -219,7 +220,7 @@ impl Reading {
             error: None,
             gone: None,
             pipelined: false,
-            start: Instant::now(),
+            start: clock::now(),
             parser: RequestParser::new(&limits),
             limits,
             input: Vec::new(),
@@ -231,7 +232,7 @@ impl Reading {
         self.head.clear();
         self.choice = Choice { server, regex: None };
         (self.error, self.gone, self.pipelined) = (None, None, false);
-        self.start = Instant::now();
+        self.start = clock::now();
         self.parser.next_request(&limits, None);
         self.limits = limits;
         self.input.clear();
