@@ -23,6 +23,7 @@ mod url;
 
 pub(crate) use address::Address;
 pub(crate) use answer::{Rewrite, respond};
+pub(crate) use buffer::Buffer;
 pub(crate) use conf::{Conf, Names, NextOn, Upstream};
 pub(crate) use exchange::{Exchange, Stop};
 pub(crate) use passage::{Attempt, Passage};
