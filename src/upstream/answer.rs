@@ -258,7 +258,7 @@ fn pass_headers(
     let rewritten = [HeaderId::Location, HeaderId::Refresh, HeaderId::SetCookie].iter().any(|id| headers.has(*id));
     if !rewritten && !conf.headers_are_asked_for(r) {
         if let Some(content_type) = headers.get(HeaderId::ContentType).filter(|_| !conf.hides(HeaderId::ContentType)) {
-            response.content_type = Some(content_type_bytes(content_type));
+            response.set_upstream_type(content_type_bytes(content_type));
         }
         response.headers = headers;
         response.headers.retain(|id, name, _| !stays(conf, id) && !conf.hidden.has(id, name));
@@ -313,7 +313,7 @@ fn pass(
 ) {
     let changed = match id {
         HeaderId::ContentType => {
-            response.content_type = Some(content_type_bytes(value));
+            response.set_upstream_type(content_type_bytes(value));
             return;
         }
         _ if stays(conf, id) => return,
