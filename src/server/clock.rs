@@ -59,7 +59,9 @@ mod tests {
         turn();
         let first = now();
         std::thread::sleep(Duration::from_millis(2));
-        let last = (0..=ANSWERS).map(|_| now()).last();
-        assert!(last > Some(first));
+        for _ in 0..ANSWERS {
+            now();
+        }
+        assert!(now() > first);
     }
 }

@@ -74,7 +74,7 @@ impl Relay {
         let per_second = conf.limit_rate.as_ref().map_or(0, |script| rate(&script.eval(&r)));
         let rate =
             (buffered && per_second > 0).then(|| Rate { per_second, start: Instant::now(), pause: Timer::default() });
-        let held = (data.len() > 0).then_some(data);
+        let held = (!data.is_empty()).then_some(data);
         let mut relay = Self {
             r,
             passage,
