@@ -1,7 +1,9 @@
 //! Diagnostics: the one type for everything that is said about a configuration.
 
+mod fix;
 mod similar;
 
+pub use fix::{Certainty, Edit, Fix};
 pub use similar::closest;
 
 /// A file that was read, by its place in [`crate::load::Sources`].
@@ -51,6 +53,8 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// Other places that matter, each with its label.
     pub related: Vec<(Span, String)>,
+    /// A change of the text that mends it.
+    pub fix: Option<Fix>,
 }
 
 impl Diagnostic {
@@ -80,6 +84,7 @@ impl Diagnostic {
             label: None,
             help: None,
             related: Vec::new(),
+            fix: None,
         }
     }
 
@@ -132,6 +137,13 @@ impl Diagnostic {
     #[must_use]
     pub fn related(mut self, span: Span, label: impl Into<String>) -> Self {
         self.related.push((span, label.into()));
+        self
+    }
+
+    /// Adds a change of the text that mends it.
+    #[must_use]
+    pub fn fix(mut self, fix: Fix) -> Self {
+        self.fix = Some(fix);
         self
     }
 }
