@@ -5,6 +5,7 @@
 
 pub(crate) mod base64;
 pub(crate) mod browser;
+pub(crate) mod clock;
 pub(crate) mod date;
 pub(crate) mod escape;
 pub(crate) mod header_id;
@@ -40,6 +41,7 @@ mod response;
 mod script;
 mod stored_body;
 mod temp_file;
+mod timer;
 mod tunnel;
 mod types;
 mod variable;
@@ -77,6 +79,7 @@ pub use script::{Part, Script, is_true};
 pub(crate) use status::ServerTokens;
 pub use stored_body::StoredBody;
 pub use temp_file::{Lifetime, TempFile, TempFileError, TempFolders, TempPath};
+pub use timer::Deadline;
 pub use tunnel::{ClientIo, Tunnel};
 pub use types::MediaTypes;
 pub use variable::{BuiltinGet, Compute, GetFn, Getter, VarIndex, VarSlots, Variable, VariableDef};

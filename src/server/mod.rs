@@ -1,6 +1,5 @@
 //! Listeners, connections and the threads that serve them.
 
-mod clock;
 mod exchange;
 mod fleet;
 mod h1;
@@ -10,7 +9,6 @@ mod listener;
 mod site;
 mod stream;
 mod thread;
-mod timer;
 
 pub use fleet::{Fleet, ListenSocket};
 pub use site::{Site, SiteBody, SiteError, SiteService};

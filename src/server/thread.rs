@@ -13,11 +13,11 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::h1;
 use super::listener::{self, Listener};
-use super::{clock, h1};
 use crate::cycle;
 use crate::http::date::DateCache;
-use crate::http::{Cycle, Local, ThreadState};
+use crate::http::{Cycle, Local, ThreadState, clock};
 
 /// What the worker's main thread asks of a thread.
 pub enum Order {

@@ -17,9 +17,8 @@ use super::peers::{Choice, Outcome};
 use super::pool;
 use super::send::{Content, SendError, Sender};
 use super::socket::{ConnectError, Options, Socket};
-use super::timer::Timer;
 use crate::h1::response::{UpstreamError, UpstreamHead, UpstreamParse, UpstreamParser};
-use crate::http::{BodyError, Flow, Headers, Method, Request};
+use crate::http::{BodyError, Deadline, Flow, Headers, Method, Request, clock};
 use crate::log::{Level, Line};
 
 /// What is asked of an upstream, and of which one.
@@ -191,7 +190,7 @@ impl Exchange<'_> {
 
     fn has_time(&self, began: Instant) -> bool {
         let most = self.conf.next_upstream_timeout;
-        most.is_zero() || began.elapsed() < most
+        most.is_zero() || clock::now().saturating_duration_since(began) < most
     }
 
     /// A request that may have done something already is repeated only where that is allowed.
@@ -265,7 +264,7 @@ struct Try<'a> {
     head: UpstreamHead,
     body_at: usize,
     bare: bool,
-    timer: Timer,
+    timer: Deadline,
     connected: bool,
     sent: bool,
 }
@@ -288,7 +287,7 @@ impl<'a> Try<'a> {
             head,
             body_at: 0,
             bare: false,
-            timer: Timer::default(),
+            timer: Deadline::default(),
             connected: from_pool,
             sent: false,
         }

@@ -17,7 +17,6 @@ mod relay;
 mod resolve;
 mod send;
 mod socket;
-mod timer;
 mod tunnel;
 mod url;
 

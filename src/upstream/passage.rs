@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::lease::Lease;
-use crate::http::{Headers, Request, UpstreamInfo};
+use crate::http::{Headers, Request, UpstreamInfo, clock};
 use crate::log::{Level, Line};
 
 /// One connection that was tried for a request.
@@ -145,7 +145,7 @@ impl Passage {
             received: 0,
             sent: 0,
             after_redirect: self.redirected.take(),
-            start: Instant::now(),
+            start: clock::now(),
         };
         let before = self.last.replace(Some(attempt));
         self.earlier.borrow_mut().extend(before);
@@ -153,7 +153,7 @@ impl Passage {
 
     /// When the connection in hand was begun.
     pub(super) fn attempt_start(&self) -> Instant {
-        self.last.borrow().as_ref().map_or_else(Instant::now, |attempt| attempt.start)
+        self.last.borrow().as_ref().map_or_else(clock::now, |attempt| attempt.start)
     }
 
     /// Keeps the connection of an answer that was read to its end until the answer has been made of it.
@@ -282,7 +282,7 @@ impl Passage {
 
 impl Attempt {
     fn elapsed(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(clock::now().saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX)
     }
 }
 

@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use super::conf::Upstream;
 use super::peers::{Choice, PeerKey};
 use super::socket::Socket;
-use super::timer::Timer;
-use crate::http::Request;
+use crate::http::{Deadline, Request, clock};
 
 /// `keepalive` and its kin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +65,7 @@ pub(super) fn take(r: &Request, choice: &Choice) -> Option<Socket> {
 pub(super) fn put(r: &Request, choice: &Choice, mut socket: Socket) {
     let upstream = choice.upstream();
     let (Some(keepalive), Some(peer)) = (upstream.keepalive, choice.key()) else { return };
-    let now = Instant::now();
+    let now = clock::now();
     if socket.requests >= keepalive.requests || now.duration_since(socket.opened) > keepalive.time {
         return;
     }
@@ -125,11 +124,11 @@ impl Pools {
 
 /// Lets connections go, for as long as the thread runs.
 async fn keep(pools: Rc<Pools>) {
-    let mut timer = Timer::default();
+    let mut timer = Deadline::default();
     poll_fn(|cx| {
         *pools.keeper.borrow_mut() = Some(cx.waker().clone());
         loop {
-            let now = Instant::now();
+            let now = clock::now();
             let mut list = pools.pools.borrow_mut();
             let next = list.iter_mut().filter_map(|pool| pool.tidy(now, cx)).min();
             list.retain(|pool| !pool.idle.is_empty() || pool.upstream.strong_count() > 0);

@@ -16,8 +16,7 @@ use super::decode::{Fault, Framing};
 use super::exchange::{client_is_gone, level};
 use super::lease::Lease;
 use super::passage::{Action, Passage, report};
-use super::timer::Timer;
-use crate::http::{BodyCut, BodyStream, Chunk, FileRange, Headers, Lifetime, Request, TempFile};
+use crate::http::{BodyCut, BodyStream, Chunk, Deadline, FileRange, Headers, Lifetime, Request, TempFile, clock};
 use crate::log::{Level, Line};
 
 /// A body that is relayed.
@@ -26,7 +25,7 @@ pub(crate) struct Relay {
     passage: Rc<Passage>,
     conf: Arc<Conf>,
     lease: Lease,
-    timer: Timer,
+    timer: Deadline,
     buffered: bool,
     framing: Framing,
     /// The connection may be kept if the answer ends where it should.
@@ -61,7 +60,7 @@ pub(super) struct Begun {
 struct Rate {
     per_second: u64,
     start: Instant,
-    pause: Timer,
+    pause: Deadline,
 }
 
 /// How much is read in one go while the client does not take anything, in buffers.
@@ -73,14 +72,14 @@ impl Relay {
         let Begun { r, passage, conf, lease, framing, buffered, keep, data } = begun;
         let per_second = conf.limit_rate.as_ref().map_or(0, |script| rate(&script.eval(&r)));
         let rate =
-            (buffered && per_second > 0).then(|| Rate { per_second, start: Instant::now(), pause: Timer::default() });
+            (buffered && per_second > 0).then(|| Rate { per_second, start: clock::now(), pause: Deadline::default() });
         let held = (!data.is_empty()).then_some(data);
         let mut relay = Self {
             r,
             passage,
             conf,
             lease,
-            timer: Timer::default(),
+            timer: Deadline::default(),
             buffered,
             framing,
             keep,
@@ -123,7 +122,7 @@ impl Relay {
     }
 
     fn release(&mut self) {
-        self.timer = Timer::default();
+        self.timer = Deadline::default();
         self.lease.end(&self.r, &self.passage);
     }
 
@@ -270,7 +269,7 @@ impl Relay {
             ready!(rate.pause.poll(cx));
             rate.pause.clear();
         }
-        let allowed = rate.per_second * (rate.start.elapsed().as_secs() + 1);
+        let allowed = rate.per_second * (clock::now().saturating_duration_since(rate.start).as_secs() + 1);
         if let Some(left) = allowed.checked_sub(self.lease.body_length).filter(|left| *left > 0) {
             return Poll::Ready(most.min(usize::try_from(left).unwrap_or(usize::MAX)));
         }

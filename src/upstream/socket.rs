@@ -16,6 +16,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::address::Address;
+use crate::http::clock;
 
 /// A connection to a peer.
 pub(crate) struct Socket {
@@ -80,7 +81,7 @@ impl Socket {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(errno) => return Err(ConnectError::Connect(errno)),
         }
-        Ok(Self { io: Io::Plain(fd), sent: 0, requests: 0, opened: Instant::now() })
+        Ok(Self { io: Io::Plain(fd), sent: 0, requests: 0, opened: clock::now() })
     }
 
     fn fd(&self) -> BorrowedFd<'_> {

@@ -12,8 +12,7 @@ use super::conf::Conf;
 use super::lease::Lease;
 use super::passage::{Action, Passage, report};
 use super::socket::Socket;
-use super::timer::Timer;
-use crate::http::{ClientIo, Request, Tunnel};
+use crate::http::{ClientIo, Deadline, Request, Tunnel};
 use crate::log::Level;
 
 /// What takes the client's connection over. What the peer sent behind its head stands in the buffer from `from` on.
@@ -33,10 +32,10 @@ pub(super) fn open(
             r,
             passage,
             lease,
-            timer: Timer::default(),
+            timer: Deadline::default(),
             read_timeout,
             send_timeout,
-            client_timer: Timer::default(),
+            client_timer: Deadline::default(),
         };
         poll_fn(|cx| both.poll(cx)).await;
         both.lease.end(&both.r, &both.passage);
@@ -115,8 +114,8 @@ struct Both {
     to_client: Half,
     to_peer: Half,
     /// For the peer.
-    timer: Timer,
-    client_timer: Timer,
+    timer: Deadline,
+    client_timer: Deadline,
     read_timeout: Duration,
     send_timeout: Duration,
 }

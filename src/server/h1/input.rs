@@ -10,10 +10,9 @@ use bytes::Bytes;
 
 use super::super::stream::ClientStream;
 use super::super::thread::Thread;
-use super::super::timer::Deadline;
 use crate::h1::framing::{ChunkedDecoder, Decoded};
 use crate::h1::head::RequestHead;
-use crate::http::{BodyError, BodySource, Client, RequestBody, TcpInfo};
+use crate::http::{BodyError, BodySource, Client, Deadline, RequestBody, TcpInfo};
 use crate::upstream::Buffer;
 
 /// A connection's socket and what was read from it too early.

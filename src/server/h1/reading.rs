@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use super::super::clock;
 use super::Io;
 use super::input::GRACE;
 use crate::h1::error::HeadError;
@@ -12,7 +11,7 @@ use crate::h1::head::RequestHead;
 use crate::h1::limits::HeadLimits;
 use crate::h1::request::{Parse, RequestParser};
 use crate::http::uri::Slashes;
-use crate::http::{Choice, Connection, Local, Request, Server, ServerId, VirtualServers};
+use crate::http::{Choice, Connection, Local, Request, Server, ServerId, VirtualServers, clock};
 use crate::log::Level;
 
 /// A head on its way, and what it is read with. The connections of a thread hand one on; who sends a head in pieces

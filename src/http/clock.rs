@@ -18,7 +18,7 @@ struct Clock {
 const ANSWERS: u8 = 64;
 
 /// The time.
-pub(super) fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     CLOCK.with(|clock| match (clock.now.get(), clock.left.get().checked_sub(1)) {
         (Some(now), Some(left)) => {
             clock.left.set(left);
@@ -34,7 +34,7 @@ pub(super) fn now() -> Instant {
 }
 
 /// The event loop has slept.
-pub(super) fn turn() {
+pub(crate) fn turn() {
     CLOCK.with(|clock| clock.left.set(0));
 }
 

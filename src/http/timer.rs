@@ -1,4 +1,5 @@
-//! When connections have waited long enough: an ordered list for each thread, and one timer for all of it.
+//! When connections have waited long enough: an ordered list for each thread, and one timer of the runtime for all of
+//! it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -10,12 +11,14 @@ use tokio::time::Sleep;
 
 use super::clock;
 
-/// A deadline of one task. Moving it later, as each request on a kept connection does, touches nothing: the entry
+/// A deadline. Moving it later, as each request on a kept connection does, touches nothing: the entry
 /// that stands in the thread's list comes up, is found to be early, and is made anew.
 #[derive(Default)]
 pub struct Deadline {
     at: Option<Millis>,
     entry: Option<Entry>,
+    /// Which task the entry wakes.
+    task: usize,
 }
 
 /// Milliseconds since the thread's first deadline.
@@ -43,21 +46,21 @@ impl Deadline {
         self.at.is_some()
     }
 
-    /// Ready when the deadline has passed. All polls must come from one task: an entry that is not due wakes the
-    /// task that made it, and is not asked again.
+    /// Ready when the deadline has passed, which takes it away.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = self.at else { return Poll::Pending };
         TIMERS.with(|timers| {
             let standing = self.entry.filter(|entry| timers.holds(*entry));
-            if standing.is_some_and(|(time, _)| time <= at) {
+            let task = cx.waker().data().addr();
+            if standing.is_some_and(|(time, _)| time <= at) && self.task == task {
                 return Poll::Pending;
             }
             standing.inspect(|entry| timers.remove(*entry));
-            if at <= timers.millis(Instant::now()) {
+            if at <= timers.millis(clock::now()).max(timers.passed.get()) {
                 (self.at, self.entry) = (None, None);
                 return Poll::Ready(());
             }
-            self.entry = Some(timers.insert(at, cx.waker().clone()));
+            (self.entry, self.task) = (Some(timers.insert(at, cx.waker().clone())), task);
             Poll::Pending
         })
     }
