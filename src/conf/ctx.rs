@@ -86,8 +86,6 @@ pub struct Ctx<'c> {
     pub resources: &'c mut dyn Resources,
     /// What goes into the cycle's extensions.
     pub extensions: Extensions,
-    /// Folders for temporary files.
-    pub temp_folders: Vec<PathBuf>,
     schema: &'static Schema,
     modules: &'static [&'static dyn AnyModule],
     commands: HashMap<&'static str, Vec<CommandPlace>>,
@@ -124,7 +122,6 @@ impl<'c> Ctx<'c> {
         let mut ctx = Self {
             resources,
             extensions: Extensions::default(),
-            temp_folders: Vec::new(),
             schema,
             modules,
             commands,

@@ -1,6 +1,7 @@
 //! What a compilation needs of the machine, so that the worker can compile from what the master hands it.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,6 +27,9 @@ pub trait Resources {
     /// # Errors
     /// Why the user database could not be asked; `None` where it has no such user or group.
     fn user(&mut self, user: &str, group: Option<&str>) -> io::Result<Option<User>>;
+
+    /// All addresses of a host; `None` where it has none.
+    fn host(&mut self, name: &[u8]) -> Option<Vec<IpAddr>>;
 
     /// Whether the program that opens ports is root; the worker that compiles may not be.
     fn superuser(&self) -> bool;

@@ -28,7 +28,6 @@ pub fn compile(loaded: &Loaded, paths: &Paths, fallback: Arc<ErrorLog>, resource
     let process = core::process_conf(&mut ctx);
     let main_log = ctx.conf_at::<error_log::Conf>(NodeId(0)).log().unwrap_or(fallback);
     let locations = ctx.nodes().map(|node| build_location(&mut ctx, node, &main_log)).collect();
-    let temp_folders = std::mem::take(&mut ctx.temp_folders);
     let servers = http_core::servers(&mut ctx).into_iter().map(|node| http_core::build_server(&ctx, node)).collect();
     let listens = http_core::build_listens(&mut ctx);
     let settled = ctx.settle();
@@ -43,7 +42,6 @@ pub fn compile(loaded: &Loaded, paths: &Paths, fallback: Arc<ErrorLog>, resource
         variable_names: settled.variable_names,
         extensions: settled.extensions,
         error_log: main_log,
-        temp_folders,
     };
     Compiled { cycle: (!failed).then(|| Arc::new(cycle)), diagnostics: settled.diagnostics }
 }

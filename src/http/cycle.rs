@@ -31,8 +31,6 @@ pub struct Cycle {
     pub extensions: Extensions,
     /// `error_log` of the main block.
     pub error_log: Arc<ErrorLog>,
-    /// Folders for temporary files, made at start for the worker's user.
-    pub temp_folders: Vec<PathBuf>,
 }
 
 impl Cycle {

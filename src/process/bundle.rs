@@ -1,6 +1,7 @@
 //! What the master hands its worker on a reload: everything it read and opened with rights that the worker lacks.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ pub struct Bundle {
     pub folders: Vec<(PathBuf, Answer<Vec<OsString>>)>,
     /// Whether there is something of a name.
     pub there: Vec<(PathBuf, bool)>,
+    /// Hosts by name, and their addresses; none where there is no such host.
+    pub hosts: Vec<(Vec<u8>, Vec<IpAddr>)>,
     /// Addresses, and how many sockets each has.
     pub sockets: Vec<(String, usize)>,
     /// Logs by name.
@@ -75,6 +78,10 @@ impl Bundle {
             out.path(path);
             out.number(u64::from(*there));
         });
+        out.list(&self.hosts, |out, (name, addresses)| {
+            out.bytes(name);
+            out.list(addresses, |out, address| out.bytes(address.to_string().as_bytes()));
+        });
         out.list(&self.sockets, |out, (text, count)| {
             out.bytes(text.as_bytes());
             out.number(*count as u64);
@@ -94,6 +101,7 @@ impl Bundle {
                 Ok((input.path()?, input.answer(|input| input.list(name))?))
             })?,
             there: input.list(|input| Ok((input.path()?, input.number()? != 0)))?,
+            hosts: input.list(|input| Ok((input.bytes()?.to_vec(), input.list(Reader::address)?)))?,
             sockets: input.list(|input| {
                 let text = String::from_utf8_lossy(input.bytes()?).into_owned();
                 Ok((text, usize::try_from(input.number()?).map_err(|_| Damaged)?))
@@ -172,6 +180,10 @@ impl<'b> Reader<'b> {
         self.bytes().map(paths::from_bytes)
     }
 
+    fn address(&mut self) -> Result<IpAddr, Damaged> {
+        std::str::from_utf8(self.bytes()?).ok().and_then(|text| text.parse().ok()).ok_or(Damaged)
+    }
+
     fn answer<T>(&mut self, read: impl Fn(&mut Self) -> Result<T, Damaged>) -> Result<Answer<T>, Damaged> {
         match i32::try_from(self.number()?).map_err(|_| Damaged)? {
             0 => read(self).map(Ok),
@@ -196,6 +208,7 @@ mod tests {
             superuser: true,
             folders: vec![("/a".into(), Ok(vec!["a.conf".into(), "b.conf".into()])), ("/b".into(), Err(13))],
             there: vec![("/a".into(), true), ("/c".into(), false)],
+            hosts: vec![(b"a.example".to_vec(), vec!["::1".parse().unwrap()]), (b"b.example".to_vec(), Vec::new())],
             sockets: vec![("0.0.0.0:80".into(), 2)],
             logs: vec!["/var/log/e.log".into()],
         }

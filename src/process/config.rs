@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use crate::modules::runs;
 use crate::paths::{self, Paths};
 use crate::schema::Schema;
 use crate::syntax::parse;
+use crate::upstream::resolve_host;
 
 /// What the program was started with; it stays the same over reloads.
 #[derive(Clone, Debug)]
@@ -74,6 +76,7 @@ pub fn from_bundle(setup: &Setup, bundle: &Bundle, logs: &Logs) -> Compiled {
         files: bundle.files.iter().cloned().collect(),
         folders: bundle.folders.iter().cloned().collect(),
         there: bundle.there.iter().cloned().collect(),
+        hosts: bundle.hosts.iter().cloned().collect(),
         superuser: bundle.superuser,
         logs,
     };
@@ -156,6 +159,12 @@ impl Resources for Master<'_> {
         user::find(name, group)
     }
 
+    fn host(&mut self, name: &[u8]) -> Option<Vec<IpAddr>> {
+        let found = resolve_host(name);
+        self.record.borrow_mut().hosts.push((name.to_vec(), found.clone().unwrap_or_default()));
+        found
+    }
+
     fn superuser(&self) -> bool {
         self.record.borrow().superuser
     }
@@ -166,6 +175,7 @@ struct Worker<'l> {
     files: HashMap<PathBuf, Answer<Vec<u8>>>,
     folders: HashMap<PathBuf, Answer<Vec<OsString>>>,
     there: HashMap<PathBuf, bool>,
+    hosts: HashMap<Vec<u8>, Vec<IpAddr>>,
     superuser: bool,
     logs: &'l Logs,
 }
@@ -201,6 +211,10 @@ impl Resources for Worker<'_> {
     fn user(&mut self, name: &str, _group: Option<&str>) -> io::Result<Option<User>> {
         let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
         Ok(Some(User { name: name.to_owned(), uid, gid }))
+    }
+
+    fn host(&mut self, name: &[u8]) -> Option<Vec<IpAddr>> {
+        self.hosts.get(name).cloned().filter(|addresses| !addresses.is_empty())
     }
 
     fn superuser(&self) -> bool {

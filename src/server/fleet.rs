@@ -2,9 +2,10 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -20,6 +21,9 @@ pub struct ListenSocket {
     /// The descriptors.
     pub fds: Vec<OwnedFd>,
 }
+
+/// How long a change of cycles waits for threads that are busy.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The threads of a worker.
 pub struct Fleet {
@@ -56,16 +60,21 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Serves new requests by another cycle, and accepts from these sockets only.
+    /// Serves new requests by another cycle, and accepts from these sockets only. Comes back when all threads do,
+    /// or when one takes longer than [`PATIENCE`] to get to it.
     ///
     /// # Errors
     /// Why a descriptor could not be duplicated; then nothing has changed.
     pub fn replace(&self, cycle: &Arc<Cycle>, sockets: &[ListenSocket]) -> io::Result<()> {
         let shares = share(cycle, sockets, self.orders.len())?;
+        let (taken, all_taken) = mpsc::channel();
         for (orders, sockets) in self.orders.iter().zip(shares) {
             // A thread that has ended takes no orders.
-            let _ = orders.send(Order::Replace(cycle.clone(), sockets));
+            let _ = orders.send(Order::Replace(cycle.clone(), sockets, taken.clone()));
         }
+        drop(taken);
+        let until = Instant::now() + PATIENCE;
+        while all_taken.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok() {}
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -26,6 +26,7 @@ use crate::load::{self, Disk, Loaded, Options, Sources, Supply};
 use crate::log::{ErrorLog, Level, LogFile, Sink};
 use crate::paths::{Given, Layout, Paths};
 use crate::schema::Schema;
+use crate::upstream::resolve_host;
 use crate::{check, cycle, modules};
 
 /// A site: a configuration compiled and running on a thread of its own, without listening sockets.
@@ -259,6 +260,10 @@ impl Resources for OpenFiles {
     fn user(&mut self, user: &str, _group: Option<&str>) -> io::Result<Option<User>> {
         // The program that mounts the site has its user already.
         Ok(Some(User { name: user.into(), uid: 0, gid: 0 }))
+    }
+
+    fn host(&mut self, name: &[u8]) -> Option<Vec<IpAddr>> {
+        resolve_host(name)
     }
 
     fn superuser(&self) -> bool {

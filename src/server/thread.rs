@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -21,8 +21,8 @@ use crate::http::{Cycle, Local, ThreadState, clock};
 
 /// What the worker's main thread asks of a thread.
 pub enum Order {
-    /// Serve new requests by this cycle, and accept from these sockets only.
-    Replace(Arc<Cycle>, Vec<Accepting>),
+    /// Serve new requests by this cycle, and accept from these sockets only.  Say when that is so.
+    Replace(Arc<Cycle>, Vec<Accepting>, mpsc::Sender<()>),
     /// Accept no more, finish what was begun, then end.
     Drain,
     /// End at once.
@@ -174,9 +174,11 @@ async fn serve(thread: Rc<Thread>, sockets: Vec<Accepting>, mut orders: Unbounde
         }
         accepting.drain(..).for_each(|(task, ..)| task.abort());
         match order {
-            Order::Replace(cycle, sockets) => {
+            Order::Replace(cycle, sockets, taken) => {
                 *thread.local.borrow_mut() = local(cycle, &thread.state);
                 accepting = accept_all(&thread, sockets);
+                // Nobody waits any more where this took long.
+                let _ = taken.send(());
             }
             Order::Drain => {
                 thread.draining.send_replace(true);

@@ -15,12 +15,12 @@ pub(super) use keepalive::KeepAlives;
 pub(super) use settings::{Settings, check_all, want_temp_folders};
 
 use self::server::ServerConf;
-use crate::conf::{Args, Command, Ctx, Module, NodeId, NodeKind, SetResult};
+use crate::conf::{Args, Command, Ctx, Module, NodeId, NodeKind, Resources, SetResult};
 use crate::diag::{Diagnostic, Span};
 use crate::http::VariableDef;
 use crate::schema::{Context, Schema};
 use crate::syntax::Directive;
-use crate::upstream::{Address, Peer, Peers, Upstream, Url, resolve_host};
+use crate::upstream::{Address, Peer, Peers, Upstream, Url};
 
 /// `ngx_http_upstream_module`.
 pub struct Upstreams;
@@ -187,11 +187,11 @@ fn build(ctx: &mut Ctx<'_>) {
 }
 
 /// `Err(None)` where the fault has been told already.
-fn build_one(ctx: &Ctx<'_>, named: &Named) -> Result<Arc<Upstream>, Option<Diagnostic>> {
+fn build_one(ctx: &mut Ctx<'_>, named: &Named) -> Result<Arc<Upstream>, Option<Diagnostic>> {
     let (peers, keepalive) = match named.block {
         None if named.defined => return Err(None),
         Some(node) => (block_peers(ctx.conf_at::<Conf>(node), &named.host)?, keepalive::settled(ctx, node)),
-        None => (implicit_peers(named)?, None),
+        None => (implicit_peers(named, ctx.resources)?, None),
     };
     Ok(Arc::new(Upstream { name: named.host.clone(), peers, keepalive }))
 }
@@ -212,11 +212,11 @@ fn block_peers(conf: &Conf, name: &Bytes) -> Result<Peers, Option<Diagnostic>> {
     Ok(Peers::new(usual, peers(true)))
 }
 
-fn implicit_peers(named: &Named) -> Result<Peers, Option<Diagnostic>> {
+fn implicit_peers(named: &Named, resources: &mut dyn Resources) -> Result<Peers, Option<Diagnostic>> {
     if let Some(address) = &named.address {
         return Ok(Peers::new(vec![Peer::new(address.clone())], Vec::new()));
     }
-    let Some(found) = resolve_host(&named.host) else {
+    let Some(found) = resources.host(&named.host) else {
         let message = format!("host not found in upstream \"{}\"", String::from_utf8_lossy(&named.host));
         return Err(Some(Diagnostic::error("host-not-found", message)));
     };

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use super::Conf;
-use crate::conf::{Args, Ctx, SetResult};
+use crate::conf::{Args, Ctx, Resources, SetResult};
 use crate::diag::Diagnostic;
 use crate::schema::value;
-use crate::upstream::{Address, Peer, UriPart, parse_url, resolve_host};
+use crate::upstream::{Address, Peer, UriPart, parse_url};
 
 /// One `server`: a peer for each of its addresses.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ pub(super) struct ServerConf {
     pub(super) backup: bool,
 }
 
-pub(super) fn add(c: &mut Conf, args: &Args<'_>, _ctx: &mut Ctx<'_>) -> SetResult {
+pub(super) fn add(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
     let mut parameters = Parameters { weight: 1, max_conns: 0, max_fails: 1, fail_timeout: 10, ..Default::default() };
     for index in 2..args.len() {
         parameters.read(args, index)?;
@@ -28,18 +28,18 @@ pub(super) fn add(c: &mut Conf, args: &Args<'_>, _ctx: &mut Ctx<'_>) -> SetResul
         down: parameters.down,
         ..Peer::new(address)
     };
-    let peers = addresses(args)?.into_iter().map(peer).collect();
+    let peers = addresses(args, ctx.resources)?.into_iter().map(peer).collect();
     c.servers.push(ServerConf { peers, backup: parameters.backup });
     Ok(())
 }
 
-fn addresses(args: &Args<'_>) -> Result<Vec<Address>, Diagnostic> {
+fn addresses(args: &Args<'_>, resources: &mut dyn Resources) -> Result<Vec<Address>, Diagnostic> {
     let fault = |what: &str| args.error(1, "invalid-upstream", format!("{what} in upstream \"{}\"", args.text(1)));
     let url = parse_url(args.value(1), 80, UriPart::Refused).map_err(fault)?;
     if let Some(address) = url.address {
         return Ok(vec![address]);
     }
-    let found = resolve_host(url.host).ok_or_else(|| fault("host not found"))?;
+    let found = resources.host(url.host).ok_or_else(|| fault("host not found"))?;
     Ok(found.into_iter().map(|ip| Address::Tcp(SocketAddr::new(ip, url.port))).collect())
 }
 
