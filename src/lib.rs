@@ -34,6 +34,8 @@ mod server;
 
 mod process;
 
+pub mod inspect;
+
 pub mod cli;
 
 pub use server::{Site, SiteBody, SiteError, SiteService};

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use crate::diag::{Diagnostic, Span};
 use crate::http::{BuiltinGet, Getter, VarIndex, Variable, VariableDef};
+use crate::load::NOT_RUN;
+use crate::schema::{Schema, VariableSpec};
 
 /// The variables of a configuration.
 pub(super) struct VariableTable {
@@ -108,7 +110,10 @@ impl VariableTable {
             }
         }
         let text = String::from_utf8_lossy(&entry.name).into_owned();
-        let mut diagnostic = Diagnostic::error("unknown-variable", format!("unknown \"{text}\" variable"));
+        let mut diagnostic = match builtin_of_nginx(&text) {
+            Some(module) => not_run(&text, module),
+            None => Diagnostic::error("unknown-variable", format!("unknown \"{text}\" variable")),
+        };
         if let Some(span) = entry.first_use {
             diagnostic = diagnostic.at(span).after_reading();
         }
@@ -130,4 +135,22 @@ impl VariableTable {
         let fits = self.families.iter().filter(|family| name.starts_with(family.name));
         fits.max_by_key(|family| family.name.len())
     }
+}
+
+/// The module of nginx that has a variable of this name.
+fn builtin_of_nginx(name: &str) -> Option<&'static str> {
+    let is_it =
+        |spec: &&VariableSpec| !spec.later && (spec.name == name || spec.is_prefix && name.starts_with(spec.name));
+    Schema::nginx()
+        .variables()
+        .iter()
+        .filter(|spec| !spec.module.starts_with("stream"))
+        .find(is_it)
+        .map(|spec| spec.module)
+}
+
+/// Ours: nginx would know it.
+fn not_run(name: &str, module: &str) -> Diagnostic {
+    Diagnostic::error(NOT_RUN, format!("\"${name}\" variable is known to nginx, not run by rnginx yet"))
+        .label(format!("from nginx's {module} module"))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::conf::{Ctx, NodeId, NodeKind, Resources};
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::{Diagnostic, Severity, Span};
 use crate::http::{Cycle, LimitExcept, Location, LocationId, LocationKind, LocationTree};
 use crate::load::Loaded;
 use crate::log::ErrorLog;
@@ -17,6 +17,8 @@ pub struct Compiled {
     pub cycle: Option<Arc<Cycle>>,
     /// Everything that was complained about.
     pub diagnostics: Vec<Diagnostic>,
+    /// The directive of each block, by the number of its location.
+    pub places: Vec<Span>,
 }
 
 /// Compiles a checked tree. `fallback` takes log lines where the configuration names no log.
@@ -30,6 +32,7 @@ pub fn compile(loaded: &Loaded, paths: &Paths, fallback: Arc<ErrorLog>, resource
     let locations = ctx.nodes().map(|node| build_location(&mut ctx, node, &main_log)).collect();
     let servers = http_core::servers(&mut ctx).into_iter().map(|node| http_core::build_server(&ctx, node)).collect();
     let listens = http_core::build_listens(&mut ctx);
+    let places = ctx.nodes().map(|node| ctx.place(node)).collect();
     let settled = ctx.settle();
     let failed = settled.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     let cycle = Cycle {
@@ -43,7 +46,7 @@ pub fn compile(loaded: &Loaded, paths: &Paths, fallback: Arc<ErrorLog>, resource
         extensions: settled.extensions,
         error_log: main_log,
     };
-    Compiled { cycle: (!failed).then(|| Arc::new(cycle)), diagnostics: settled.diagnostics }
+    Compiled { cycle: (!failed).then(|| Arc::new(cycle)), diagnostics: settled.diagnostics, places }
 }
 
 /// Every block becomes a location of the same number; those outside of `http` stay empty.

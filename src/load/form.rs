@@ -20,6 +20,8 @@ pub enum Form {
     Site,
     /// What stands in `server`: bare `location` blocks.
     Fragment,
+    /// What stands in one block of this kind, to be checked and not to be run.
+    Part(Context),
 }
 
 impl Form {
@@ -78,20 +80,60 @@ pub(super) fn complete(
     let (mut tree, _) = parse(file, text.as_bytes());
     let name = reader.sources.get(main).name.clone();
     reader.faults.push(notice(form, &name));
-    if let Some(block) = innermost(&mut tree) {
+    let depth = openers(form).len();
+    if let Some(block) = innermost(&mut tree, depth) {
         reader.sources.get_mut(main).included_at = Some(block.close);
         block.directives.extend(directives);
+    } else {
+        tree.extend(directives);
     }
     tree
 }
 
-/// The block that is open at the end: `http`, or `server` in it.
-fn innermost(tree: &mut [Directive]) -> Option<&mut Block> {
+/// The block so many blocks deep, each the last one of the block around it.
+fn innermost(tree: &mut [Directive], depth: usize) -> Option<&mut Block> {
     let block = tree.last_mut()?.block.as_mut()?;
-    if block.directives.last().is_some_and(|last| &*last.name.value == b"server") {
-        return innermost(&mut block.directives);
+    match depth {
+        0 => None,
+        1 => Some(block),
+        _ => innermost(&mut block.directives, depth - 1),
     }
-    Some(block)
+}
+
+/// The blocks around what a file holds, the outermost first.
+fn openers(form: Form) -> &'static [&'static str] {
+    match form {
+        Form::Full => &[],
+        Form::Site => &["http"],
+        Form::Fragment => &["http", "server"],
+        Form::Part(context) => openers_of(context),
+    }
+}
+
+/// Names in them are such as no configuration defines.
+fn openers_of(context: Context) -> &'static [&'static str] {
+    const OPENERS: [(Context, &[&str]); 19] = [
+        (Context::EVENTS, &["events"]),
+        (Context::HTTP, &["http"]),
+        (Context::SERVER, &["http", "server"]),
+        (Context::SERVER_IF, &["http", "server", "if ($host)"]),
+        (Context::LOCATION, &["http", "server", "location /"]),
+        (Context::LOCATION_IF, &["http", "server", "location /", "if ($host)"]),
+        (Context::LIMIT_EXCEPT, &["http", "server", "location /", "limit_except GET"]),
+        (Context::UPSTREAM, &["http", "upstream supplied"]),
+        (Context::STREAM, &["stream"]),
+        (Context::STREAM_SERVER, &["stream", "server"]),
+        (Context::STREAM_UPSTREAM, &["stream", "upstream supplied"]),
+        (Context::MAIL, &["mail"]),
+        (Context::MAIL_SERVER, &["mail", "server"]),
+        (Context::TYPES, &["http", "types"]),
+        (Context::MAP, &["http", "map $host $supplied"]),
+        (Context::GEO, &["http", "geo $supplied"]),
+        (Context::SPLIT_CLIENTS, &["http", "split_clients $host $supplied"]),
+        (Context::CHARSET_MAP, &["http", "charset_map koi8-r utf-8"]),
+        (Context::STREAM_GEO, &["stream", "geo $supplied"]),
+    ];
+    OPENERS.iter().find(|(known, _)| *known == context).map_or(&[], |(_, openers)| openers)
 }
 
 fn supplied_text(form: Form, directives: &[Directive], outer: &[Directive], supply: &Supply) -> String {
@@ -102,22 +144,41 @@ fn supplied_text(form: Form, directives: &[Directive], outer: &[Directive], supp
             text += &format!("{name} {value};\n");
         }
     }
-    text += "events { }\nhttp {\n";
+    let openers = openers(form);
+    if openers != ["events"] {
+        text += "events { }\n";
+    }
+    for (depth, opener) in openers.iter().enumerate() {
+        text += &format!("{opener} {{\n");
+        if depth == 0 && *opener == "http" {
+            text += &supplied_http(openers, directives, supply);
+        }
+    }
+    text + &" }".repeat(openers.len())
+}
+
+/// What stands in a supplied `http` of its own, unless the file says it there.
+fn supplied_http(openers: &[&str], directives: &[Directive], supply: &Supply) -> String {
+    let said = |name: &str| openers.len() == 1 && directives.iter().any(|one| *one.name.value == *name.as_bytes());
     let access_log = supply.access_log.as_ref().map(|value| ("access_log", value.clone()));
     let default_type = Some(("default_type", "application/octet-stream".into()));
+    let mut text = String::new();
     for (name, value) in [access_log, default_type].into_iter().flatten() {
-        if form == Form::Fragment || !said(name, directives) {
+        if !said(name) {
             text += &format!("{name} {value};\n");
         }
     }
-    if form == Form::Fragment || !said("types", directives) {
+    if !said("types") && openers.get(1) != Some(&"types") {
         text += include_str!("mime.types");
     }
-    text + if form == Form::Fragment { "server { } }" } else { "}" }
+    text
 }
 
 fn notice(form: Form, name: &str) -> Diagnostic {
     let (what, blocks) = match form {
+        Form::Part(context) => {
+            return Diagnostic::note("supplied", format!("{name} is checked as what stands in {context}"));
+        }
         Form::Fragment => ("locations", "`events`, `http` with the standard MIME types, and `server`"),
         _ => ("sites", "`events`, and `http` with the standard MIME types"),
     };

@@ -27,3 +27,4 @@ pub use running::say;
 pub use signals::Order;
 pub use start::{Call, Say, serve, signal, test};
 pub use title::keep_name;
+pub use user::find as find_user;

@@ -1,6 +1,6 @@
 //! The address of a `listen`: `address:port`, `address`, `port`, a range of ports, `unix:path`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -13,8 +13,11 @@ const DEFAULT_PORT: u16 = 80;
 /// Longest path of a UNIX socket, in bytes.
 const LONGEST_PATH: usize = 107;
 
+/// Finds the addresses of a host.
+type Resolve<'r> = &'r mut dyn FnMut(&str) -> Option<Vec<IpAddr>>;
+
 /// All addresses that one `listen` stands for, each with its text as nginx writes it; an error is nginx's words.
-pub(super) fn parse(text: &str) -> Result<Vec<(ListenAddress, String)>, &'static str> {
+pub(super) fn parse(text: &str, resolve: Resolve<'_>) -> Result<Vec<(ListenAddress, String)>, &'static str> {
     if let Some((scheme, path)) = text.split_at_checked(5)
         && scheme.eq_ignore_ascii_case("unix:")
     {
@@ -22,7 +25,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<(ListenAddress, String)>, &'static
     }
     let (hosts, ports) = match text.strip_prefix('[') {
         Some(rest) => ipv6(rest)?,
-        None => ipv4_or_name(text)?,
+        None => ipv4_or_name(text, resolve)?,
     };
     let all = hosts.iter().flat_map(|host| ports.clone().map(|port| SocketAddr::from((*host, port))));
     Ok(all.map(|address| (ListenAddress::Tcp(address), address.to_string())).collect())
@@ -55,7 +58,7 @@ fn ipv6(rest: &str) -> Result<HostsAndPorts, &'static str> {
     Ok((vec![ip.into()], ports))
 }
 
-fn ipv4_or_name(text: &str) -> Result<HostsAndPorts, &'static str> {
+fn ipv4_or_name(text: &str, resolve: Resolve<'_>) -> Result<HostsAndPorts, &'static str> {
     if text.contains(['/', '?']) {
         return Err("invalid host");
     }
@@ -106,23 +109,13 @@ fn ipv4(text: &str) -> Option<Ipv4Addr> {
     (parts.next().is_none() && ip != Ipv4Addr::BROADCAST).then_some(ip)
 }
 
-/// All addresses of a name, each once.
-fn resolve(host: &str) -> Option<Vec<IpAddr>> {
-    let mut found: Vec<IpAddr> = Vec::new();
-    for address in (host, 0).to_socket_addrs().ok()? {
-        if !found.contains(&address.ip()) {
-            found.push(address.ip());
-        }
-    }
-    (!found.is_empty()).then_some(found)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn texts(text: &str) -> Result<Vec<String>, &'static str> {
-        Ok(parse(text)?.into_iter().map(|(_, text)| text).collect())
+        let resolve = &mut |host: &str| crate::upstream::resolve_host(host.as_bytes());
+        Ok(parse(text, resolve)?.into_iter().map(|(_, text)| text).collect())
     }
 
     #[test]

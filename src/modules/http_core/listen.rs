@@ -25,7 +25,7 @@ const BACKLOG: i32 = 511;
 
 pub(super) fn add(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
     c.listens = true;
-    let addresses = address::parse(&args.text(1)).map_err(|what| {
+    let addresses = address::parse(&args.text(1), &mut |host| ctx.resources.host(host.as_bytes())).map_err(|what| {
         let message = format!("{what} in \"{}\" of the \"listen\" directive", args.text(1));
         args.error(1, "invalid-address", message)
     })?;

@@ -1,0 +1,136 @@
+//! In which block a file stands, by what it holds.
+
+use crate::{
+    diag::FileId,
+    schema::{Context, Opens, Presence, Schema},
+    syntax::{Directive, parse},
+};
+
+/// The kinds of blocks that files are written for, those that come first are believed first.
+const CANDIDATES: [Context; 14] = [
+    Context::HTTP,
+    Context::SERVER,
+    Context::LOCATION,
+    Context::UPSTREAM,
+    Context::LOCATION_IF,
+    Context::SERVER_IF,
+    Context::LIMIT_EXCEPT,
+    Context::EVENTS,
+    Context::STREAM,
+    Context::STREAM_SERVER,
+    Context::STREAM_UPSTREAM,
+    Context::MAIL,
+    Context::MAIL_SERVER,
+    Context::MAIN,
+];
+
+/// The block that a file stands in; none for a whole configuration, or what cannot be told from one. A first line
+/// `# rnginx: context server` says it.
+pub fn infer(schema: &Schema, text: &[u8]) -> Option<Context> {
+    if let Some(said) = said(text) {
+        return Some(said);
+    }
+    let (tree, _) = parse(FileId::default(), text);
+    if tree.iter().any(|directive| is_section(schema, directive)) {
+        return None;
+    }
+    if let Some(table) = table(schema, &tree) {
+        return Some(table);
+    }
+    let known: Vec<_> = tree.iter().filter(|directive| is_known(schema, directive)).collect();
+    if known.is_empty() {
+        // Nothing to tell it by: a file of includes, comments or of another module's directives.
+        return if tree.is_empty() { Some(Context::HTTP) } else { None };
+    }
+    let fits = |directive: &&&Directive, context| may_stand(schema, directive, context);
+    let all_in_main = known.iter().all(|directive| fits(&directive, Context::MAIN));
+    let best = CANDIDATES.into_iter().max_by_key(|context| {
+        let fitting = known.iter().filter(|directive| fits(directive, *context)).count();
+        let place = CANDIDATES.iter().position(|other| other == context).unwrap_or_default();
+        (fitting, CANDIDATES.len() - place)
+    })?;
+    if all_in_main { Some(Context::HTTP).filter(|_| best == Context::HTTP) } else { Some(best) }
+}
+
+/// `# rnginx: context NAME` among the first lines.
+fn said(text: &[u8]) -> Option<Context> {
+    let comments = text.split(|&byte| byte == b'\n').take(5).filter_map(|line| std::str::from_utf8(line).ok());
+    let words = comments.filter_map(|line| line.trim().strip_prefix('#')?.trim().strip_prefix("rnginx:"));
+    words.filter_map(|words| Context::named(words.trim().strip_prefix("context")?.trim())).next()
+}
+
+/// `events`, `http`, `stream`, `mail`
+fn is_section(schema: &Schema, directive: &Directive) -> bool {
+    let spec = schema.find(&directive.name.value, Context::MAIN);
+    directive.block.is_some() && spec.is_some_and(|spec| matches!(spec.opens, Some(Opens::In(_))))
+}
+
+fn is_known(schema: &Schema, directive: &Directive) -> bool {
+    &*directive.name.value != b"include" && schema.named(&directive.name.value).next().is_some()
+}
+
+/// Its name may stand there, with a block or without as it is written.
+fn may_stand(schema: &Schema, directive: &Directive, context: Context) -> bool {
+    let mut rows = schema.named(&directive.name.value);
+    rows.any(|spec| {
+        let has_shape = spec.presence != Presence::Here || spec.opens.is_some() == directive.block.is_some();
+        has_shape && spec.contexts.intersects(context)
+    })
+}
+
+/// Lines that are no directives: MIME types, or the pairs of a `map`.
+fn table(schema: &Schema, tree: &[Directive]) -> Option<Context> {
+    let lines = || tree.iter().filter(|line| &*line.name.value != b"include");
+    if tree.is_empty() || lines().any(|line| line.block.is_some() || is_known(schema, line)) {
+        return None;
+    }
+    let is_type = |line: &Directive| {
+        let name = line.name.text();
+        let mut parts = name.split('/');
+        let is_word =
+            |part: Option<&str>| part.is_some_and(|part| part.starts_with(|first: char| first.is_alphanumeric()));
+        is_word(parts.next()) && is_word(parts.next()) && parts.next().is_none() && !line.args.is_empty()
+    };
+    let is_pair = |line: &Directive| line.args.len() == 1 && is_no_word(&line.name.value);
+    if lines().next().is_some() && lines().all(is_type) {
+        return Some(Context::TYPES);
+    }
+    (lines().next().is_some() && lines().all(is_pair)).then_some(Context::MAP)
+}
+
+/// What cannot be meant for the name of a directive.
+fn is_no_word(name: &[u8]) -> bool {
+    name == b"default" || !name.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inferred(text: &str) -> Option<Context> {
+        infer(Schema::nginx(), text.as_bytes())
+    }
+
+    #[test]
+    fn a_file_is_known_by_what_it_holds() {
+        let cases = [
+            ("events { } http { }", None),
+            ("worker_processes 2;", None),
+            ("include a;", None),
+            ("upstream a { server b; } server { }", Some(Context::HTTP)),
+            ("proxy_set_header Host $host;", Some(Context::HTTP)),
+            ("location / { }", Some(Context::SERVER)),
+            ("listen 80; root /a;", Some(Context::SERVER)),
+            ("proxy_pass http://a;", Some(Context::LOCATION)),
+            ("server 127.0.0.1:80; keepalive 4;", Some(Context::UPSTREAM)),
+            ("text/html html; image/svg+xml svg svgz;", Some(Context::TYPES)),
+            ("default 0; ~*bot 1;", Some(Context::MAP)),
+            ("", Some(Context::HTTP)),
+            ("# rnginx: context location\nroot /a;", Some(Context::LOCATION)),
+            ("sever_name x; server { listen 80; }", Some(Context::HTTP)),
+        ];
+        for (text, context) in cases {
+            assert_eq!(inferred(text), context, "{text}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! One look at a configuration without running it: read, checked and compiled as `rnginx check` does, by a program or an
+//! editor.
+
+mod context;
+mod resources;
+mod settle;
+
+pub use context::infer;
+
+use std::{ffi::OsStr, path::Path, sync::Arc};
+
+use crate::{
+    check::{check, reconsider},
+    cycle::compile,
+    diag::{Diagnostic, Severity, Span},
+    http::Cycle,
+    load::{self, Files, Form, Loaded, Supply, load},
+    log::{ErrorLog, Level},
+    modules::runs,
+    paths::{Given, Layout, Paths},
+    schema::{Context, Schema},
+};
+use resources::{Nearby, Nothing};
+
+/// How to look.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The file's whole path.
+    pub path: String,
+    /// The block that the file stands in; inferred where it is not said.
+    pub context: Option<Context>,
+    /// Whether files beyond the main file's folder, host names and users are left alone; what depends on them is a note.
+    pub offline: bool,
+    /// Whether what does not run here is an error, as under `-t`. A check asks whether nginx would take the file.
+    pub to_run: bool,
+}
+
+impl Options {
+    /// The file with this path, everything else as usual.
+    pub fn new(path: impl Into<String>) -> Self {
+        Self { path: path.into(), ..Self::default() }
+    }
+}
+
+/// What was seen.
+pub struct Inspection {
+    /// The texts, and the whole tree as it was written.
+    pub loaded: Loaded,
+    /// The block that the file stands in.
+    pub context: Context,
+    /// Everything there is to say, in the order in which nginx would meet it.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What would run, where enough of it is fine.
+    pub(crate) cycle: Option<Arc<Cycle>>,
+    /// The directive of each block, by the number of its location in the cycle.
+    pub(crate) places: Vec<Span>,
+    /// Where relative names stand.
+    pub(crate) paths: Paths,
+}
+
+impl Inspection {
+    /// Whether nginx would refuse the file.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|said| said.severity == Severity::Error)
+    }
+}
+
+/// Looks at a configuration: a whole one, or a file that is a part of one. Nothing is written, opened to write, or bound.
+pub fn inspect(files: &dyn Files, options: &Options) -> Inspection {
+    let nearby = Nearby::new(files, &options.path, options.offline);
+    let context = options.context.or_else(|| infer(Schema::nginx(), &nearby.main()));
+    let form = context.map_or(Form::Full, form);
+    let loading = load::Options {
+        path: options.path.clone(),
+        parameter: None,
+        form: Some(form),
+        supply: Supply { pid: None, error_log: None, access_log: None },
+    };
+    let (mut loaded, mut diagnostics) = load(&nearby, Schema::nginx(), &loading);
+    let paths = paths(&options.path);
+    let context = context.unwrap_or(Context::MAIN);
+    if loaded.sources.files().next().is_none() {
+        return Inspection { loaded, context, diagnostics, cycle: None, places: Vec::new(), paths };
+    }
+    let written = loaded.root.clone();
+    let checked = check(&loaded, Schema::nginx(), &runs, &mut diagnostics);
+    checked.prune(&mut loaded.root);
+    let mut resources = Nothing::new(&nearby, options.offline);
+    let log = Arc::new(ErrorLog::to(crate::log::Sink::Stderr, Level::Emerg));
+    let compiled = compile(&loaded, &paths, log, &mut resources);
+    let hosts = resources.hosts;
+    loaded.root = written;
+    diagnostics.extend(compiled.diagnostics);
+    reconsider(&loaded, &mut diagnostics);
+    settle::settle(&loaded, options, form, &hosts, &mut diagnostics);
+    loaded.sources.sort(&mut diagnostics);
+    Inspection { loaded, context, diagnostics, cycle: compiled.cycle, places: compiled.places, paths }
+}
+
+/// What is put around a file that stands in a block of this kind.
+fn form(context: Context) -> Form {
+    match context {
+        Context::MAIN => Form::Full,
+        Context::HTTP => Form::Site,
+        Context::SERVER => Form::Fragment,
+        part => Form::Part(part),
+    }
+}
+
+fn paths(path: &str) -> Paths {
+    let folder = Path::new(path).parent().unwrap_or(Path::new("/"));
+    let given = Given { prefix: Some(folder.as_os_str()), conf: Some(OsStr::new(path)), error_log: None };
+    Paths { layout: Layout::chosen(), ..Paths::new(Layout::SOURCE, given) }
+}

@@ -1,0 +1,88 @@
+//! What a check makes of what was said: names that stand elsewhere are assumed, what nobody looked at is a note, and what
+//! only rnginx does not do is a warning.
+
+use super::Options;
+use crate::{
+    diag::{Diagnostic, Severity, Span},
+    load::{Form, Loaded, NOT_RUN},
+    modules::runs,
+    schema::Schema,
+    syntax::{Directive, Word},
+};
+
+/// Changes severities, drops what is assumed, and adds a note for each host that was not looked up.
+pub(super) fn settle(loaded: &Loaded, options: &Options, form: Form, hosts: &[String], said: &mut Vec<Diagnostic>) {
+    let is_part = form != Form::Full || said.iter().any(|one| options.offline && one.code == "missing-include");
+    let mut defined = Vec::new();
+    defined_elsewhere(&loaded.root, &mut defined);
+    said.retain(|one| !(is_part && is_name(one) || one.code == "unknown-variable" && is_defined(one, &defined)));
+    for one in said.iter_mut() {
+        if one.code == NOT_RUN && !options.to_run {
+            one.severity = Severity::Warning;
+            one.help =
+                one.help.take().map(|help| help.replace("take it out, or run this configuration with nginx; ", ""));
+        }
+        if options.offline && matches!(one.code, "missing-include" | "cannot-open" | "unknown-user") {
+            one.severity = Severity::Note;
+            one.label = Some("not looked at".into());
+            one.help = None;
+        }
+    }
+    if is_part && !options.offline {
+        assume_upstreams(said);
+    }
+    for host in hosts {
+        let note = Diagnostic::note("unresolved-host", format!("host \"{host}\" was not looked up"));
+        said.push(match find_word(&loaded.root, host.as_bytes()) {
+            Some(span) => note.at(span),
+            None => note,
+        });
+    }
+}
+
+/// Complaints about a name that a whole configuration may define in another file.
+fn is_name(said: &Diagnostic) -> bool {
+    let message = &said.message;
+    match said.code {
+        "unknown-variable" | "unknown-format" | "no-charset-map" => true,
+        "zone" => message.starts_with("zero size shared memory zone") || message.starts_with("unknown "),
+        _ => false,
+    }
+}
+
+/// A host of one label that nobody knows is most likely an `upstream` of another file.
+fn assume_upstreams(said: &mut [Diagnostic]) {
+    for one in said.iter_mut().filter(|one| one.code == "host-not-found") {
+        let host = one.message.split('"').nth(1).unwrap_or_default();
+        if !host.contains(['.', ':']) {
+            one.message = format!("upstream \"{host}\" is assumed to be defined elsewhere");
+            one.severity = Severity::Note;
+            one.code = "assumed-upstream";
+        }
+    }
+}
+
+/// Variables in the arguments of directives that are not run: they may define them.
+fn defined_elsewhere(directives: &[Directive], found: &mut Vec<Box<[u8]>>) {
+    for directive in directives {
+        let mut rows = Schema::nginx().named(&directive.name.value);
+        if !rows.any(runs) {
+            let names = directive.args.iter().filter_map(|word| word.value.strip_prefix(b"$"));
+            found.extend(names.map(|name| name.to_ascii_lowercase().into()));
+        }
+        defined_elsewhere(directive.children(), found);
+    }
+}
+
+fn is_defined(said: &Diagnostic, defined: &[Box<[u8]>]) -> bool {
+    said.message.split('"').nth(1).is_some_and(|name| defined.iter().any(|known| **known == *name.as_bytes()))
+}
+
+/// The first argument that holds a text.
+fn find_word(directives: &[Directive], text: &[u8]) -> Option<Span> {
+    let holds = |word: &&Word| memchr::memmem::find(&word.value, text).is_some();
+    directives.iter().find_map(|directive| {
+        let word = directive.args.iter().find(holds).map(|word| word.span);
+        word.or_else(|| find_word(directive.children(), text))
+    })
+}
