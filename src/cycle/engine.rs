@@ -108,6 +108,9 @@ pub fn log(r: &Request) {
     for logger in &r.location().loggers {
         logger.log(r);
     }
+    if r.is_main() {
+        r.connection.restore_client();
+    }
 }
 
 /// A request in the debug log, under its connection's number.

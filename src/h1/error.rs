@@ -51,6 +51,19 @@ impl HeadFault {
         self.status() == 494
     }
 
+    /// What nginx was reading when it found the fault.
+    pub(crate) fn part(self) -> &'static str {
+        match self {
+            HeadFault::InvalidMethod
+            | HeadFault::InvalidRequest
+            | HeadFault::InvalidVersion
+            | HeadFault::InvalidMethodIn09
+            | HeadFault::InvalidHostInLine
+            | HeadFault::TooLongUri => "line",
+            _ => "headers",
+        }
+    }
+
     /// The sentence where it quotes nothing; its beginning where it does.
     fn sentence(self) -> &'static str {
         match self {

@@ -1,21 +1,27 @@
 //! What a request knows of the connection that it came on.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::ProxyHeader;
+
 /// A client's connection.
 #[derive(Debug)]
 pub struct Connection {
     /// Its number in this worker, for `$connection` and the error log.
     pub number: u64,
-    /// The client's address; `None` on a UNIX socket. `realip` changes it.
+    /// The client's address; `None` on a UNIX socket. `realip` changes it while a request lasts.
     pub peer: Cell<Option<SocketAddr>>,
     /// The client's address as text (`unix:` on a UNIX socket), for `$remote_addr`.
     pub address: RefCell<Bytes>,
+    /// The address that the connection came from, while `realip` has put another in its place.
+    pub replaced: RefCell<Option<Box<ClientAddress>>>,
+    /// What a proxy said of the client before the first request.
+    pub proxy: OnceCell<Box<ProxyHeader>>,
     /// The address that the client connected to; `None` on a UNIX socket.
     pub local: Option<SocketAddr>,
     /// The listening UNIX socket's path, for `$server_addr`.
@@ -30,8 +36,75 @@ pub struct Connection {
     pub secure: bool,
 }
 
-/// An address's host part as nginx writes it: no port, no brackets.
-pub fn address_text(address: Option<SocketAddr>) -> Bytes {
+/// A client's address, twice.
+#[derive(Clone, Debug)]
+pub struct ClientAddress {
+    /// `None` on a UNIX socket.
+    pub peer: Option<SocketAddr>,
+    /// The host part as nginx writes it: no port, no brackets.
+    pub text: Bytes,
+}
+
+impl Connection {
+    /// A connection that has just begun, over TCP or from nowhere in particular.
+    pub fn new(number: u64, peer: Option<SocketAddr>) -> Self {
+        Self {
+            number,
+            peer: Cell::new(peer),
+            address: RefCell::new(address_text(peer)),
+            replaced: RefCell::default(),
+            proxy: OnceCell::new(),
+            local: None,
+            local_path: None,
+            listen: Cell::new(0),
+            requests: Cell::new(0),
+            start: Instant::now(),
+            secure: false,
+        }
+    }
+
+    /// The same connection for one of several requests that run on it at once.
+    #[must_use]
+    pub fn for_stream(&self) -> Self {
+        Self {
+            number: self.number,
+            peer: self.peer.clone(),
+            address: self.address.clone(),
+            replaced: RefCell::default(),
+            proxy: self.proxy.clone(),
+            local: self.local,
+            local_path: self.local_path.clone(),
+            listen: self.listen.clone(),
+            requests: self.requests.clone(),
+            start: self.start,
+            secure: self.secure,
+        }
+    }
+
+    /// The address that it came from, whatever a request said of it.
+    pub fn came_from(&self) -> ClientAddress {
+        let own = || ClientAddress { peer: self.peer.get(), text: self.address.borrow().clone() };
+        self.replaced.borrow().as_deref().cloned().unwrap_or_else(own)
+    }
+
+    /// Takes the client to be another, for as long as the request lasts.
+    pub fn replace_client(&self, client: SocketAddr) {
+        let came_from = self.came_from();
+        *self.replaced.borrow_mut() = Some(Box::new(came_from));
+        self.peer.set(Some(client));
+        *self.address.borrow_mut() = address_text(Some(client));
+    }
+
+    /// The request has ended, and what it said of the client with it.
+    pub fn restore_client(&self) {
+        if let Some(came_from) = self.replaced.borrow_mut().take() {
+            self.peer.set(came_from.peer);
+            *self.address.borrow_mut() = came_from.text;
+        }
+    }
+}
+
+fn address_text(address: Option<SocketAddr>) -> Bytes {
     match address {
         Some(address) => address.ip().to_string().into(),
         None => Bytes::from_static(b"unix:"),

@@ -158,12 +158,14 @@ pub struct VirtualServers {
     pub regexes: Vec<(Arc<Regex>, ServerId)>,
     /// `http2` as the listen directives or the default server say.
     pub http2: bool,
+    /// `proxy_protocol` as the listen directives say.
+    pub proxy_protocol: bool,
 }
 
 impl VirtualServers {
     /// One server for all names.
     pub fn single(default: ServerId) -> Self {
-        Self { default, names: HostTable::default(), regexes: Vec::new(), http2: false }
+        Self { default, names: HostTable::default(), regexes: Vec::new(), http2: false, proxy_protocol: false }
     }
 
     /// Chooses by a host name in lower case, without port.

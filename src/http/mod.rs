@@ -33,6 +33,7 @@ mod location;
 mod memory_body;
 mod path;
 mod phase;
+pub(crate) mod proxy_protocol;
 mod recent;
 mod regex;
 mod request;
@@ -48,7 +49,7 @@ mod variable;
 mod zone;
 
 pub use body::{Body, BodyCut, BodyError, BodySource, BodyStream, Chunk, FileRange};
-pub use connection::{Client, Connection, TcpInfo, address_text};
+pub use connection::{Client, Connection, TcpInfo};
 pub use credentials::Credentials;
 pub use cycle::{
     Choice, Cycle, EnvVar, KeepAlive, Listen, ListenAddress, ListenSpec, ProcessConf, Server, ServerId, User,
@@ -68,6 +69,7 @@ pub use location::{
 pub use memory_body::{MemoryBody, Piece};
 pub(crate) use method::Method;
 pub use phase::{Filter, FilterSlot, Flow, FlowFuture, LogHandler, Phase, PhaseHandler};
+pub use proxy_protocol::ProxyHeader;
 pub use recent::Recent;
 pub use regex::{Captures, MatchLimit, Regex};
 pub use request::{

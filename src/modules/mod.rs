@@ -29,6 +29,7 @@ mod not_modified;
 mod proxy;
 mod random_index;
 mod range;
+mod realip;
 mod referer;
 mod rewrite;
 mod secure_link;
@@ -57,6 +58,7 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<map::Map>(),
     erase::<split_clients::SplitClients>(),
     erase::<rewrite::Rewrite>(),
+    erase::<realip::Realip>(),
     erase::<limit_req::LimitReq>(),
     erase::<limit_conn::LimitConn>(),
     erase::<access::Access>(),

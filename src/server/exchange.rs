@@ -32,6 +32,7 @@ where
     B::Data: Buf,
 {
     connection.requests.set(connection.requests.get() + 1);
+    let connection = Rc::new(connection.for_stream());
     let (parts, body) = request.into_parts();
     let (incoming, choice, status) = incoming(&local, &connection, &parts, body);
     let r = Request::new(local, connection, incoming);

@@ -32,11 +32,14 @@ pub(super) async fn serve_or_h1(
     local: Rc<Local>,
     mut stream: ClientStream,
     connection: Rc<Connection>,
+    first: Vec<u8>,
 ) {
     let servers =
         local.cycle.listens[connection.listen.get()].virtual_servers(connection.local.map(|local| local.ip()));
     let patience = local.cycle.server(servers.default).client_header_timeout;
-    let Ok(Some(first)) = tokio::time::timeout(patience, first_bytes(&thread, &mut stream)).await else { return };
+    let Ok(Some(first)) = tokio::time::timeout(patience, first_bytes(&thread, &mut stream, first)).await else {
+        return;
+    };
     if first.starts_with(PREFACE) {
         serve(thread, Replayed { first, stream }, connection).await;
     } else {
@@ -45,8 +48,7 @@ pub(super) async fn serve_or_h1(
 }
 
 /// Reads until it is clear which protocol it is; `None` where the client closed before that.
-async fn first_bytes(thread: &Thread, stream: &mut ClientStream) -> Option<Vec<u8>> {
-    let mut first = Vec::new();
+async fn first_bytes(thread: &Thread, stream: &mut ClientStream, mut first: Vec<u8>) -> Option<Vec<u8>> {
     while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
         let read = std::future::poll_fn(|cx| {
             let mut buffer = thread.input.borrow_mut();

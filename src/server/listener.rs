@@ -1,11 +1,11 @@
 //! Accepts connections and starts serving them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::net::{SocketFlags, accept_with};
@@ -13,8 +13,8 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::stream::ClientStream;
 use super::thread::{Accepting, Thread};
-use super::{h1, h2};
-use crate::http::{Connection, ListenAddress, address_text};
+use super::{h1, h2, proxy_protocol};
+use crate::http::{Connection, ListenAddress, Local};
 use crate::log::Level;
 
 /// nginx's pause when no descriptor is left: `accept_mutex_delay`.
@@ -111,9 +111,10 @@ fn start(thread: &Rc<Thread>, stream: ClientStream, listen: usize) {
     let connection = Rc::new(connection(&stream, number, listen, &local.cycle.listens[listen].spec.address));
     let servers = local.cycle.listens[listen].virtual_servers(connection.local.map(|local| local.ip()));
     let thread = thread.clone();
-    if servers.http2 {
+    if servers.proxy_protocol || servers.http2 {
+        let (proxied, http2) = (servers.proxy_protocol, servers.http2);
         tokio::task::spawn_local(async move {
-            h2::serve_or_h1(thread, local, stream, connection).await;
+            serve(thread, local, stream, connection, (proxied, http2)).await;
             drop(admitted);
         });
     } else {
@@ -121,6 +122,23 @@ fn start(thread: &Rc<Thread>, stream: ClientStream, listen: usize) {
             h1::serve(thread, local, stream, connection, Vec::new()).await;
             drop(admitted);
         });
+    }
+}
+
+/// Serves a connection that does not begin as HTTP/1 does.
+async fn serve(
+    thread: Rc<Thread>,
+    local: Rc<Local>,
+    mut stream: ClientStream,
+    connection: Rc<Connection>,
+    (proxied, http2): (bool, bool),
+) {
+    let first =
+        if proxied { proxy_protocol::read(&thread, &local, &mut stream, &connection).await } else { Some(Vec::new()) };
+    match first {
+        None => {}
+        Some(first) if http2 => h2::serve_or_h1(thread, local, stream, connection, first).await,
+        Some(first) => h1::serve(thread, local, stream, connection, first).await,
     }
 }
 
@@ -137,15 +155,5 @@ fn connection(stream: &ClientStream, number: u64, listen: usize, address: &Liste
         ListenAddress::Unix(path) => Some(Bytes::copy_from_slice(path.as_os_str().as_bytes())),
         ListenAddress::Tcp(_) => None,
     };
-    Connection {
-        number,
-        peer: Cell::new(peer),
-        address: RefCell::new(address_text(peer)),
-        local,
-        local_path,
-        listen: Cell::new(listen),
-        requests: Cell::new(0),
-        start: Instant::now(),
-        secure: false,
-    }
+    Connection { local, local_path, listen: Cell::new(listen), ..Connection::new(number, peer) }
 }

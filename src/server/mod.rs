@@ -6,6 +6,7 @@ mod h1;
 mod h2;
 mod head;
 mod listener;
+mod proxy_protocol;
 mod site;
 mod stream;
 mod thread;

@@ -8,7 +8,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame};
@@ -21,7 +20,7 @@ use super::exchange::exchange;
 use crate::conf::Resources;
 use crate::diag::Diagnostic;
 use crate::http::date::DateCache;
-use crate::http::{Connection, Cycle, Local, ThreadState, User, address_text};
+use crate::http::{Connection, Cycle, Local, ThreadState, User};
 use crate::load::{self, Disk, Loaded, Options, Sources, Supply};
 use crate::log::{ErrorLog, Level, LogFile, Sink};
 use crate::paths::{Given, Layout, Paths};
@@ -164,17 +163,7 @@ async fn answer(local: Rc<Local>, job: Job, dates: &std::cell::RefCell<DateCache
 
 /// A connection that nobody accepted; the client's address is the request's `SocketAddr` extension.
 fn connection(peer: Option<SocketAddr>) -> Connection {
-    Connection {
-        number: 0,
-        peer: std::cell::Cell::new(peer),
-        address: std::cell::RefCell::new(address_text(peer)),
-        local: None,
-        local_path: None,
-        listen: std::cell::Cell::new(0),
-        requests: std::cell::Cell::new(0),
-        start: Instant::now(),
-        secure: false,
-    }
+    Connection::new(0, peer)
 }
 
 impl<B> tower::Service<http::Request<B>> for Site

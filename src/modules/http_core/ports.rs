@@ -6,7 +6,7 @@ use super::listen::ListenConf;
 use super::{Conf, names};
 use crate::conf::{Ctx, NodeId};
 use crate::diag::{Diagnostic, Span};
-use crate::http::{Listen, ListenAddress};
+use crate::http::{Listen, ListenAddress, ListenSpec};
 
 /// All ports in the order written.
 #[derive(Default)]
@@ -92,17 +92,20 @@ impl Address {
             self.default = server;
         }
         let http2 = self.listen.spec.http2 || listen.spec.http2;
+        let proxy_protocol = self.listen.spec.proxy_protocol || listen.spec.proxy_protocol;
         if listen.sets_options {
             self.listen = listen;
         }
         self.listen.spec.http2 = http2;
+        self.listen.spec.proxy_protocol = proxy_protocol;
         Ok(warning)
     }
 
     /// Warns where a later `listen` is written with other protocols than an earlier one, in the cases in which
     /// nginx does.
     fn settle_protocols(&mut self, listen: &ListenConf) -> Option<Diagnostic> {
-        let (new, old) = (u8::from(listen.spec.http2), u8::from(self.listen.spec.http2));
+        let bits = |spec: &ListenSpec| u8::from(spec.proxy_protocol) | u8::from(spec.http2) << 2;
+        let (new, old) = (bits(&listen.spec), bits(&self.listen.spec));
         let differs = self.protocols.seen.is_some_and(|seen| seen != new);
         let options_stay = self.listen.sets_options && !listen.sets_options;
         let (redefined, seen, changed) = if new & !old != 0 {

@@ -65,6 +65,7 @@ fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, mut readin
     for header in dropped {
         r.log_with(Level::Info, |line| {
             line.put("client sent invalid header line: \"").bytes(&header).put('"');
+            line.put(READING).put("headers");
         });
     }
     if let Some(regex) = &regex {
@@ -79,7 +80,7 @@ fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, mut readin
         }
         (Some(error), None) => {
             r.log_with(Level::Info, |line| {
-                line.bytes(&error.message);
+                line.bytes(&error.message).put(READING).put(error.fault.part());
             });
             r.out.keep_alive.set(false);
             go(io, &r, Run::refusal(&r), Some(Flow::Finalize(error.fault.status())))
@@ -170,9 +171,12 @@ fn say_broken_off(r: &Request, stop: Stop, part: &str) {
             Stop::Closed => line.put("client prematurely closed connection"),
             Stop::TimedOut => line.put("client timed out").errno(libc::ETIMEDOUT),
         };
-        line.put(" while reading client request ").put(part);
+        line.put(READING).put(part);
     });
 }
+
+/// What nginx was doing when it found something wrong with a head; the part of it follows.
+const READING: &str = " while reading client request ";
 
 fn request(
     io: &Rc<Io>,

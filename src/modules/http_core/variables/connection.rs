@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 
 use super::{put, put_number, put_seconds};
 use crate::http::Request;
+use crate::http::proxy_protocol::TlvFault;
+use crate::log::Level;
 
 pub(super) fn remote_addr(r: &Request, out: &mut Vec<u8>) -> bool {
     put(out, Some(&r.connection.address.borrow()))
@@ -29,10 +31,12 @@ pub(super) fn server_port(r: &Request, out: &mut Vec<u8>) -> bool {
 }
 
 fn put_port(address: Option<SocketAddr>, out: &mut Vec<u8>) -> bool {
-    match address.map(|address| address.port()) {
-        Some(port) if port > 0 => put_number(out, u64::from(port)),
-        _ => true,
-    }
+    put_port_number(address.map_or(0, |address| address.port()), out)
+}
+
+/// Appends a port; 0 is none.
+fn put_port_number(port: u16, out: &mut Vec<u8>) -> bool {
+    port == 0 || put_number(out, u64::from(port))
 }
 
 pub(super) fn server_addr(r: &Request, out: &mut Vec<u8>) -> bool {
@@ -46,6 +50,40 @@ pub(super) fn server_addr(r: &Request, out: &mut Vec<u8>) -> bool {
         }
     }
     true
+}
+
+pub(super) fn proxy_protocol_addr(r: &Request, out: &mut Vec<u8>) -> bool {
+    put(out, r.connection.proxy.get().map(|proxy| &proxy.source[..]))
+}
+
+pub(super) fn proxy_protocol_port(r: &Request, out: &mut Vec<u8>) -> bool {
+    r.connection.proxy.get().is_some_and(|proxy| put_port_number(proxy.source_port, out))
+}
+
+pub(super) fn proxy_protocol_server_addr(r: &Request, out: &mut Vec<u8>) -> bool {
+    put(out, r.connection.proxy.get().map(|proxy| &proxy.destination[..]))
+}
+
+pub(super) fn proxy_protocol_server_port(r: &Request, out: &mut Vec<u8>) -> bool {
+    r.connection.proxy.get().is_some_and(|proxy| put_port_number(proxy.destination_port, out))
+}
+
+/// `$proxy_protocol_tlv_NAME`
+pub(super) fn proxy_protocol_tlv(r: &Request, name: &[u8], out: &mut Vec<u8>) -> bool {
+    let Some(proxy) = r.connection.proxy.get() else { return false };
+    let complain = |what: &str| {
+        r.log_with(Level::Error, |line| {
+            line.put(what).bytes(name).put('"');
+        });
+    };
+    match proxy.append_tlv(name, out) {
+        Ok(found) => return found,
+        Err(TlvFault::Short) => {}
+        Err(TlvFault::Broken) => r.log(Level::Error, "broken PROXY protocol TLV"),
+        Err(TlvFault::Invalid) => complain("invalid PROXY protocol TLV \""),
+        Err(TlvFault::Unknown) => complain("unknown PROXY protocol TLV \""),
+    }
+    false
 }
 
 pub(super) fn scheme(r: &Request, out: &mut Vec<u8>) -> bool {
