@@ -11,7 +11,6 @@ use super::forwarded::{Named, Trusted};
 use crate::conf::{Args, Cidr, Command, Ctx, Inherit, LocationBuilder, Module, SetResult, assign};
 use crate::diag::Diagnostic;
 use crate::http::{Flow, HeaderId, Phase, PhaseHandler, Request, VariableDef};
-use crate::upstream::resolve_host;
 
 /// `ngx_http_realip_module`.
 pub struct Realip;
@@ -103,7 +102,7 @@ fn trust(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
         c.from.push(From::Network(network));
         return Ok(());
     }
-    let found = resolve_host(args.value(1)).ok_or_else(|| {
+    let found = ctx.resources.host(args.value(1)).ok_or_else(|| {
         let message = format!("host not found in set_real_ip_from \"{}\"", args.text(1));
         args.error(1, "unknown-host", message)
     })?;
