@@ -10,33 +10,9 @@ use tracing::{Span, debug, debug_span};
 
 use super::special;
 use crate::http::{
-    Engine, Escape, Flow, FlowFuture, Found, HeaderId, Headers, LocationId, Phase, Request, Response, SentHead,
-    Subrequest, SubrequestFuture, escaped,
+    Escape, Flow, FlowFuture, Found, HeaderId, Headers, LocationId, Phase, Request, Response, SentHead, escaped,
 };
 use crate::log::{Level, trace};
-
-/// The engine, for those who start subrequests.
-pub static ENGINE: &dyn Engine = &Phases;
-
-struct Phases;
-
-impl Engine for Phases {
-    fn subrequest(&self, parent: &Rc<Request>, sub: Subrequest) -> SubrequestFuture {
-        let r = parent.subrequest(sub);
-        Box::pin(async move {
-            let response = match run(&r).await {
-                Answer::Response(response) => *response,
-                Answer::Close(status) => Response::new(status),
-            };
-            if r.location().core.log_subrequest {
-                log(&r);
-            } else {
-                r.finish_upstream();
-            }
-            (r, response)
-        })
-    }
-}
 
 /// How a request ended.
 pub enum Answer {
@@ -97,6 +73,17 @@ pub async fn refuse(r: &Rc<Request>, status: u16) -> Answer {
     let mut run = Run::refusal(r);
     let step = run.go_on(r, Some(Flow::Finalize(status)));
     run.finish(r, step).await
+}
+
+/// Runs a request that was answered once more, for `post_action`; no filter sees the response.
+pub(super) async fn run_again(r: &Rc<Request>, from: Flow) -> Option<Box<Response>> {
+    r.post_action.set(true);
+    let mut run = Run::refusal(r);
+    let step = run.go_on(r, Some(from));
+    match run.finish(r, step).await {
+        Answer::Response(response) => Some(response),
+        Answer::Close(_) => None,
+    }
 }
 
 /// Runs what is installed for the end of a request.
@@ -455,6 +442,9 @@ fn take_pending(mut pending: Headers, response: &mut Response) {
 
 /// Runs the filters of the location over a response.
 fn filter(r: &Rc<Request>, response: &mut Response) -> Result<(), u16> {
+    if r.post_action.get() {
+        return Ok(());
+    }
     let overridden = r.error_status.get();
     if overridden != 0 {
         response.status = overridden;

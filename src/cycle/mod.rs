@@ -3,6 +3,8 @@
 mod compile;
 mod engine;
 mod special;
+mod subrequest;
 
 pub use compile::compile;
-pub use engine::{Answer, ENGINE, Run, Step, log, refuse, run};
+pub use engine::{Answer, Run, Step, log, refuse, run};
+pub use subrequest::{ENGINE, afterwards};

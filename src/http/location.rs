@@ -286,6 +286,10 @@ pub struct CoreConf {
     pub lingering_time: Duration,
     /// `lingering_timeout`
     pub lingering_timeout: Duration,
+    /// `post_action`: a URI, or `@name`.
+    pub post_action: Option<Bytes>,
+    /// `subrequest_output_buffer_size`, bytes.
+    pub subrequest_output_buffer_size: usize,
     /// `reset_timedout_connection`
     pub reset_timedout_connection: bool,
 }

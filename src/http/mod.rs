@@ -73,7 +73,7 @@ pub use proxy_protocol::ProxyHeader;
 pub use recent::Recent;
 pub use regex::{Captures, MatchLimit, Regex};
 pub use request::{
-    Engine, Incoming, Local, Request, SentHead, Subrequest, SubrequestFuture, ThreadState, UpstreamInfo,
+    Engine, Incoming, Local, Request, SentHead, Subrequest, SubrequestFuture, ThreadState, TooDeep, UpstreamInfo,
 };
 pub use request_body::RequestBody;
 pub use response::Response;

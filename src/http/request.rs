@@ -57,11 +57,25 @@ fn find_entry<T: 'static>(entries: &RefCell<Vec<(TypeId, Rc<dyn Any>)>>) -> Opti
 /// Runs requests; handed to those who must start one from inside another.
 pub trait Engine: Sync {
     /// Runs a subrequest through the phases and filters up to its response.
-    fn subrequest(&self, parent: &Rc<Request>, sub: Subrequest) -> SubrequestFuture;
+    ///
+    /// # Errors
+    /// [`TooDeep`], which is then in the log.
+    fn subrequest(&self, parent: &Rc<Request>, sub: Subrequest) -> Result<SubrequestFuture, TooDeep>;
+
+    /// Starts a subrequest whose answer nobody waits for; the main request ends when it has ended too.
+    ///
+    /// # Errors
+    /// [`TooDeep`], which is then in the log.
+    fn beside(&self, parent: &Rc<Request>, sub: Subrequest) -> Result<(), TooDeep>;
 }
 
-/// Work that ends in a subrequest's response.
-pub type SubrequestFuture = Pin<Box<dyn Future<Output = (Rc<Request>, Response)>>>;
+/// Work that ends in a subrequest's response; an error is a status for the log, and closes the connection.
+pub type SubrequestFuture = Pin<Box<dyn Future<Output = (Rc<Request>, Result<Box<Response>, u16>)>>>;
+
+/// Subrequests stand too deep inside each other, or one whose answer is to be kept asks for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("subrequests cycle")]
+pub struct TooDeep;
 
 /// What a subrequest asks for.
 #[derive(Clone, Debug, Default)]
@@ -70,13 +84,18 @@ pub struct Subrequest {
     pub uri: Vec<u8>,
     /// The arguments without `?`.
     pub args: Vec<u8>,
-    /// Its body is not sent to the client (`auth_request`, `mirror`).
+    /// Its body is kept (`include set=`): filters of its own that ask for more are refused.
     pub in_memory: bool,
-    /// The method; `None` for GET, or HEAD below a HEAD request.
+    /// The method; `None` for GET.
     pub method: Option<Method>,
-    /// Whether it sees the parent's request body.
+    /// Whether it sees the parent's request body, where that was read.
     pub with_body: bool,
+    /// It runs beside its parent and does not look after the client.
+    pub beside: bool,
 }
+
+/// How deep subrequests may stand inside each other, and one.
+const SUBREQUESTS: u8 = 51;
 
 /// A request. All threads have their own, so what changes stands in cells.
 pub struct Request {
@@ -102,6 +121,8 @@ pub struct Request {
     pub uri_changed: Cell<bool>,
     /// How many more times the URI may change before nginx calls it a cycle.
     pub uri_changes_left: Cell<u8>,
+    /// How deep subrequests may still go, and one.
+    subrequests_left: u8,
     /// Whether the URI still lies in the location, as `alias` needs.
     pub valid_location: Cell<bool>,
     /// `try_files` found a file below an `alias` in a location of a regular expression.
@@ -131,6 +152,8 @@ pub struct Request {
     server: Cell<ServerId>,
     /// The request has ended and is being logged.
     pub logging: Cell<bool>,
+    /// It was answered and runs on for `post_action`.
+    pub post_action: Cell<bool>,
     pub(super) location: Cell<LocationId>,
     pub(super) content: Cell<Option<LocationId>>,
     /// Those of the main request are used; a subrequest shares them.
@@ -214,6 +237,7 @@ impl Request {
             location: Cell::new(server.base),
             content: Cell::new(None),
             logging: Cell::new(false),
+            post_action: Cell::new(false),
             headers: RefCell::new(incoming.headers),
             host: RefCell::new(incoming.host),
             method: Cell::new(incoming.head.method),
@@ -222,6 +246,7 @@ impl Request {
             unchanged_uri: Cell::new(true),
             uri_changed: Cell::new(false),
             uri_changes_left: Cell::new(URI_CHANGES),
+            subrequests_left: SUBREQUESTS,
             valid_location: Cell::new(true),
             add_uri_to_alias: Cell::new(false),
             expect_settled: Cell::new(false),
@@ -246,21 +271,31 @@ impl Request {
     }
 
     /// A request inside this one; it shares variables and, if asked, the body.
-    pub fn subrequest(self: &Rc<Self>, sub: Subrequest) -> Rc<Self> {
+    ///
+    /// # Errors
+    /// [`TooDeep`], which is then in the log.
+    pub fn subrequest(self: &Rc<Self>, sub: Subrequest) -> Result<Rc<Self>, TooDeep> {
+        if self.subrequests_left == 0 {
+            return self.too_deep("subrequests cycle while processing \"", &sub.uri);
+        }
+        if self.sub.as_ref().is_some_and(|sub| sub.in_memory) {
+            return self.too_deep("nested in-memory subrequest \"", &sub.uri);
+        }
         let main = self.main.clone().unwrap_or_else(|| self.clone());
-        let default_method = if self.method.get() == Method::Head { Method::Head } else { Method::Get };
-        Rc::new(Self {
+        let shares_body = sub.with_body && self.body.stored().is_some();
+        Ok(Rc::new(Self {
             local: self.local.clone(),
             connection: self.connection.clone(),
             head: self.head.clone(),
             headers: RefCell::new(self.headers.borrow().clone()),
             host: RefCell::new(self.host.borrow().clone()),
-            method: Cell::new(sub.method.unwrap_or(default_method)),
+            method: Cell::new(sub.method.unwrap_or(Method::Get)),
             uri: RefCell::new(sub.uri.clone()),
             args: RefCell::new(sub.args.clone()),
             unchanged_uri: Cell::new(false),
             uri_changed: Cell::new(false),
             uri_changes_left: Cell::new(URI_CHANGES),
+            subrequests_left: self.subrequests_left - 1,
             valid_location: Cell::new(true),
             add_uri_to_alias: Cell::new(false),
             expect_settled: Cell::new(true),
@@ -268,21 +303,29 @@ impl Request {
             error_page: Cell::new(false),
             error_status: Cell::new(0),
             out: Outgoing::default(),
-            body: if sub.with_body { self.body.share() } else { RequestBody::none() },
+            body: if shares_body { self.body.share() } else { RequestBody::none() },
             pipelined: main.pipelined,
-            client: main.client.clone(),
+            client: if sub.beside { None } else { main.client.clone() },
             main: Some(main),
             sub: Some(sub),
-            start: self.start,
+            start: super::clock::now(),
             server: Cell::new(self.server.get()),
             location: Cell::new(self.server().base),
             content: Cell::new(None),
             logging: Cell::new(false),
+            post_action: Cell::new(false),
             variables: VarSlots::default(),
             captures: RefCell::default(),
             contexts: RefCell::default(),
             lasting: RefCell::default(),
-        })
+        }))
+    }
+
+    fn too_deep<T>(&self, sentence: &str, uri: &[u8]) -> Result<T, TooDeep> {
+        self.log_with(Level::Error, |line| {
+            line.put(sentence).bytes(uri).put('"');
+        });
+        Err(TooDeep)
     }
 
     /// The compiled configuration.

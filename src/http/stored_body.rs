@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::{BodyError, BodyInFile, Chunk, FileRange, Lifetime, Request, TempFile, TempFileError};
+use super::{BodyError, BodyInFile, Chunk, FileRange, Lifetime, Request, TempFile, TempFileError, Version};
 use crate::log::{Level, Line};
 
 /// The largest body that stays in memory beyond its buffer, in bytes.
@@ -155,12 +155,14 @@ impl Storing {
     }
 
     /// Whether nginx would have written to a file by now. A body that is a little longer than the buffer gets a
-    /// buffer of its own length.
+    /// buffer of its own length, but not in HTTP/2.
     fn is_beyond_buffer(&self, r: &Request) -> bool {
         let buffer = r.location().core.client_body_buffer_size as u64;
         match self.declared {
-            Some(declared) => declared >= buffer + buffer / 4 && self.length >= buffer,
-            None => self.length > buffer,
+            Some(declared) if r.head.version != Version::HTTP_2 => {
+                declared >= buffer + buffer / 4 && self.length >= buffer
+            }
+            _ => self.length > buffer,
         }
     }
 

@@ -96,16 +96,19 @@ enum Current {
 
 impl Added {
     /// Begins the next part; `false` where there is none.
-    fn begin(&mut self) -> bool {
+    fn begin(&mut self) -> Result<bool, BodyCut> {
         self.current = match self.parts.pop_front() {
-            None => return false,
+            None => return Ok(false),
             Some(Part::Main) => Current::Main,
             Some(Part::Inserted(uri)) => {
-                let sub = Subrequest { uri: uri.to_vec(), ..Subrequest::default() };
-                Current::Waiting(self.r.local.engine.subrequest(&self.r, sub))
+                let sub = Subrequest { uri: uri.to_vec(), with_body: true, ..Subrequest::default() };
+                match self.r.local.engine.subrequest(&self.r, sub) {
+                    Ok(work) => Current::Waiting(work),
+                    Err(_) => return Err(BodyCut),
+                }
             }
         };
-        true
+        Ok(true)
     }
 }
 
@@ -114,11 +117,13 @@ impl BodyStream for Added {
         loop {
             let next = match &mut self.current {
                 Current::None => match self.begin() {
-                    true => continue,
-                    false => return Poll::Ready(None),
+                    Ok(true) => continue,
+                    Ok(false) => return Poll::Ready(None),
+                    Err(cut) => return Poll::Ready(Some(Err(cut))),
                 },
                 Current::Waiting(work) => {
-                    let (_, response) = ready!(work.as_mut().poll(cx));
+                    let (_, answer) = ready!(work.as_mut().poll(cx));
+                    let Ok(response) = answer else { return Poll::Ready(Some(Err(BodyCut))) };
                     self.current = Current::Inserted(response.body);
                     continue;
                 }

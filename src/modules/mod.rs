@@ -4,6 +4,7 @@ mod access;
 mod access_log;
 mod addition;
 mod auth_basic;
+mod auth_request;
 mod autoindex;
 mod charset;
 pub mod core;
@@ -25,6 +26,7 @@ mod limit_req;
 mod limit_zone;
 mod load_module;
 mod map;
+mod mirror;
 mod not_modified;
 mod proxy;
 mod random_index;
@@ -63,7 +65,9 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<limit_conn::LimitConn>(),
     erase::<access::Access>(),
     erase::<auth_basic::AuthBasic>(),
+    erase::<auth_request::AuthRequest>(),
     erase::<try_files::TryFiles>(),
+    erase::<mirror::Mirror>(),
     erase::<random_index::RandomIndex>(),
     erase::<index::Index>(),
     erase::<autoindex::Autoindex>(),

@@ -63,7 +63,12 @@ impl Drop for Logged {
         if self.0.out.status.get() == 0 {
             self.0.out.status.set(499);
         }
-        cycle::log(&self.0);
+        let Some(work) = cycle::afterwards(&self.0) else { return cycle::log(&self.0) };
+        let r = self.0.clone();
+        tokio::task::spawn_local(async move {
+            work.await;
+            cycle::log(&r);
+        });
     }
 }
 

@@ -91,6 +91,8 @@ pub struct Conf {
     lingering_time: Option<Duration>,
     lingering_timeout: Option<Duration>,
     reset_timedout_connection: Option<bool>,
+    post_action: Option<Bytes>,
+    subrequest_output_buffer_size: Option<usize>,
 }
 
 const SERVER_TOKENS: &[(&str, ServerTokens)] =
@@ -192,6 +194,8 @@ impl Module for HttpCore {
         Command::msec("lingering_timeout", |c| &mut c.lingering_timeout),
         Command::flag("http2", |c| &mut c.http2),
         Command::flag("reset_timedout_connection", |c| &mut c.reset_timedout_connection),
+        Command::text("post_action", |c| &mut c.post_action),
+        Command::size("subrequest_output_buffer_size", |c| &mut c.subrequest_output_buffer_size),
     ];
 
     const VARIABLES: &'static [VariableDef] = variables::VARIABLES;
@@ -246,6 +250,8 @@ impl Module for HttpCore {
         conf.lingering_time.inherit(&parent.lingering_time);
         conf.lingering_timeout.inherit(&parent.lingering_timeout);
         conf.reset_timedout_connection.inherit(&parent.reset_timedout_connection);
+        conf.post_action.inherit(&parent.post_action);
+        conf.subrequest_output_buffer_size.inherit(&parent.subrequest_output_buffer_size);
         conf.http2.inherit(&parent.http2);
         conf.internal.inherit(&parent.internal);
     }

@@ -78,7 +78,7 @@ impl Proxy {
         if streams && body.stored().is_none() && !body.read_available(r).await? {
             return Ok(Content::Streamed { chunked });
         }
-        if !r.is_main() && body.stored().is_none() {
+        if (!r.is_main() || r.post_action.get()) && body.stored().is_none() {
             return Ok(Content::None);
         }
         if !body.exists() && r.location().core.client_body_in_file_only == BodyInFile::Off {

@@ -50,6 +50,10 @@ pub(super) fn build(proxy: &Proxy, vars: &Vars, r: &Request, passage: &Passage, 
 /// How the client's body is announced. A chunked one has a length once it was read.
 fn body_length(r: &Request, streamed: bool) -> BodyLength {
     let headers = r.headers.borrow();
+    if r.post_action.get() && r.body.exists() && r.body.stored().is_none() {
+        // The answer has been sent without it.
+        return BodyLength::Known(0);
+    }
     if let Some(length) = headers.get(HeaderId::ContentLength).and_then(parse_length) {
         return BodyLength::Known(length);
     }

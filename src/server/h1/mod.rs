@@ -138,8 +138,18 @@ fn respond(io: &Rc<Io>, r: &Rc<Request>, answer: Answer) -> Work {
     }
 }
 
-/// Logs the request, and deals with what the client still sends.
+/// Ends the request when nothing is left to do for it.
 fn finish(io: &Rc<Io>, r: &Rc<Request>, keep: bool) -> Work {
+    let Some(work) = cycle::afterwards(r) else { return finish_at_once(io, r, keep) };
+    let (io, r) = (io.clone(), r.clone());
+    Work::Wait(Box::pin(async move {
+        work.await;
+        finish_at_once(&io, &r, keep).done().await
+    }))
+}
+
+/// Logs the request, and deals with what the client still sends.
+fn finish_at_once(io: &Rc<Io>, r: &Rc<Request>, keep: bool) -> Work {
     // nginx has forgotten by now that it keeps the connection: `$sent_http_connection` is `close` in its logs.
     r.out.keep_alive.set(false);
     io.patience.set(r.location().core.keepalive_timeout);
