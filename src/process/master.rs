@@ -12,6 +12,7 @@ use rustix::process::Pid;
 use super::channel::Channel;
 use super::children::{Child, Children, Role, mourn, spawn};
 use super::fork::{Fork, Launch};
+use super::notify::{self, Watchdog};
 use super::running::Running;
 use super::signals::{self, How, Received, Signal, Signals};
 use super::sockets::Listening;
@@ -48,6 +49,9 @@ pub struct Master {
     launch: Option<Launch>,
     /// Who waits for the end of a reload.
     tickets: Vec<Ticket>,
+    /// Whether a reload has begun and not ended.
+    reloads: bool,
+    watchdog: Watchdog,
 }
 
 /// What a master is born with.
@@ -97,6 +101,8 @@ impl Master {
             no_workers: false,
             launch: Some(birth.launch),
             tickets: Vec::new(),
+            reloads: false,
+            watchdog: Watchdog::new(),
         }
     }
 
@@ -168,9 +174,10 @@ impl Master {
     }
 
     fn wait(&mut self) {
+        let log = Arc::clone(self.log());
         let patience = match self.phase {
             Phase::Terminating { again, .. } => Some(again.saturating_duration_since(Instant::now())),
-            _ => None,
+            _ => self.watchdog.tick(&log),
         };
         let (pids, lines): (Vec<_>, Vec<_>) = self.children.lines().unzip();
         let fds: Vec<_> = [Some(self.signals.as_fd())].into_iter().chain(lines).collect();
@@ -213,6 +220,9 @@ impl Master {
 
     /// Tells who waits for the end of a reload.
     fn tell(&mut self, outcome: Outcome) {
+        if !matches!(outcome, Outcome::Unknown) && std::mem::take(&mut self.reloads) {
+            notify::ready(self.log());
+        }
         self.tickets.drain(..).for_each(|ticket| ticket.tell(outcome));
     }
 
@@ -229,6 +239,7 @@ impl Master {
     fn launched(&mut self) {
         if let Some(launch) = self.launch.take() {
             launch.succeed();
+            notify::ready(self.log());
         }
     }
 
@@ -257,6 +268,8 @@ impl Master {
             Signal::Hup => {
                 let ticket = received.sender.zip(received.number);
                 self.tickets.extend(ticket.and_then(|(sender, number)| Ticket::open(sender, number)));
+                self.reloads = true;
+                notify::reloading(self.log());
                 self.reconfigure();
             }
             Signal::Usr1 => self.reopen(),
@@ -346,14 +359,24 @@ impl Master {
     fn quit(&mut self) {
         if let Phase::Running = self.phase {
             self.phase = Phase::Quitting;
+            self.say_stopping();
         }
         self.tell_workers(Signal::Quit, None);
         self.close_sockets();
     }
 
+    /// The service ends with us, unless another binary goes on with it.
+    fn say_stopping(&self) {
+        let theirs = rustix::process::getppid() == self.parent && std::env::var_os("NGINX").is_some();
+        if self.new_binary.is_none() && !theirs {
+            notify::stopping(self.log());
+        }
+    }
+
     fn terminate_now(&mut self) {
         if !matches!(self.phase, Phase::Terminating { .. }) {
             self.phase = Phase::Terminating { delay: FIRST_DELAY, again: Instant::now() };
+            self.say_stopping();
             self.terminate();
         }
     }

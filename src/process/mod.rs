@@ -8,6 +8,7 @@ mod folders;
 mod fork;
 mod logs;
 mod master;
+mod notify;
 mod pid;
 mod privileges;
 mod running;

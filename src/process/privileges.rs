@@ -5,6 +5,7 @@ use std::io;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
+use super::notify;
 use crate::http::{EnvVar, ProcessConf, User};
 use crate::log::{ErrorLog, Level};
 
@@ -80,7 +81,8 @@ fn fatal(log: &ErrorLog, what: std::fmt::Arguments<'_>) -> Fatal {
     Fatal
 }
 
-/// The variables that a worker, and a new binary, are given: those that `env` names, and `TZ`.
+/// The variables that a worker, and a new binary, are given: those that `env` names, `TZ`, and how a service manager
+/// is reached.
 pub fn environment(conf: &[EnvVar]) -> Vec<(OsString, OsString)> {
     let zone = EnvVar { name: "TZ".into(), value: None };
     let zone = (!conf.iter().any(|var| var.name == "TZ")).then_some(&zone);
@@ -88,7 +90,8 @@ pub fn environment(conf: &[EnvVar]) -> Vec<(OsString, OsString)> {
         let value = var.value.as_ref().map(OsString::from).or_else(|| std::env::var_os(&var.name))?;
         Some((OsString::from(&var.name), value))
     };
-    conf.iter().chain(zone).filter_map(given).collect()
+    let service = notify::VARIABLES.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
+    conf.iter().chain(zone).filter_map(given).chain(service).collect()
 }
 
 /// Leaves only [`environment`].

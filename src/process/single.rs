@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use super::notify::{self, Watchdog};
 use super::running::Running;
 use super::signals::{Signal, Signals};
 use super::sockets::listen_sockets;
@@ -29,6 +30,7 @@ pub unsafe fn run(mut running: Running, signals: Signals, launched: impl FnOnce(
         }
     };
     launched();
+    notify::ready(running.log());
     serve(&mut running, &signals, &fleet);
     let log = Arc::clone(running.log());
     fleet.join();
@@ -39,15 +41,22 @@ pub unsafe fn run(mut running: Running, signals: Signals, launched: impl FnOnce(
 }
 
 fn serve(running: &mut Running, signals: &Signals, fleet: &Fleet) {
+    let mut watchdog = Watchdog::new();
     loop {
-        let ready = wait(&[Some(fleet.done_fd()), Some(signals.as_fd())], None);
+        let log = Arc::clone(running.log());
+        let ready = wait(&[Some(fleet.done_fd()), Some(signals.as_fd())], watchdog.tick(&log));
         while let Some(received) = signals.next() {
             running.log().say(Level::Notice, received.notice(action(received.signal)));
             match received.signal {
-                Signal::Quit | Signal::Term | Signal::Int => fleet.stop(),
+                Signal::Quit | Signal::Term | Signal::Int => {
+                    notify::stopping(&log);
+                    fleet.stop();
+                }
                 Signal::Hup => {
                     let ticket = received.sender.zip(received.number);
+                    notify::reloading(&log);
                     let outcome = reload(running, fleet);
+                    notify::ready(&log);
                     if let Some(ticket) = ticket.and_then(|(sender, number)| Ticket::open(sender, number)) {
                         ticket.tell(outcome);
                     }

@@ -12,7 +12,7 @@ use super::running::{Candidate, Purpose, Refused, Running};
 use super::signals::{self, Order, Signals};
 use super::sockets::{self, Listening};
 use super::ticket::{self, Outcome};
-use super::{pid, single, title};
+use super::{notify, pid, single, title};
 use crate::diag::{Diagnostic, Severity};
 use crate::log::{ErrorLog, Level, console};
 
@@ -92,8 +92,10 @@ pub fn signal(call: &Call, order: Order, say: Say<'_>) -> i32 {
 /// The process has one thread.
 pub unsafe fn serve(call: Call, say: Say<'_>) -> i32 {
     let parent = rustix::process::getppid();
-    let inherited = std::env::var("NGINX").ok().map(|variable| sockets::inherit(&variable, &call.early));
-    let daemonized = inherited.is_some();
+    let upgraded = std::env::var("NGINX").ok();
+    let daemonized = upgraded.is_some();
+    let variable = upgraded.or_else(|| notify::sockets(&call.early));
+    let inherited = variable.map(|variable| sockets::inherit(&variable, &call.early));
     let Ok(running) = open(&call, say, inherited.unwrap_or_default()) else { return FAILED };
     report(&running, call.version);
     // SAFETY: the caller has one thread.

@@ -6,6 +6,7 @@ mod client;
 mod command_line;
 mod place;
 mod reload;
+mod service;
 mod signals;
 mod start;
 mod upgrade;
