@@ -6,6 +6,7 @@
 pub(crate) mod base64;
 pub(crate) mod browser;
 pub(crate) mod clock;
+pub(crate) mod crc32;
 pub(crate) mod date;
 pub(crate) mod escape;
 pub(crate) mod header_id;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::address::Address;
+use super::balance::Balance;
 use super::peers::Peers;
 use super::pool::KeepAlive;
 use crate::http::{HeaderId, Request, Script, TempPath};
@@ -31,8 +33,17 @@ pub(crate) struct Upstream {
     pub(crate) name: Bytes,
     /// Whom it stands for.
     pub(crate) peers: Peers,
+    /// How the next one of them is chosen.
+    pub(crate) balance: Balance,
     /// `keepalive`
     pub(crate) keepalive: Option<KeepAlive>,
+}
+
+impl Upstream {
+    /// The upstream of one request alone.
+    pub(crate) fn passing(name: Bytes, addresses: impl IntoIterator<Item = Address>) -> Self {
+        Self { name, peers: Peers::passing(addresses), balance: Balance::RoundRobin, keepalive: None }
+    }
 }
 
 /// Which failures send a request to the next peer: the words of `proxy_next_upstream`.

@@ -10,10 +10,10 @@ use std::time::Instant;
 use rustix::io::Errno;
 
 use super::buffer::Buffer;
+use super::choice::{Choice, Outcome};
 use super::conf::{Conf, NextOn, Upstream};
 use super::lease::Lease;
 use super::passage::{Action, Passage, report};
-use super::peers::{Choice, Outcome};
 use super::pool;
 use super::send::{Content, SendError, Sender};
 use super::socket::{ConnectError, Options, Socket};
@@ -106,7 +106,7 @@ impl Exchange<'_> {
     /// # Errors
     /// What becomes of the request where none does.
     pub(crate) async fn run(&self, content: Content) -> Result<Answer, Stop> {
-        let mut choice = Choice::new(self.upstream.clone());
+        let mut choice = Choice::new(self.upstream.clone(), self.r);
         if self.conf.next_upstream_tries > 0 {
             choice.tries = choice.tries.min(self.conf.next_upstream_tries);
         }

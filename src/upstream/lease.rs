@@ -1,7 +1,7 @@
 //! A connection to a peer on loan for one request.
 
+use super::choice::{Choice, Outcome};
 use super::passage::Passage;
-use super::peers::{Choice, Outcome};
 use super::pool;
 use super::socket::Socket;
 use crate::http::Request;

@@ -5,7 +5,9 @@
 
 mod address;
 mod answer;
+mod balance;
 mod buffer;
+mod choice;
 mod conf;
 mod decode;
 mod exchange;
@@ -22,11 +24,12 @@ mod url;
 
 pub(crate) use address::Address;
 pub(crate) use answer::{Rewrite, respond};
+pub(crate) use balance::Balance;
 pub(crate) use buffer::Buffer;
 pub(crate) use conf::{Conf, Names, NextOn, Upstream};
 pub(crate) use exchange::{Exchange, Stop};
 pub(crate) use passage::{Attempt, Passage};
-pub(crate) use peers::{Peer, Peers};
+pub(crate) use peers::{Health, Host, Peer, Peers};
 pub(crate) use pool::KeepAlive;
 pub(crate) use resolve::host as resolve_host;
 pub(crate) use send::Content;

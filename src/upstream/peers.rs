@@ -1,12 +1,14 @@
-//! Peers of an upstream, and the smooth weighted round robin that chooses among them.
-//! Behaviour of nginx's `ngx_http_upstream_round_robin.c`; all threads of the worker share one state.
+//! Peers of an upstream, and what is known of each: all threads of the worker, and all configurations that have the
+//! same peer, share it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use bytes::Bytes;
 
 use super::address::Address;
-use super::conf::Upstream;
+use super::balance::Points;
 
 /// What one peer is, as configured.
 #[derive(Clone, Debug)]
@@ -14,361 +16,310 @@ pub(crate) struct Peer {
     pub(crate) address: Address,
     /// The address as nginx writes it in logs and `$upstream_addr`.
     pub(crate) name: Bytes,
+    /// The `server` that it comes from, as written.
+    pub(crate) server: Bytes,
     pub(crate) weight: i64,
     /// Most connections at a time; 0 is no limit.
-    pub(crate) max_conns: u64,
+    pub(crate) max_conns: i64,
     /// How many failures within `fail_timeout` put it aside; 0 counts none.
-    pub(crate) max_fails: u64,
+    pub(crate) max_fails: i64,
     /// Seconds.
     pub(crate) fail_timeout: i64,
     pub(crate) down: bool,
+    /// The name that it was found under while running; `None` for those of the configuration.
+    pub(crate) host: Option<Arc<Host>>,
+    /// What is known of it.
+    pub(crate) state: Arc<State>,
 }
 
 impl Peer {
     /// A peer with nginx's defaults.
     pub(crate) fn new(address: Address) -> Self {
         let name = address.name();
-        Self { address, name, weight: 1, max_conns: 0, max_fails: 1, fail_timeout: 10, down: false }
+        Self {
+            address,
+            server: name.clone(),
+            name,
+            weight: 1,
+            max_conns: 0,
+            max_fails: 1,
+            fail_timeout: 10,
+            down: false,
+            host: None,
+            state: Arc::default(),
+        }
+    }
+
+    /// The same peer at another address, with nothing known of it.
+    pub(crate) fn at(&self, address: SocketAddr, server: Bytes, weight: i64) -> Self {
+        let address = Address::Tcp(address);
+        let state = Arc::default();
+        Self { name: address.name(), address, server, weight, state, ..self.clone() }
+    }
+
+    /// Whether another configuration means the same peer.
+    fn is_same(&self, other: &Peer) -> bool {
+        let limits = |peer: &Peer| (peer.weight, peer.max_conns, peer.max_fails, peer.fail_timeout, peer.down);
+        self.address == other.address && self.server == other.server && limits(self) == limits(other)
+    }
+
+    /// Whether it may be asked now.
+    pub(super) fn is_live(&self, now: i64) -> bool {
+        let state = &self.state;
+        let failed =
+            self.max_fails > 0 && state.fails.get() >= self.max_fails && now - state.checked.get() <= self.fail_timeout;
+        let full = self.max_conns > 0 && state.conns.get() >= self.max_conns;
+        !(self.down || failed || full)
+    }
+
+    /// Gives it the weight that it has gained; what it adds to the total.
+    pub(super) fn gain(&self) -> i64 {
+        let State { current_weight, effective_weight, .. } = &*self.state;
+        let effective = effective_weight.get() + self.weight;
+        current_weight.add(effective);
+        if effective < self.weight {
+            effective_weight.add(1);
+        }
+        effective
+    }
+
+    /// Counts a connection.
+    pub(super) fn take(&self, now: i64) {
+        self.state.conns.add(1);
+        if now - self.state.checked.get() > self.fail_timeout {
+            self.state.checked.set(now);
+        }
+    }
+}
+
+/// A number that is changed under its upstream's lock only.
+#[derive(Debug, Default)]
+pub(crate) struct Number(AtomicI64);
+
+impl Number {
+    pub(super) fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, value: i64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    pub(super) fn add(&self, more: i64) {
+        self.set(self.get() + more);
     }
 }
 
 /// What is known of a peer while it is used.
-#[derive(Clone, Debug, Default)]
-struct State {
-    current_weight: i64,
-    effective_weight: i64,
-    conns: u64,
-    fails: u64,
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(super) current_weight: Number,
+    /// How much less weight it has than was configured, because it failed: never above zero.
+    pub(super) effective_weight: Number,
+    pub(super) conns: Number,
+    pub(super) fails: Number,
     /// Seconds since some start: the last failure.
-    accessed: i64,
+    pub(super) accessed: Number,
     /// Seconds: when it was last tried, or failed.
-    checked: i64,
+    pub(super) checked: Number,
 }
 
 /// A set of peers: the usual ones of an upstream, or its backups.
-#[derive(Debug)]
-struct Group {
-    peers: Box<[Peer]>,
-    states: Mutex<Box<[State]>>,
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    pub(super) peers: Box<[Arc<Peer>]>,
     /// There is one peer and no backup: it is used whatever happened to it.
-    single: bool,
+    pub(super) single: bool,
+    pub(super) total_weight: i64,
+    tries: usize,
 }
 
 impl Group {
-    fn new(peers: Vec<Peer>, single: bool) -> Self {
-        let state = |peer: &Peer| State { effective_weight: peer.weight, ..State::default() };
-        let states = peers.iter().map(state).collect();
-        Self { peers: peers.into(), states: Mutex::new(states), single }
-    }
-
-    /// A thread that broke off leaves numbers behind, nothing that could be half done.
-    fn states(&self) -> MutexGuard<'_, Box<[State]>> {
-        self.states.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn tries(&self) -> usize {
-        self.peers.iter().filter(|peer| !peer.down).count()
+    fn new(peers: Vec<Arc<Peer>>, single: bool) -> Self {
+        let total_weight = peers.iter().map(|peer| peer.weight).sum();
+        let tries = peers.iter().filter(|peer| !peer.down).count();
+        Self { peers: peers.into(), single, total_weight, tries }
     }
 }
 
-/// The peers of an upstream.
+/// The peers of an upstream at some time.
 #[derive(Debug)]
-pub(crate) struct Peers {
-    usual: Group,
-    backup: Option<Group>,
+pub(crate) struct Set {
+    pub(super) usual: Group,
+    pub(super) backup: Option<Group>,
+    /// Where they stand on the ring of `hash … consistent`.
+    pub(super) points: Points,
 }
 
-impl Peers {
-    /// Peers, and those that are asked when no other one can be.
-    pub(crate) fn new(usual: Vec<Peer>, backup: Vec<Peer>) -> Self {
+impl Set {
+    fn new(usual: Vec<Arc<Peer>>, backup: Vec<Arc<Peer>>, ring: bool) -> Self {
         let single = usual.len() == 1 && backup.is_empty();
+        let points = if ring { Points::new(&usual) } else { Points::default() };
         let backup = (!backup.is_empty()).then(|| Group::new(backup, false));
-        Self { usual: Group::new(usual, single), backup }
+        Self { usual: Group::new(usual, single), backup, points }
     }
 
-    fn group(&self, backup: bool) -> &Group {
+    pub(super) fn group(&self, backup: bool) -> &Group {
         match &self.backup {
             Some(group) if backup => group,
             _ => &self.usual,
         }
     }
 
-    /// One of the peers.
-    pub(super) fn peer(&self, key: PeerKey) -> &Peer {
-        &self.group(key.backup).peers[key.index]
+    pub(super) fn tries(&self) -> usize {
+        self.usual.tries + self.backup.as_ref().map_or(0, |backup| backup.tries)
     }
 }
 
-/// Which peer of an upstream it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PeerKey {
-    backup: bool,
-    index: usize,
+/// What all configurations know of an upstream of one name.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    lock: Mutex<()>,
+    known: Mutex<Vec<(Weak<Peer>, bool)>>,
+    /// The latest set of peers where names are resolved while running.
+    latest: Mutex<Weak<Set>>,
+}
+
+impl Health {
+    /// A thread that broke off leaves numbers behind, nothing that could be half done.
+    pub(super) fn lock(&self) -> MutexGuard<'_, ()> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives peers the state of those that they were before.
+    fn recall(&self, peers: Vec<Peer>, backup: bool) -> Vec<Arc<Peer>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|(peer, _)| peer.strong_count() > 0);
+        let mut before: Vec<_> = known.iter().filter(|(_, was)| *was == backup).collect();
+        let recall = |mut peer: Peer| {
+            let same = |(other, _): &&(Weak<Peer>, bool)| other.upgrade().is_some_and(|other| other.is_same(&peer));
+            if let Some(at) = before.iter().position(same)
+                && let Some(other) = before.remove(at).0.upgrade()
+            {
+                peer.state = other.state.clone();
+            }
+            Arc::new(peer)
+        };
+        let peers: Vec<_> = peers.into_iter().map(recall).collect();
+        known.splice(0..0, peers.iter().map(|peer| (Arc::downgrade(peer), backup)));
+        peers
+    }
+
+    /// The peers of a group without those of a name that it has no more, and with those that it has now.
+    fn exchange(&self, before: &Group, host: &Arc<Host>, mut found: Vec<Peer>, backup: bool) -> Vec<Arc<Peer>> {
+        let stays = |peer: &&Arc<Peer>| {
+            if !peer.host.as_ref().is_some_and(|other| Arc::ptr_eq(other, host)) {
+                return true;
+            }
+            let at = found.iter().position(|other| other.is_same(peer));
+            at.map(|at| found.remove(at)).is_some()
+        };
+        let mut peers: Vec<_> = before.peers.iter().filter(stays).cloned().collect();
+        peers.extend(self.recall(found, backup));
+        peers
+    }
+
+    fn settle(&self, set: &Arc<Set>) {
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(set);
+    }
+
+    /// What a name was resolved to by the configuration before, backups or not.
+    pub(crate) fn found_before(&self, host: &Host, backup: bool) -> Vec<Arc<Peer>> {
+        let Some(set) = self.latest.lock().unwrap_or_else(PoisonError::into_inner).upgrade() else { return Vec::new() };
+        let group = if backup { set.backup.as_ref() } else { Some(&set.usual) };
+        let is_its = |peer: &&Arc<Peer>| peer.host.as_ref().is_some_and(|other| other.is_same(host));
+        group.map_or(Vec::new(), |group| group.peers.iter().filter(is_its).cloned().collect())
+    }
+}
+
+/// A name that is resolved while running.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) name: Bytes,
+    /// `service=`; empty without.
+    pub(crate) service: Bytes,
+    /// Seconds on [`now`]'s clock: until when the addresses count.
+    pub(crate) valid: AtomicI64,
+}
+
+impl Host {
+    fn is_same(&self, other: &Host) -> bool {
+        self.name == other.name && self.service == other.service
+    }
 }
 
 /// Seconds on a clock that is never set.
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse).tv_sec
 }
 
-/// How a peer did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// It answered, or nothing can be said against it.
-    Fine,
-    /// It failed.
-    Failed,
-}
-
-/// One request's way through the peers of its upstream.
+/// The peers of an upstream.
 #[derive(Debug)]
-pub(crate) struct Choice {
-    upstream: Arc<Upstream>,
-    tried: Tried,
-    backup: bool,
-    current: Option<usize>,
-    /// How many more peers may be tried.
-    pub(crate) tries: usize,
+pub(crate) struct Peers {
+    now: Now,
+    pub(super) health: Arc<Health>,
+    ring: bool,
 }
 
-/// Which peers were tried. Few upstreams have more than 64.
-#[derive(Debug, Default)]
-struct Tried {
-    first: u64,
-    more: Vec<u64>,
+#[derive(Debug)]
+enum Now {
+    Fixed(Set),
+    /// Names are resolved while running.
+    Changing(RwLock<Arc<Set>>),
 }
 
-impl Tried {
-    fn word(&mut self, index: usize) -> &mut u64 {
-        let Some(word) = (index / 64).checked_sub(1) else { return &mut self.first };
-        if self.more.len() <= word {
-            self.more.resize(word + 1, 0);
-        }
-        &mut self.more[word]
-    }
-
-    fn has(&mut self, index: usize) -> bool {
-        *self.word(index) & (1 << (index % 64)) != 0
-    }
-
-    fn insert(&mut self, index: usize) {
-        *self.word(index) |= 1 << (index % 64);
-    }
+/// The peers that one request chooses from.
+#[derive(Debug)]
+pub(super) enum Chosen {
+    Fixed,
+    Changing(Arc<Set>),
 }
 
-impl Choice {
-    /// Nothing tried yet.
-    pub(crate) fn new(upstream: Arc<Upstream>) -> Self {
-        let peers = &upstream.peers;
-        let tries = peers.usual.tries() + peers.backup.as_ref().map_or(0, Group::tries);
-        Self { upstream, tried: Tried::default(), backup: false, current: None, tries }
+impl Peers {
+    /// Peers, and those that are asked when no other one can be.
+    pub(crate) fn new(usual: Vec<Peer>, backup: Vec<Peer>, health: Arc<Health>, ring: bool) -> Self {
+        let set = Set::new(health.recall(usual, false), health.recall(backup, true), ring);
+        Self { now: Now::Fixed(set), health, ring }
     }
 
-    /// The upstream whose peers these are.
-    pub(super) fn upstream(&self) -> &Arc<Upstream> {
-        &self.upstream
+    /// Peers of which some may change later.
+    pub(crate) fn changing(usual: Vec<Peer>, backup: Vec<Peer>, health: Arc<Health>, ring: bool) -> Self {
+        let set = Arc::new(Set::new(health.recall(usual, false), health.recall(backup, true), ring));
+        health.settle(&set);
+        Self { now: Now::Changing(RwLock::new(set)), health, ring }
     }
 
-    /// Which peer is in use.
-    pub(super) fn key(&self) -> Option<PeerKey> {
-        Some(PeerKey { backup: self.backup, index: self.current? })
+    /// Peers of one request alone.
+    pub(crate) fn passing(addresses: impl IntoIterator<Item = Address>) -> Self {
+        let peers = addresses.into_iter().map(|address| Arc::new(Peer::new(address))).collect();
+        Self { now: Now::Fixed(Set::new(peers, Vec::new(), false)), health: Arc::default(), ring: false }
     }
 
-    /// Chooses the next peer; `None` where there is no live one.
-    pub(crate) fn next(&mut self) -> Option<&Peer> {
-        self.next_at(now)
+    /// Puts what a name was resolved to in the place of what it was before. Peers that stay keep their places, and
+    /// what is known of them.
+    pub(crate) fn replace(&self, host: &Arc<Host>, usual: Vec<Peer>, backup: Vec<Peer>) {
+        let Now::Changing(now) = &self.now else { return };
+        let before = now.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let usual = self.health.exchange(&before.usual, host, usual, false);
+        let backup = self.health.exchange(before.backup.as_ref().unwrap_or(&Group::default()), host, backup, true);
+        let set = Arc::new(Set::new(usual, backup, self.ring));
+        self.health.settle(&set);
+        *now.write().unwrap_or_else(PoisonError::into_inner) = set;
     }
 
-    fn next_at(&mut self, now: impl Fn() -> i64) -> Option<&Peer> {
-        self.current = self.pick(&now);
-        if self.current.is_none() && !self.backup && self.upstream.peers.backup.is_some() {
-            self.backup = true;
-            self.tried = Tried::default();
-            self.current = self.pick(&now);
-        }
-        self.peer()
-    }
-
-    /// The peer in use.
-    pub(crate) fn peer(&self) -> Option<&Peer> {
-        Some(self.upstream.peers.peer(self.key()?))
-    }
-
-    fn pick(&mut self, now: impl Fn() -> i64) -> Option<usize> {
-        let group = self.upstream.peers.group(self.backup);
-        if group.single {
-            return group.pick_single();
-        }
-        group.pick(&mut self.tried, now())
-    }
-
-    /// Gives the peer in use back; `true` where it was put aside because it failed too often.
-    pub(crate) fn free(&mut self, outcome: Outcome) -> bool {
-        self.free_at(outcome, now)
-    }
-
-    fn free_at(&mut self, outcome: Outcome, now: impl Fn() -> i64) -> bool {
-        let Some(index) = self.current.take() else { return false };
-        let group = self.upstream.peers.group(self.backup);
-        if group.single {
-            group.free_single();
-            self.tries = 0;
-            return false;
-        }
-        self.tries = self.tries.saturating_sub(1);
-        group.free(index, outcome, now)
-    }
-}
-
-impl Drop for Choice {
-    fn drop(&mut self) {
-        // The request ended without a word about the peer: its connection is counted no more.
-        self.free(Outcome::Fine);
-    }
-}
-
-impl Group {
-    fn pick_single(&self) -> Option<usize> {
-        let peer = &self.peers[0];
-        if peer.down {
-            return None;
-        }
-        if peer.max_conns > 0 {
-            let state = &mut self.states()[0];
-            if state.conns >= peer.max_conns {
-                return None;
-            }
-            state.conns += 1;
-        }
-        Some(0)
-    }
-
-    fn free_single(&self) {
-        if self.peers[0].max_conns > 0 {
-            self.states()[0].conns -= 1;
+    pub(super) fn choose(&self) -> Chosen {
+        match &self.now {
+            Now::Fixed(_) => Chosen::Fixed,
+            Now::Changing(set) => Chosen::Changing(set.read().unwrap_or_else(PoisonError::into_inner).clone()),
         }
     }
 
-    fn pick(&self, tried: &mut Tried, now: i64) -> Option<usize> {
-        let mut states = self.states();
-        let (mut best, mut total) = (None, 0);
-        for (index, (peer, state)) in self.peers.iter().zip(states.iter_mut()).enumerate() {
-            let failed =
-                peer.max_fails > 0 && state.fails >= peer.max_fails && now - state.checked <= peer.fail_timeout;
-            let full = peer.max_conns > 0 && state.conns >= peer.max_conns;
-            if tried.has(index) || peer.down || failed || full {
-                continue;
-            }
-            state.current_weight += state.effective_weight;
-            total += state.effective_weight;
-            if state.effective_weight < peer.weight {
-                state.effective_weight += 1;
-            }
-            if best.is_none_or(|(_, weight)| state.current_weight > weight) {
-                best = Some((index, state.current_weight));
-            }
+    /// The peers that were chosen from.
+    pub(super) fn set<'a>(&'a self, chosen: &'a Chosen) -> &'a Set {
+        match (&self.now, chosen) {
+            (_, Chosen::Changing(set)) => set,
+            (Now::Fixed(set), Chosen::Fixed) => set,
+            (Now::Changing(_), Chosen::Fixed) => unreachable!("what changes was chosen as such"),
         }
-        let (index, _) = best?;
-        tried.insert(index);
-        let state = &mut states[index];
-        state.current_weight -= total;
-        if now - state.checked > self.peers[index].fail_timeout {
-            state.checked = now;
-        }
-        state.conns += 1;
-        Some(index)
-    }
-
-    fn free(&self, index: usize, outcome: Outcome, now: impl Fn() -> i64) -> bool {
-        let (peer, mut states) = (&self.peers[index], self.states());
-        let state = &mut states[index];
-        state.conns -= 1;
-        if outcome == Outcome::Fine {
-            // It lives, if it was tried since it failed.
-            if state.accessed < state.checked {
-                state.fails = 0;
-            }
-            return false;
-        }
-        let now = now();
-        state.fails += 1;
-        state.accessed = now;
-        state.checked = now;
-        if peer.max_fails == 0 {
-            return false;
-        }
-        let less = peer.weight / i64::try_from(peer.max_fails).unwrap_or(i64::MAX);
-        state.effective_weight = (state.effective_weight - less).max(0);
-        state.fails >= peer.max_fails
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn peer(port: u16, weight: i64) -> Peer {
-        Peer { weight, ..Peer::new(Address::Tcp(([127, 0, 0, 1], port).into())) }
-    }
-
-    fn port(peer: Option<&Peer>) -> u16 {
-        match peer.map(|peer| &peer.address) {
-            Some(Address::Tcp(address)) => address.port(),
-            _ => 0,
-        }
-    }
-
-    fn upstream(usual: Vec<Peer>, backup: Vec<Peer>) -> Arc<Upstream> {
-        Arc::new(Upstream { name: Bytes::new(), peers: Peers::new(usual, backup), keepalive: None })
-    }
-
-    fn one(upstream: &Arc<Upstream>, outcome: Outcome, now: i64) -> u16 {
-        let mut choice = Choice::new(upstream.clone());
-        let port = port(choice.next_at(|| now));
-        choice.free_at(outcome, || now);
-        port
-    }
-
-    #[test]
-    fn is_smooth() {
-        let peers = upstream(vec![peer(1, 5), peer(2, 1), peer(3, 1)], vec![]);
-        let ports: Vec<_> = (0..7).map(|_| one(&peers, Outcome::Fine, 0)).collect();
-        assert_eq!(ports, [1, 1, 2, 1, 3, 1, 1]);
-    }
-
-    #[test]
-    fn tries_each_once_then_backups() {
-        let down = Peer { down: true, ..peer(3, 1) };
-        let peers = upstream(vec![peer(1, 1), peer(2, 1), down], vec![peer(4, 1)]);
-        let mut choice = Choice::new(peers);
-        assert_eq!(choice.tries, 3);
-        let mut ports = Vec::new();
-        while let Some(peer) = choice.next_at(|| 0) {
-            ports.push(port(Some(peer)));
-            choice.free_at(Outcome::Failed, || 0);
-        }
-        assert_eq!((ports, choice.tries), (vec![1, 2, 4], 0));
-    }
-
-    #[test]
-    fn puts_failed_peers_aside_for_a_while() {
-        let peers = upstream(vec![peer(1, 1), peer(2, 1)], vec![]);
-        assert_eq!(one(&peers, Outcome::Failed, 100), 1);
-        assert_eq!([one(&peers, Outcome::Fine, 100), one(&peers, Outcome::Fine, 110)], [2, 2]);
-        // It comes back with less weight, and gains some each time.
-        let ports: Vec<_> = (0..4).map(|_| one(&peers, Outcome::Fine, 111)).collect();
-        assert_eq!(ports, [2, 2, 1, 2]);
-    }
-
-    #[test]
-    fn single_peers_are_never_put_aside() {
-        let peers = upstream(vec![peer(1, 1)], vec![]);
-        assert_eq!([one(&peers, Outcome::Failed, 1), one(&peers, Outcome::Failed, 1)], [1, 1]);
-        let full = Peer { max_conns: 1, ..peer(1, 1) };
-        let peers = upstream(vec![full], vec![]);
-        let mut first = Choice::new(peers.clone());
-        assert!(first.next().is_some() && Choice::new(peers.clone()).next().is_none());
-        drop(first);
-        assert_eq!(one(&peers, Outcome::Fine, 0), 1);
     }
 }

@@ -7,8 +7,9 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use super::choice::Choice;
 use super::conf::Upstream;
-use super::peers::{Choice, PeerKey};
+use super::peers::Peer;
 use super::socket::Socket;
 use crate::http::{Deadline, Request, clock};
 
@@ -43,7 +44,7 @@ struct Pool {
 }
 
 struct Idle {
-    peer: PeerKey,
+    peer: Arc<Peer>,
     socket: Socket,
     until: Instant,
 }
@@ -52,19 +53,19 @@ struct Idle {
 pub(super) fn take(r: &Request, choice: &Choice) -> Option<Socket> {
     let upstream = choice.upstream();
     upstream.keepalive?;
-    let key = choice.key()?;
+    let peer = choice.peer()?;
     let pools = r.local.state.get::<Pools>();
     let mut pools = pools.pools.borrow_mut();
     let pool = pools.iter_mut().find(|pool| pool.is_of(upstream))?;
-    let same = |other| other == key || upstream.peers.peer(other).address == upstream.peers.peer(key).address;
-    let at = pool.idle.iter().rposition(|idle| same(idle.peer))?;
+    let same = |other: &Arc<Peer>| Arc::ptr_eq(other, peer) || other.address == peer.address;
+    let at = pool.idle.iter().rposition(|idle| same(&idle.peer))?;
     Some(pool.idle.remove(at).socket)
 }
 
 /// Keeps a connection to the peer in use for the next request, unless it has served long enough or has been closed.
 pub(super) fn put(r: &Request, choice: &Choice, mut socket: Socket) {
     let upstream = choice.upstream();
-    let (Some(keepalive), Some(peer)) = (upstream.keepalive, choice.key()) else { return };
+    let (Some(keepalive), Some(peer)) = (upstream.keepalive, choice.peer()) else { return };
     let now = clock::now();
     if socket.requests >= keepalive.requests || now.duration_since(socket.opened) > keepalive.time {
         return;
@@ -83,7 +84,7 @@ pub(super) fn put(r: &Request, choice: &Choice, mut socket: Socket) {
     if idle.len() >= keepalive.connections {
         idle.remove(0);
     }
-    idle.push(Idle { peer, socket, until });
+    idle.push(Idle { peer: peer.clone(), socket, until });
 }
 
 impl Pool {

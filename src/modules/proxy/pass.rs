@@ -11,7 +11,7 @@ use crate::http::{LocationKind, Request, Script};
 use crate::log::Level;
 use crate::modules::http_core::passes_requests_on;
 use crate::modules::upstream::{self, UpstreamId, UpstreamList};
-use crate::upstream::{Peer, Peers, Upstream, UriPart, Url, parse_url};
+use crate::upstream::{Upstream, UriPart, Url, parse_url};
 
 /// One `proxy_pass`.
 #[derive(Clone)]
@@ -168,10 +168,7 @@ impl Target {
             r.cycle().extensions.get::<UpstreamList>().and_then(|list| list.find(url.host, url.port, url.no_port));
         let upstream = match (named, url.address) {
             (Some(upstream), _) => upstream,
-            (None, Some(address)) => {
-                let peers = Peers::new(vec![Peer::new(address)], Vec::new());
-                Arc::new(Upstream { name: Bytes::copy_from_slice(url.host), peers, keepalive: None })
-            }
+            (None, Some(address)) => Arc::new(Upstream::passing(Bytes::copy_from_slice(url.host), [address])),
             (None, None) => return Err(complain(502, "no resolver defined to resolve ", url.host, "")),
         };
         Ok((upstream, vars))

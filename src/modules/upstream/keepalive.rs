@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::Conf as Block;
 use crate::conf::{Command, Ctx, Module, NodeId, assign};
 use crate::schema::value;
 use crate::upstream::KeepAlive;
@@ -23,7 +24,8 @@ impl Module for KeepAlives {
     type Conf = Conf;
     const NAME: &'static str = "http_upstream_keepalive";
     const COMMANDS: &'static [Command<Conf>] = &[
-        Command::custom("keepalive", |c, args, _| {
+        Command::custom("keepalive", |c, args, ctx| {
+            ctx.conf_at_mut::<Block>(ctx.current()).keepalive = true;
             assign(&mut c.connections, args, || {
                 let number = value::number(args.value(1)).and_then(|number| usize::try_from(number).ok());
                 number.filter(|number| *number > 0).ok_or_else(|| {
@@ -41,6 +43,9 @@ impl Module for KeepAlives {
 /// What an upstream's block says, every default resolved; `None` where its connections are not kept.
 pub(super) fn settled(ctx: &Ctx<'_>, node: NodeId) -> Option<KeepAlive> {
     let conf = ctx.conf_at::<Conf>(node);
+    if !ctx.conf_at::<Block>(node).keepalive {
+        return None;
+    }
     Some(KeepAlive {
         connections: conf.connections?,
         requests: conf.requests.unwrap_or(1000),

@@ -1,26 +1,30 @@
 //! `upstream` blocks, and the upstreams that `proxy_pass` and its kin name.
 //! <https://nginx.org/en/docs/http/ngx_http_upstream_module.html>
 
+mod balance;
 mod keepalive;
 mod server;
 mod settings;
 mod variables;
+mod zone;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub(super) use balance::Balances;
 pub(super) use keepalive::KeepAlives;
 pub(super) use settings::{Settings, check_all, want_temp_folders};
+pub(super) use zone::Zones;
 
 use self::server::ServerConf;
 use crate::conf::{Args, Command, Ctx, Module, NodeId, NodeKind, Resources, SetResult};
 use crate::diag::{Diagnostic, Span};
-use crate::http::VariableDef;
+use crate::http::{VariableDef, ZoneKey, shared_zone};
 use crate::schema::{Context, Schema};
 use crate::syntax::Directive;
-use crate::upstream::{Address, Peer, Peers, Upstream, Url};
+use crate::upstream::{Address, Balance, Health, Peer, Peers, Upstream, Url};
 
 /// `ngx_http_upstream_module`.
 pub struct Upstreams;
@@ -29,6 +33,12 @@ pub struct Upstreams;
 #[derive(Default)]
 pub struct Conf {
     servers: Vec<ServerConf>,
+    balance: Option<Balance>,
+    /// The method that was named has no use for backups.
+    refuses_backup: bool,
+    /// `keepalive` stands, and no method behind it.
+    keepalive: bool,
+    zone: bool,
 }
 
 impl Module for Upstreams {
@@ -188,15 +198,29 @@ fn build(ctx: &mut Ctx<'_>) {
 
 /// `Err(None)` where the fault has been told already.
 fn build_one(ctx: &mut Ctx<'_>, named: &Named) -> Result<Arc<Upstream>, Option<Diagnostic>> {
-    let (peers, keepalive) = match named.block {
-        None if named.defined => return Err(None),
-        Some(node) => (block_peers(ctx.conf_at::<Conf>(node), &named.host)?, keepalive::settled(ctx, node)),
-        None => (implicit_peers(named, ctx.resources)?, None),
+    let name = named.host.clone();
+    let health = health(ctx, named);
+    let Some(node) = named.block else {
+        if named.defined {
+            return Err(None);
+        }
+        let peers = Peers::new(implicit_peers(named, ctx.resources)?, Vec::new(), health, false);
+        return Ok(Arc::new(Upstream { name, peers, balance: Balance::RoundRobin, keepalive: None }));
     };
-    Ok(Arc::new(Upstream { name: named.host.clone(), peers, keepalive }))
+    let conf = ctx.conf_at::<Conf>(node);
+    let balance = conf.balance.clone().unwrap_or(Balance::RoundRobin);
+    let peers = block_peers(conf, &named.host, health, balance.needs_ring())?;
+    Ok(Arc::new(Upstream { name, peers, balance, keepalive: keepalive::settled(ctx, node) }))
 }
 
-fn block_peers(conf: &Conf, name: &Bytes) -> Result<Peers, Option<Diagnostic>> {
+/// What other configurations of this file know of the upstream.
+fn health(ctx: &Ctx<'_>, named: &Named) -> Arc<Health> {
+    let name = [&named.host[..], b":", named.port.to_string().as_bytes()].concat();
+    let key = ZoneKey { configuration: ctx.paths().conf.clone(), owner: "upstream", name, size: 0 };
+    shared_zone(key, Health::default)
+}
+
+fn block_peers(conf: &Conf, name: &Bytes, health: Arc<Health>, ring: bool) -> Result<Peers, Option<Diagnostic>> {
     let peers = |backup: bool| {
         let servers = conf.servers.iter().filter(move |server| server.backup == backup);
         servers.flat_map(|server| server.peers.iter().cloned()).collect::<Vec<Peer>>()
@@ -209,17 +233,17 @@ fn block_peers(conf: &Conf, name: &Bytes) -> Result<Peers, Option<Diagnostic>> {
         let message = format!("no servers in upstream \"{}\"", String::from_utf8_lossy(name));
         return Err(Some(Diagnostic::error("empty-upstream", message)));
     }
-    Ok(Peers::new(usual, peers(true)))
+    Ok(Peers::new(usual, peers(true), health, ring))
 }
 
-fn implicit_peers(named: &Named, resources: &mut dyn Resources) -> Result<Peers, Option<Diagnostic>> {
+fn implicit_peers(named: &Named, resources: &mut dyn Resources) -> Result<Vec<Peer>, Option<Diagnostic>> {
     if let Some(address) = &named.address {
-        return Ok(Peers::new(vec![Peer::new(address.clone())], Vec::new()));
+        return Ok(vec![Peer::new(address.clone())]);
     }
     let Some(found) = resources.host(&named.host) else {
         let message = format!("host not found in upstream \"{}\"", String::from_utf8_lossy(&named.host));
         return Err(Some(Diagnostic::error("host-not-found", message)));
     };
     let peer = |ip| Peer::new(Address::Tcp(SocketAddr::new(ip, named.port)));
-    Ok(Peers::new(found.into_iter().map(peer).collect(), Vec::new()))
+    Ok(found.into_iter().map(peer).collect())
 }
