@@ -12,6 +12,8 @@ pub mod paths;
 
 pub mod syntax;
 
+pub mod format;
+
 pub mod schema;
 
 pub mod load;

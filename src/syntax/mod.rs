@@ -4,7 +4,9 @@ mod fault;
 mod lexer;
 mod parser;
 mod reader;
+mod tokens;
 mod tree;
 
 pub use parser::{parse, parse_parameter};
+pub use tokens::{Token, TokenKind, tokens};
 pub use tree::{Block, Directive, Word};
