@@ -68,8 +68,35 @@ impl Random {
 #[test]
 fn random_texts_are_survived() {
     const PIECES: &[&str] = &[
-        "a", " ", "\n", ";", "{", "}", "# c", "\"q\"", "'", "\\", "$", "${b}", "\r\n", "\t", "map", "types", "x_by_lua_block",
-        "[[", "--", ")", "\n\n", "\u{a0}", "80", "\\;", "\"", ";\n", "{\n", "}\n", "# d\n",
+        "a",
+        " ",
+        "\n",
+        ";",
+        "{",
+        "}",
+        "# c",
+        "\"q\"",
+        "'",
+        "\\",
+        "$",
+        "${b}",
+        "\r\n",
+        "\t",
+        "map",
+        "types",
+        "x_by_lua_block",
+        "[[",
+        "--",
+        ")",
+        "\n\n",
+        "\u{a0}",
+        "80",
+        "\\;",
+        "\"",
+        ";\n",
+        "{\n",
+        "}\n",
+        "# d\n",
     ];
     let mut random = Random(1);
     let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(20_000);

@@ -1,16 +1,19 @@
 //! The command line.
 
 mod args;
-mod report;
+mod commands;
+mod output;
 mod version;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use args::Args;
+use output::report;
 
 use crate::diag::{Diagnostic, Severity};
 use crate::load::Form;
@@ -23,6 +26,9 @@ use crate::process::{self, Call, Compiled, Setup};
 /// # Safety
 /// The process has one thread: it is going to be split in two, and to change its user.
 pub unsafe fn run(program: Vec<OsString>) -> ExitCode {
+    if let Some(command) = program.get(1).and_then(commands::named) {
+        return commands::run(command, &program[2..]);
+    }
     process::keep_name(program.first().map_or(OsStr::new(""), OsString::as_os_str));
     let args = match Args::parse(program.iter().skip(1).cloned()) {
         Ok(args) => args,
@@ -108,7 +114,7 @@ fn early_log(path: Option<&Path>, level: Level) -> ErrorLog {
 /// Says what there is to say about a configuration: for people on a terminal, in nginx's lines elsewhere. Notes are ours,
 /// so the log's own repetition on stderr leaves them out.
 fn say(compiled: &Compiled, log: &ErrorLog, quiet: bool) {
-    let terminal = terminal();
+    let terminal = terminal_of(&io::stderr());
     let logs_on_stderr = log.targets().any(|target| matches!(target.sink, Sink::Stderr));
     console::echo(terminal.is_none());
     if !(terminal.is_some() && logs_on_stderr) {
@@ -125,13 +131,12 @@ fn say(compiled: &Compiled, log: &ErrorLog, quiet: bool) {
     let _ = report::print(&mut io::stderr().lock(), &compiled.loaded.sources, &shown, style);
 }
 
-/// How to print where stderr is a terminal.
-fn terminal() -> Option<report::Style> {
-    let stderr = io::stderr();
-    if !stderr.is_terminal() {
+/// How to print on a terminal; none where it is not one.
+fn terminal_of(stream: &(impl IsTerminal + AsFd)) -> Option<report::Style> {
+    if !stream.is_terminal() {
         return None;
     }
-    let width = rustix::termios::tcgetwinsize(&stderr).map_or(80, |size| usize::from(size.ws_col));
+    let width = rustix::termios::tcgetwinsize(stream).map_or(80, |size| usize::from(size.ws_col));
     let color = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     Some(report::Style::Terminal { width: if width == 0 { 80 } else { width }, color })
 }

@@ -32,7 +32,7 @@ impl Cidr {
     /// Whether an address lies in it. IPv4 addresses written as IPv6 ones are not looked through.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address) {
-            (IpAddr::V4(own), IpAddr::V4(address)) => u32::from(address) & mask_v4(self.bits) == own.into(),
+            (IpAddr::V4(own), IpAddr::V4(address)) => u32::from(address) & mask_v4(self.bits) == u32::from(own),
             (IpAddr::V6(own), IpAddr::V6(address)) => u128::from(address) & mask_v6(self.bits) == own.into(),
             _ => false,
         }

@@ -30,11 +30,15 @@ pub fn infer(schema: &Schema, text: &[u8]) -> Option<Context> {
     if let Some(said) = said(text) {
         return Some(said);
     }
-    let (tree, _) = parse(FileId::default(), text);
+    of(schema, &parse(FileId::default(), text).0)
+}
+
+/// The block that directives stand in.
+pub(super) fn of(schema: &Schema, tree: &[Directive]) -> Option<Context> {
     if tree.iter().any(|directive| is_section(schema, directive)) {
         return None;
     }
-    if let Some(table) = table(schema, &tree) {
+    if let Some(table) = table(schema, tree) {
         return Some(table);
     }
     let known: Vec<_> = tree.iter().filter(|directive| is_known(schema, directive)).collect();
@@ -53,7 +57,7 @@ pub fn infer(schema: &Schema, text: &[u8]) -> Option<Context> {
 }
 
 /// `# rnginx: context NAME` among the first lines.
-fn said(text: &[u8]) -> Option<Context> {
+pub(super) fn said(text: &[u8]) -> Option<Context> {
     let comments = text.split(|&byte| byte == b'\n').take(5).filter_map(|line| std::str::from_utf8(line).ok());
     let words = comments.filter_map(|line| line.trim().strip_prefix('#')?.trim().strip_prefix("rnginx:"));
     words.filter_map(|words| Context::named(words.trim().strip_prefix("context")?.trim())).next()

@@ -12,7 +12,7 @@ use std::{ffi::OsStr, path::Path, sync::Arc};
 use crate::{
     check::{check, reconsider},
     cycle::compile,
-    diag::{Diagnostic, Severity, Span},
+    diag::{Diagnostic, FileId, Severity, Span},
     http::Cycle,
     load::{self, Files, Form, Loaded, Supply, load},
     log::{ErrorLog, Level},
@@ -68,15 +68,9 @@ impl Inspection {
 /// Looks at a configuration: a whole one, or a file that is a part of one. Nothing is written, opened to write, or bound.
 pub fn inspect(files: &dyn Files, options: &Options) -> Inspection {
     let nearby = Nearby::new(files, &options.path, options.offline);
-    let context = options.context.or_else(|| infer(Schema::nginx(), &nearby.main()));
+    let context = options.context.or_else(|| context_of(&nearby, &options.path));
     let form = context.map_or(Form::Full, form);
-    let loading = load::Options {
-        path: options.path.clone(),
-        parameter: None,
-        form: Some(form),
-        supply: Supply { pid: None, error_log: None, access_log: None },
-    };
-    let (mut loaded, mut diagnostics) = load(&nearby, Schema::nginx(), &loading);
+    let (mut loaded, mut diagnostics) = load(&nearby, Schema::nginx(), &loading(&options.path, form));
     let paths = paths(&options.path);
     let context = context.unwrap_or(Context::MAIN);
     if loaded.sources.files().next().is_none() {
@@ -95,6 +89,27 @@ pub fn inspect(files: &dyn Files, options: &Options) -> Inspection {
     settle::settle(&loaded, options, form, &hosts, &mut diagnostics);
     loaded.sources.sort(&mut diagnostics);
     Inspection { loaded, context, diagnostics, cycle: compiled.cycle, places: compiled.places, paths }
+}
+
+/// How to load a file: nothing is said about where logs and the pid file stand.
+fn loading(path: &str, form: Form) -> load::Options {
+    let supply = Supply { pid: None, error_log: None, access_log: None };
+    load::Options { path: path.into(), parameter: None, form: Some(form), supply }
+}
+
+/// The block that a file stands in: by what it holds, or by what the files hold that it includes.
+fn context_of(nearby: &Nearby<'_>, path: &str) -> Option<Context> {
+    let text = nearby.main();
+    if let Some(said) = context::said(&text) {
+        return Some(said);
+    }
+    let (tree, _) = crate::syntax::parse(FileId::default(), &text);
+    let only_includes = !tree.is_empty() && tree.iter().all(|one| &*one.name.value == b"include");
+    if !only_includes {
+        return context::of(Schema::nginx(), &tree);
+    }
+    let whole = load(nearby, Schema::nginx(), &loading(path, Form::Full)).0.root;
+    context::of(Schema::nginx(), &whole)
 }
 
 /// What is put around a file that stands in a block of this kind.

@@ -29,7 +29,9 @@ impl<'a> Nearby<'a> {
 
     fn is_in_sight(&self, path: &Path) -> bool {
         let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
-        !self.offline || !climbs && path.starts_with(self.main.parent().unwrap_or(Path::new("/")))
+        let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let folder = || whole(&self.main).parent().map_or_else(|| PathBuf::from("/"), Path::to_owned);
+        !self.offline || path == self.main || !climbs && whole(path).starts_with(folder())
     }
 }
 

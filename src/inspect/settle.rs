@@ -6,13 +6,17 @@ use crate::{
     diag::{Diagnostic, Severity, Span},
     load::{Form, Loaded, NOT_RUN},
     modules::runs,
-    schema::Schema,
+    schema::{Opens, Schema},
     syntax::{Directive, Word},
 };
 
 /// Changes severities, drops what is assumed, and adds a note for each host that was not looked up.
 pub(super) fn settle(loaded: &Loaded, options: &Options, form: Form, hosts: &[String], said: &mut Vec<Diagnostic>) {
-    let is_part = form != Form::Full || said.iter().any(|one| options.offline && one.code == "missing-include");
+    let is_part = form != Form::Full || options.offline && said.iter().any(may_define_names);
+    if !loaded.root.iter().any(|directive| directive.block.is_some()) {
+        // What stands outside of all sections is a part too: the rest may be anywhere.
+        said.retain(|one| one.code != "missing-section");
+    }
     let mut defined = Vec::new();
     defined_elsewhere(&loaded.root, &mut defined);
     said.retain(|one| !(is_part && is_name(one) || one.code == "unknown-variable" && is_defined(one, &defined)));
@@ -40,6 +44,12 @@ pub(super) fn settle(loaded: &Loaded, options: &Options, form: Form, hosts: &[St
     }
 }
 
+/// A file that was not read, unless it is known by its name for what it holds.
+fn may_define_names(said: &Diagnostic) -> bool {
+    let holds_no_names = ["mime.types\"", "_params\"", "fastcgi.conf\"", "fastcgi-php.conf\"", "proxy.conf\""];
+    said.code == "missing-include" && !holds_no_names.iter().any(|name| said.message.contains(name))
+}
+
 /// Complaints about a name that a whole configuration may define in another file.
 fn is_name(said: &Diagnostic) -> bool {
     let message = &said.message;
@@ -65,8 +75,11 @@ fn assume_upstreams(said: &mut [Diagnostic]) {
 /// Variables in the arguments of directives that are not run: they may define them.
 fn defined_elsewhere(directives: &[Directive], found: &mut Vec<Box<[u8]>>) {
     for directive in directives {
-        let mut rows = Schema::nginx().named(&directive.name.value);
-        if !rows.any(runs) {
+        let rows = || Schema::nginx().named(&directive.name.value);
+        if rows().any(|spec| matches!(spec.opens, Some(Opens::In(context)) if context.is_table())) {
+            continue;
+        }
+        if !rows().any(runs) {
             let names = directive.args.iter().filter_map(|word| word.value.strip_prefix(b"$"));
             found.extend(names.map(|name| name.to_ascii_lowercase().into()));
         }
