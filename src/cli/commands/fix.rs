@@ -51,7 +51,7 @@ fn fits(sources: &Sources, fix: &Fix, made: &BTreeMap<&str, Vec<&Edit>>) -> bool
         let source = sources.get(edit.span.file);
         let others = made.get(&*source.name).into_iter().flatten();
         let apart = |other: &&Edit| edit.span.end < other.span.start || other.span.end < edit.span.start;
-        source.origin == Origin::File && others.into_iter().all(|other| apart(other))
+        source.origin == Origin::File && others.into_iter().all(apart)
     })
 }
 

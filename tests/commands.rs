@@ -1,0 +1,126 @@
+//! The commands as people run them: what each prints, and how it ends.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/commands")
+}
+
+/// Runs a command line in a folder: its exit code, standard output and standard error.
+fn run_in(folder: &Path, line: &str, input: &str) -> (i32, String, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rnginx"))
+        .args(line.split_whitespace())
+        .current_dir(folder)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    // A program that reads nothing may be gone already.
+    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+    let done = child.wait_with_output().expect("the program ends");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (done.status.code().expect("an exit code"), text(done.stdout), text(done.stderr))
+}
+
+/// `$ rnginx LINE`, what it prints, and its exit code.
+fn shown(line: &str) -> String {
+    let (code, out, err) = run_in(&folder(), line, "");
+    let err = if err.is_empty() { String::new() } else { format!("--- stderr\n{err}") };
+    format!("$ rnginx {line}\n{out}{err}--- exit {code}\n")
+}
+
+fn holds(name: &str, lines: &[&str]) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(folder().join("snapshots"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let shown: Vec<_> = lines.iter().map(|line| shown(line)).collect();
+    settings.bind(|| insta::assert_snapshot!(name, shown.join("\n")));
+}
+
+#[test]
+fn check_prints_in_five_formats() {
+    for format in ["human", "nginx", "json", "sarif", "github"] {
+        let line = format!("check --offline --format {format} broken.conf");
+        holds(&format!("check-{format}"), &[&line]);
+    }
+}
+
+#[test]
+fn check_knows_where_a_file_stands() {
+    holds(
+        "check-context",
+        &[
+            "check --offline upstream.conf",
+            "check --offline --context http upstream.conf",
+            "check --offline --context upstream upstream.conf",
+            "check --offline --context cellar upstream.conf",
+        ],
+    );
+}
+
+#[test]
+fn check_reads_folders() {
+    holds(
+        "check-folder",
+        &[
+            "check --offline sites",
+            "check --offline sites/conf.d",
+            "check --offline sites/conf.d/one.conf no-such.conf",
+        ],
+    );
+}
+
+#[test]
+fn warnings_can_be_denied() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("a.conf"), "server { listen 80; perl_require x.pm; }\nperl_require y.pm;")
+        .expect("a file");
+    fs::write(folder.path().join("b.conf"), "events { } http { perl_require y.pm; }").expect("a file");
+    assert_eq!(run_in(folder.path(), "check b.conf", "").0, 0);
+    let (code, out, _) = run_in(folder.path(), "check --deny warnings b.conf", "");
+    assert_eq!(code, 1);
+    assert!(out.contains("[emerg] \"perl_require\" directive is known to nginx, not run by rnginx yet"), "{out}");
+}
+
+#[test]
+fn json_is_json() {
+    let (_, out, _) = run_in(&folder(), "check --offline --format json broken.conf upstream.conf", "");
+    let value: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    let all = value["diagnostics"].as_array().expect("a list");
+    assert!(all.len() > 5);
+    for one in all {
+        assert!(one["line"].as_u64() >= Some(1) && one["end_column"].as_u64() >= Some(1), "{one}");
+        assert!(["error", "warning", "note"].contains(&one["severity"].as_str().expect("a word")), "{one}");
+    }
+}
+
+#[test]
+fn fmt_lays_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("a.conf");
+    fs::write(&file, "server{listen  80;# all\n}").expect("a file");
+    assert_eq!(run_in(folder.path(), "fmt --check a.conf", ""), (1, "a.conf\n".into(), String::new()));
+    assert_eq!(run_in(folder.path(), "fmt a.conf", ""), (0, String::new(), String::new()));
+    assert_eq!(fs::read_to_string(&file).expect("a file"), "server {\n    listen 80; # all\n}\n");
+    assert_eq!(run_in(folder.path(), "fmt --check .", ""), (0, String::new(), String::new()));
+    assert_eq!(run_in(folder.path(), "fmt --indent 2 -", "a{b c;}").1, "a {\n  b c;\n}\n");
+    let (code, out, err) = run_in(folder.path(), "fmt -", "a {\n b");
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert_eq!(err, "nginx: [emerg] unexpected end of file, expecting \";\" or \"}\" in -:2\n");
+}
+
+#[test]
+fn nginx_flags_are_still_nginx_flags() {
+    let (code, _, err) = run_in(&folder(), "-z", "");
+    assert_eq!((code, err.as_str()), (1, "nginx: invalid option: \"z\"\n"));
+    let (code, _, err) = run_in(&folder(), "reload", "");
+    assert_eq!((code, err.as_str()), (1, "nginx: invalid option: \"reload\"\n"));
+}
