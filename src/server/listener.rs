@@ -79,11 +79,22 @@ pub(super) async fn accept(thread: Rc<Thread>, listener: Rc<Listener>, listen: u
     let log = &local.cycle.error_log;
     loop {
         match listener.accept().await {
-            Ok(stream) => start(&thread, stream, listen),
+            Ok(stream) => {
+                if thread.has_little_room() {
+                    // Those that were accepted just before come to rest first, and can be let go.
+                    tokio::task::yield_now().await;
+                }
+                start(&thread, stream, listen);
+            }
             Err(error) => {
                 log.say_error(accept_level(&error), &error, "accept4() failed");
                 if is_exhausted(&error) {
-                    tokio::time::sleep(PAUSE).await;
+                    // nginx lets nobody go here, and a new client's request may be on its way.
+                    thread.make_room(true);
+                    tokio::select! {
+                        () = thread.freed() => {}
+                        () = tokio::time::sleep(PAUSE) => {}
+                    }
                 }
             }
         }

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -18,10 +19,11 @@ use super::listener::{self, Listener};
 use crate::cycle;
 use crate::http::date::DateCache;
 use crate::http::{Cycle, Local, ThreadState, clock};
+use crate::log::Level;
 
 /// What the worker's main thread asks of a thread.
 pub enum Order {
-    /// Serve new requests by this cycle, and accept from these sockets only.  Say when that is so.
+    /// Serve new requests by this cycle, and accept from these sockets only. Say when that is so.
     Replace(Arc<Cycle>, Vec<Accepting>, mpsc::Sender<()>),
     /// Accept no more, finish what was begun, then end.
     Drain,
@@ -44,9 +46,16 @@ pub struct Thread {
     state: Rc<ThreadState>,
     counters: Arc<Counters>,
     connections: Cell<usize>,
+    /// How many of them were told to go, to make room.
+    leaving: Cell<usize>,
+    /// Counts how often connections began to wait for a request.
+    rests: Cell<u64>,
+    /// When it was last said that there is little room.
+    warned: Cell<Option<Instant>>,
     draining: watch::Sender<bool>,
     kept: RefCell<HashMap<u64, Weak<h1::Io>>>,
     idle: tokio::sync::Notify,
+    freed: tokio::sync::Notify,
     /// Bytes just read, before anybody keeps them.
     pub(super) input: RefCell<Box<[u8]>>,
     /// What the next head is read with.
@@ -78,9 +87,13 @@ impl Thread {
             state,
             counters,
             connections: Cell::new(0),
+            leaving: Cell::new(0),
+            rests: Cell::new(0),
+            warned: Cell::new(None),
             draining: watch::Sender::new(false),
             kept: RefCell::default(),
             idle: tokio::sync::Notify::new(),
+            freed: tokio::sync::Notify::new(),
             input: RefCell::new(vec![0; INPUT].into()),
             reading: Cell::default(),
             output: RefCell::default(),
@@ -118,14 +131,74 @@ impl Thread {
         self.kept.borrow_mut().remove(&number);
     }
 
-    /// Numbers a new connection, and counts it while the guard lives; `None` when there are too many.
+    /// A connection begins to wait for a request: its place among those that do.
+    pub(super) fn count_rest(&self) -> u64 {
+        self.rests.replace(self.rests.get() + 1)
+    }
+
+    /// A connection was told to go, or did.
+    pub(super) fn count_leaving(&self, change: isize) {
+        self.leaving.set(self.leaving.get().saturating_add_signed(change));
+    }
+
+    /// Lets those go that have waited longest for a request, as many at a time as nginx does. `spare_new` are those
+    /// that have brought none yet.
+    pub(super) fn make_room(&self, spare_new: bool) {
+        let mut resting: Vec<_> = {
+            let kept = self.kept.borrow();
+            let all = kept.values().filter_map(Weak::upgrade);
+            all.filter(|io| !(spare_new && io.is_new())).filter_map(|io| Some((io.rests_since()?, io))).collect()
+        };
+        let count = (resting.len() / 8).clamp(1, 32);
+        resting.sort_unstable_by_key(|(since, _)| *since);
+        resting.iter().take(count).for_each(|(_, io)| io.leave());
+    }
+
+    /// Ready when a connection ends.
+    pub(super) async fn freed(&self) {
+        self.freed.notified().await;
+    }
+
+    fn staying(&self) -> usize {
+        self.connections.get().saturating_sub(self.leaving.get())
+    }
+
+    /// Whether no more than a sixteenth of `worker_connections` is free.
+    pub(super) fn has_little_room(&self) -> bool {
+        let limit = self.local.borrow().cycle.process.worker_connections;
+        limit.saturating_sub(self.staying()) <= limit / 16
+    }
+
+    /// Numbers a new connection, and counts it while the guard lives; `None` when there are too many. When there are
+    /// nearly too many, some that only wait are let go. Behaviour of nginx's `ngx_drain_connections`.
     pub(super) fn admit(self: &Rc<Self>) -> Option<(u64, Admitted)> {
-        if self.connections.get() >= self.local.borrow().cycle.process.worker_connections {
+        let limit = self.local.borrow().cycle.process.worker_connections;
+        if self.has_little_room() {
+            let before = self.leaving.get();
+            self.make_room(false);
+            if self.leaving.get() > before {
+                self.say_little_room(limit);
+            }
+        }
+        if self.staying() >= limit {
             return None;
         }
         self.connections.set(self.connections.get() + 1);
         let number = self.counters.connections.fetch_add(1, Ordering::Relaxed) + 1;
         Some((number, Admitted(self.clone())))
+    }
+}
+
+impl Thread {
+    /// At most once a second.
+    fn say_little_room(&self, limit: usize) {
+        let now = clock::now();
+        if self.warned.get().is_some_and(|last| now.duration_since(last) < Duration::from_secs(1)) {
+            return;
+        }
+        self.warned.set(Some(now));
+        let log = &self.local.borrow().cycle.error_log;
+        log.say(Level::Warn, format_args!("{limit} worker_connections are not enough, reusing connections"));
     }
 }
 
@@ -140,6 +213,7 @@ impl Drop for Admitted {
     fn drop(&mut self) {
         let left = self.0.connections.get() - 1;
         self.0.connections.set(left);
+        self.0.freed.notify_waiters();
         if left == 0 {
             self.0.idle.notify_one();
         }

@@ -4,6 +4,7 @@
 
 mod client;
 mod command_line;
+mod faults;
 mod place;
 mod reload;
 mod service;

@@ -23,7 +23,13 @@ pub struct Io {
     /// Bytes that nobody has asked for yet.
     early: RefCell<Bytes>,
     /// Whether it waits for a request of which no byte has come.
-    pub(super) idle: Cell<bool>,
+    idle: Cell<bool>,
+    /// When it began to wait, in the thread's count.
+    since: Cell<u64>,
+    /// It has brought no request yet.
+    is_new: Cell<bool>,
+    /// It was told to go, to make room.
+    leaves: Cell<bool>,
     /// The client went away in the middle of a body: there is nobody to answer.
     pub(super) broken: Cell<bool>,
     /// How long it may still wait when its thread is about to end.
@@ -44,6 +50,9 @@ impl Io {
             thread,
             early: RefCell::new(first.into()),
             idle: Cell::new(false),
+            since: Cell::default(),
+            is_new: Cell::new(true),
+            leaves: Cell::new(false),
             broken: Cell::new(false),
             grace: Cell::new(GRACE),
             patience: Cell::default(),
@@ -58,6 +67,9 @@ impl Io {
 
     /// Notes that the connection waits, and whether for a request of which no byte has come.
     pub(super) fn rest(&self, cx: &Context<'_>, idle: bool) {
+        if idle && !self.idle.get() {
+            self.since.set(self.thread.count_rest());
+        }
         self.idle.set(idle);
         let mut waker = self.waker.borrow_mut();
         if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
@@ -74,6 +86,44 @@ impl Io {
                 waker.wake_by_ref();
             }
         }
+    }
+
+    /// The connection has a request, or comes to its end.
+    pub(super) fn stir(&self) {
+        self.idle.set(false);
+        self.is_new.set(false);
+        self.stay();
+    }
+
+    fn stay(&self) {
+        if self.leaves.replace(false) {
+            self.thread.count_leaving(-1);
+        }
+    }
+
+    /// Since when it waits for a request, in the thread's count; `None` where it does not, or goes already.
+    pub fn rests_since(&self) -> Option<u64> {
+        (self.idle.get() && !self.leaves.get()).then(|| self.since.get())
+    }
+
+    /// Whether it has brought no request yet.
+    pub fn is_new(&self) -> bool {
+        self.is_new.get()
+    }
+
+    /// Another needs the room.
+    pub fn leave(&self) {
+        self.leaves.set(true);
+        self.thread.count_leaving(1);
+        self.deadline.borrow_mut().set(Duration::ZERO);
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Whether it was told to go.
+    pub(super) fn leaves(&self) -> bool {
+        self.leaves.get()
     }
 
     /// Puts bytes back that belong to somebody else.
@@ -97,6 +147,12 @@ impl Io {
     /// Reads into a buffer, from the socket.
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         self.stream.borrow_mut().poll_read(cx, buffer)
+    }
+}
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        self.stay();
     }
 }
 

@@ -138,7 +138,7 @@ impl Reader<'_> {
         let had_begun = reading.parser.has_begun();
         let is_whole = reading.read(new, self.io, self.local, virtual_servers(self.local, self.connection));
         if is_whole || (!had_begun && reading.parser.has_begun()) {
-            self.io.idle.set(false);
+            self.io.stir();
             self.io.deadline.borrow_mut().clear();
         }
         if is_whole {
@@ -173,10 +173,13 @@ impl Reader<'_> {
 
     /// No more comes.
     fn end(&mut self, stop: Stop) -> Option<Box<Reading>> {
-        self.io.idle.set(false);
+        let made_room = self.io.leaves();
+        self.io.stir();
         self.io.deadline.borrow_mut().clear();
         let Some(mut reading) = self.reading.take().filter(|reading| reading.parser.has_begun()) else {
-            self.say_idle(stop);
+            if !made_room {
+                self.say_idle(stop);
+            }
             return None;
         };
         let base = self.local.cycle.server(reading.choice.server).base;
