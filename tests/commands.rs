@@ -124,3 +124,32 @@ fn nginx_flags_are_still_nginx_flags() {
     let (code, _, err) = run_in(&folder(), "reload", "");
     assert_eq!((code, err.as_str()), (1, "nginx: invalid option: \"reload\"\n"));
 }
+
+#[test]
+fn explain_tells_a_request_s_way() {
+    holds(
+        "explain",
+        &[
+            "explain -c shop/shop.conf http://www.example.com/static/app.css",
+            "explain -c shop/shop.conf http://example.com/old/x.php",
+            "explain -c shop/shop.conf http://example.com/try/this",
+            "explain -c shop/shop.conf http://example.com/try/inner/x",
+            "explain -c shop/shop.conf http://example.com/api/users?x=1",
+            "explain -c shop/shop.conf http://www2.example.net/nowhere",
+            "explain -c shop/shop.conf --from 10.1.1.1 http://example.com/media/a",
+            "explain -c shop/shop.conf -X POST -H Content-Length:5000000 http://example.com/api/",
+            "explain -c shop/shop.conf http://192.0.2.1/",
+            "explain -c shop/shop.conf /exact",
+            "explain -c shop/shop.conf -H Host:a\"b /exact",
+        ],
+    );
+    holds("explain-json", &["explain --format json -c shop/shop.conf http://example.com/try/this"]);
+    holds(
+        "explain-faults",
+        &[
+            "explain -c shop/shop.conf http://example.com:81/",
+            "explain -c shop/shop.conf ftp://a/",
+            "explain -c broken.conf /",
+        ],
+    );
+}

@@ -1,5 +1,9 @@
 //! Runs a request through the phases to its response: the one place that waits, redirects and finalizes.
 
+mod observe;
+
+pub use observe::{End, Moment, observe};
+
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;

@@ -6,5 +6,5 @@ mod special;
 mod subrequest;
 
 pub use compile::compile;
-pub use engine::{Answer, Run, Step, log, refuse, run};
+pub use engine::{Answer, End, Moment, Run, Step, log, observe, refuse, run};
 pub use subrequest::{ENGINE, afterwards};

@@ -376,6 +376,16 @@ impl LocationTree {
         self.regexes.iter().map(|(regex, id)| (&**regex, *id))
     }
 
+    /// The `=` locations, in no order.
+    pub fn exact_names(&self) -> impl Iterator<Item = (&Bytes, LocationId)> {
+        self.exact.iter().map(|(name, id)| (name, *id))
+    }
+
+    /// The prefix locations, sorted by name.
+    pub fn prefix_names(&self) -> impl Iterator<Item = (&Bytes, LocationId)> {
+        self.prefixes.iter().map(|entry| (&entry.name, entry.id))
+    }
+
     /// The `=` location of this very URI.
     pub fn exact(&self, uri: &[u8]) -> Option<LocationId> {
         self.exact.get(uri).copied()

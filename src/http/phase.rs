@@ -78,6 +78,16 @@ impl Flow {
 pub trait PhaseHandler: Send + Sync {
     /// Looks at the request and says what comes next.
     fn handle(&self, r: &Rc<Request>) -> Flow;
+
+    /// The type's path, for those who tell what happens.
+    fn name(&self) -> &'static str {
+        std::any::type_name::<Self>()
+    }
+
+    /// The URL that the request would be sent to, of a handler that sends requests on.
+    fn destination(&self, _r: &Rc<Request>) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// The filters in the order in which nginx runs them over a response's head; the body passes through

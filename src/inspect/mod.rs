@@ -2,10 +2,14 @@
 //! editor.
 
 mod context;
+mod effective;
+mod explain;
 mod resources;
 mod settle;
 
 pub use context::infer;
+pub(crate) use effective::words;
+pub use explain::{ExplainError, Explanation, Lost, Outcome, Question, Reason, Step, explain};
 
 use std::{ffi::OsStr, path::Path, sync::Arc};
 

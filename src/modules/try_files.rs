@@ -91,6 +91,10 @@ impl PhaseHandler for Handler {
         for candidate in &self.candidates {
             path.truncate(start);
             append_name(r, &candidate.name, &mut path);
+            r.log_with(Level::Debug, |line| {
+                let kind = if candidate.folder { "directory" } else { "file" };
+                line.put("trying ").put(kind).put(" \"").bytes(&path).put('"');
+            });
             if is_there(r, &path, candidate.folder) {
                 settle(r, &path[start..], candidate.folder);
                 return Flow::Declined;

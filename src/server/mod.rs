@@ -12,4 +12,5 @@ mod stream;
 mod thread;
 
 pub use fleet::{Fleet, ListenSocket};
+pub(crate) use h1::head_limits;
 pub use site::{Site, SiteBody, SiteError, SiteService};

@@ -2,6 +2,7 @@
 //! the completions and the manual are made of it.
 
 mod check;
+mod explain;
 mod fix;
 mod fmt;
 mod read;
@@ -86,12 +87,16 @@ const fn flag(long: &'static str, help: &'static str) -> Opt {
     Opt { long, short: None, value: Value::None, help }
 }
 
+const fn letter(letter: char, option: Opt) -> Opt {
+    Opt { short: Some(letter), ..option }
+}
+
 const fn option(long: &'static str, value: Value, help: &'static str) -> Opt {
     Opt { long, short: None, value, help }
 }
 
 /// All of them.
-pub(super) const COMMANDS: &[Command] = &[check::COMMAND, fmt::COMMAND];
+pub(super) const COMMANDS: &[Command] = &[check::COMMAND, explain::COMMAND, fmt::COMMAND];
 
 /// The command of a word.
 pub(super) fn named(word: &OsString) -> Option<&'static Command> {
@@ -114,7 +119,7 @@ pub(super) fn run(command: &Command, words: &[OsString]) -> ExitCode {
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
         Err(failure) => {
             eprintln!("rnginx {}: {failure}", command.name);
-            if matches!(failure, Failure::Words(_)) {
+            if matches!(&failure, Failure::Words(error) if !matches!(error, WordsError::Value(_))) {
                 eprint!("{}", words::usage(command));
             }
             ExitCode::from(2)

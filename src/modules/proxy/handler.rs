@@ -34,6 +34,10 @@ impl PhaseHandler for Handler {
         let (proxy, r) = (self.0.clone(), r.clone());
         Flow::wait(async move { proxy.serve(&r).await.unwrap_or_else(Stop::flow) })
     }
+
+    fn destination(&self, r: &Rc<Request>) -> Option<Vec<u8>> {
+        request::destination(&self.0, r)
+    }
 }
 
 /// What `$proxy_host` and `$proxy_port` are for a request, where variables say where it goes.

@@ -2,7 +2,7 @@
 
 use super::handler::Proxy;
 use super::headers::BodyLength;
-use super::pass::Vars;
+use super::pass::{Target, Vars};
 use crate::http::escape::append_escaped;
 use crate::http::headers::parse_length;
 use crate::http::{Escape, HeaderId, Request};
@@ -45,6 +45,18 @@ pub(super) fn build(proxy: &Proxy, vars: &Vars, r: &Request, passage: &Passage, 
     out.extend_from_slice(body.as_deref().unwrap_or_default());
     passage.set_request(out, uri_start..uri_end);
     Ok(Built { asks_head })
+}
+
+/// The URL that a request goes to; `None` where variables make one that makes no sense.
+pub(super) fn destination(proxy: &Proxy, r: &Request) -> Option<Vec<u8>> {
+    let (upstream, vars) = match &proxy.target {
+        Target::Fixed { upstream, vars, .. } => (upstream.clone(), vars.clone()),
+        Target::Evaluated(script) => Target::evaluate(script, r).ok()?,
+    };
+    let host = if vars.port.is_empty() { &upstream.name } else { &vars.host };
+    let mut url = [&vars.scheme[..], host].concat();
+    append_uri(proxy, r, &vars, &mut url);
+    Some(url)
 }
 
 /// How the client's body is announced. A chunked one has a length once it was read.

@@ -15,6 +15,7 @@ use self::input::BodyReader;
 pub(super) use self::input::Io;
 pub(super) use self::reading::Reading;
 use self::reading::Stop;
+pub(crate) use self::reading::limits as head_limits;
 use super::stream::ClientStream;
 use super::thread::Thread;
 use crate::cycle::{self, Answer, Run, Step};

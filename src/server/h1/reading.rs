@@ -294,7 +294,8 @@ fn default_server(local: &Local, connection: &Connection) -> ServerId {
     virtual_servers(local, connection).default
 }
 
-fn limits(server: &Server) -> HeadLimits {
+/// What a server says about reading heads.
+pub(crate) fn limits(server: &Server) -> HeadLimits {
     HeadLimits {
         header_buffer: server.client_header_buffer_size,
         large_buffers: server.large_client_header_buffers.0,
