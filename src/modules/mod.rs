@@ -6,6 +6,7 @@ mod addition;
 mod auth_basic;
 mod auth_request;
 mod autoindex;
+mod browser;
 mod charset;
 pub mod core;
 mod dav;
@@ -79,6 +80,7 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<referer::Referer>(),
     erase::<empty_gif::EmptyGif>(),
     erase::<secure_link::SecureLink>(),
+    erase::<browser::Browsers>(),
     erase::<proxy::ProxyPass>(),
     erase::<not_modified::NotModified>(),
     erase::<headers::AddHeaders>(),
