@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::names::VariableTable;
 use super::{AnyModule, Args, Resources, SetResult};
 use crate::diag::{Diagnostic, Severity, Span};
-use crate::http::{Extensions, Getter, LocationKind, Regex, VarIndex, Variable};
+use crate::http::{Extensions, Getter, LocationKind, Regex, VarIndex, Variable, VariableDef};
 use crate::paths::Paths;
 use crate::schema::{Context, Schema};
 use crate::syntax::{Directive, Word};
@@ -299,6 +299,11 @@ impl<'c> Ctx<'c> {
     /// Numbers a variable that a module uses at request time; the name is without `$`.
     pub fn variable(&mut self, name: &[u8], at: Span) -> VarIndex {
         self.variables.used(name, at)
+    }
+
+    /// The variables that modules bring along.
+    pub fn builtin_variables(&self) -> impl Iterator<Item = VariableDef> + use<> {
+        self.modules.iter().flat_map(|module| module.variables()).copied()
     }
 
     /// Defines a variable.

@@ -20,4 +20,5 @@ pub use ctx::{Ctx, LocationName, NodeId, NodeKind};
 pub use inherit::Inherit;
 pub use module::{AnyModule, Command, Module, SetResult, assign, erase};
 pub use resources::Resources;
+pub use script::compile_regex;
 pub use temp_path::temp_path;

@@ -61,18 +61,8 @@ impl Ctx<'_> {
     /// # Errors
     /// PCRE2's words in nginx's sentence; the engine's where it cannot do what PCRE2 can.
     pub fn regex(&mut self, word: &Word, pattern: &[u8], caseless: bool) -> Result<Regex, Diagnostic> {
-        let failed = |what: &str, at: usize| {
-            let shown = String::from_utf8_lossy(pattern);
-            let place = match pattern.get(at..).unwrap_or_default() {
-                [] => String::new(),
-                behind => format!(" at \"{}\"", String::from_utf8_lossy(behind)),
-            };
-            let message = format!("pcre2_compile() failed: {what} in \"{shown}\"{place}");
-            Diagnostic::error("invalid-regex", message).at(word.span)
-        };
-        let translated = pcre::translate(pattern).map_err(|fault| failed(fault.message, fault.at))?;
         let mut refused = None;
-        let regex = Regex::new(pattern, &translated, caseless, |name| {
+        let regex = compile_regex(pattern, caseless, |name| {
             self.capture_variable(name).unwrap_or_else(|diagnostic| {
                 refused = Some(diagnostic.at(word.span));
                 VarIndex(0)
@@ -80,9 +70,26 @@ impl Ctx<'_> {
         });
         match refused {
             Some(diagnostic) => Err(diagnostic),
-            None => regex.map_err(|what| failed(&what, pattern.len())),
+            None => regex.map_err(|message| Diagnostic::error("invalid-regex", message).at(word.span)),
         }
     }
+}
+
+/// Compiles a regular expression; `name` numbers the variable of a named group.
+///
+/// # Errors
+/// PCRE2's words in nginx's sentence; the engine's where it cannot do what PCRE2 can.
+pub fn compile_regex(pattern: &[u8], caseless: bool, name: impl FnMut(&str) -> VarIndex) -> Result<Regex, String> {
+    let failed = |what: &str, at: usize| {
+        let shown = String::from_utf8_lossy(pattern);
+        let place = match pattern.get(at..).unwrap_or_default() {
+            [] => String::new(),
+            behind => format!(" at \"{}\"", String::from_utf8_lossy(behind)),
+        };
+        format!("pcre2_compile() failed: {what} in \"{shown}\"{place}")
+    };
+    let translated = pcre::translate(pattern).map_err(|fault| failed(fault.message, fault.at))?;
+    Regex::new(pattern, &translated, caseless, name).map_err(|what| failed(&what, pattern.len()))
 }
 
 fn split_name(text: &[u8]) -> (&[u8], &[u8]) {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use tracing::{Span, debug, debug_span};
 
-use super::special;
+use super::{special, subrequest};
 use crate::http::{
     Escape, Flow, FlowFuture, Found, HeaderId, Headers, LocationId, Phase, Request, Response, SentHead, escaped,
 };
@@ -279,12 +279,24 @@ impl Run {
 
     /// Follows what the handlers have settled to the answer; `None` where the request is to meet more of them.
     fn follow(&mut self, r: &Rc<Request>, mut flow: Flow) -> Option<Answer> {
+        let mut stub = r.sub.as_ref().and_then(|sub| sub.stub.as_ref());
         loop {
+            if let Flow::Finalize(_) | Flow::Close(_) = flow
+                && let Some(stub) = stub.take()
+            {
+                flow = Flow::respond(subrequest::stand_in(stub));
+            }
             let (again, stage) = match flow {
-                Flow::Respond(mut response) => match filter(r, &mut response) {
-                    Ok(()) => return Some(Answer::Response(response)),
-                    Err(status) => (Err(status), Stage::Settled),
-                },
+                Flow::Respond(mut response) => {
+                    let instead = stub.and_then(|stub| subrequest::stand_by(stub, &mut response));
+                    match filter(r, &mut response) {
+                        Ok(()) => {
+                            response.body = instead.unwrap_or(std::mem::take(&mut response.body));
+                            return Some(Answer::Response(response));
+                        }
+                        Err(status) => (Err(status), Stage::Settled),
+                    }
+                }
                 Flow::Finalize(status @ (408 | 444 | 499)) | Flow::Close(status) => return Some(Answer::Close(status)),
                 Flow::Finalize(status) => {
                     flow = special::finalize(r, status);

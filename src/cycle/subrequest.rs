@@ -4,15 +4,15 @@
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::engine::{Answer, log, run, run_again};
 use crate::http::{
-    Body, BodyCut, BodyStream, Chunk, Engine, Flow, Headers, Request, Response, SentHead, Subrequest, SubrequestFuture,
-    TooDeep,
+    Body, BodyCut, BodyStream, Chunk, Engine, Flow, Headers, Request, Response, SentHead, Stub, Subrequest,
+    SubrequestFuture, TooDeep,
 };
 
 /// The engine, for those who start subrequests.
@@ -82,6 +82,45 @@ impl BodyStream for Sub {
 
     fn trailers(&mut self) -> Option<Headers> {
         self.body.trailers()
+    }
+}
+
+/// The answer that stands for an error.
+pub(super) fn stand_in(stub: &Stub) -> Response {
+    let body = Body::Bytes(stub.body.clone());
+    Response { content_type: stub.content_type.clone(), body, ..Response::default() }
+}
+
+/// Makes a stub ready for a body that may turn out to be empty. One that is known to be gives its place to what comes
+/// back when the filters, which have nothing to do with it, have seen the response.
+pub(super) fn stand_by(stub: &Stub, response: &mut Response) -> Option<Body> {
+    if let Body::Stream(_) = response.body {
+        let instead = Some(stub.body.clone());
+        response.body.wrap(|body| Box::new(OrElse { body, instead }));
+        return None;
+    }
+    response.body.is_empty().then(|| Body::Bytes(stub.body.clone()))
+}
+
+/// A body, or what stands in its place where it is empty.
+struct OrElse {
+    body: Body,
+    instead: Option<Bytes>,
+}
+
+impl BodyStream for OrElse {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, BodyCut>>> {
+        let next = ready!(self.body.poll_next(cx));
+        match &next {
+            None => return Poll::Ready(self.instead.take().map(|bytes| Ok(Chunk::Bytes(bytes)))),
+            Some(Ok(chunk)) if chunk.is_empty() => {}
+            Some(_) => self.instead = None,
+        }
+        Poll::Ready(next)
+    }
+
+    fn poll_progress(&mut self, cx: &mut Context<'_>) {
+        self.body.poll_progress(cx);
     }
 }
 

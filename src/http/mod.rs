@@ -74,7 +74,7 @@ pub use proxy_protocol::ProxyHeader;
 pub use recent::Recent;
 pub use regex::{Captures, MatchLimit, Regex};
 pub use request::{
-    Engine, Incoming, Local, Request, SentHead, Subrequest, SubrequestFuture, ThreadState, TooDeep, UpstreamInfo,
+    Engine, Incoming, Local, Request, SentHead, Stub, Subrequest, SubrequestFuture, ThreadState, TooDeep, UpstreamInfo,
 };
 pub use request_body::RequestBody;
 pub use response::Response;
@@ -85,6 +85,6 @@ pub use temp_file::{Lifetime, TempFile, TempFileError, TempFolders, TempPath};
 pub use timer::Deadline;
 pub use tunnel::{ClientIo, Tunnel};
 pub use types::MediaTypes;
-pub use variable::{BuiltinGet, Compute, GetFn, Getter, VarIndex, VarSlots, Variable, VariableDef};
+pub use variable::{BuiltinGet, Compute, GetFn, Getter, VarIndex, VarSlots, Variable, VariableDef, VariableNames};
 pub(crate) use version::Version;
 pub use zone::{ZoneKey, shared_zone};

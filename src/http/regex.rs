@@ -89,19 +89,31 @@ impl Regex {
             }
             return Ok(found);
         }
-        let found = match (self.compiled.captures(subject).map_err(|_| MatchLimit)?, subject) {
-            (None, [line @ .., b'\n']) if self.ends => self.compiled.captures(line).map_err(|_| MatchLimit)?,
-            (found, _) => found,
-        };
-        let Some(found) = found else { return Ok(false) };
-        let subject = Bytes::copy_from_slice(subject);
-        let groups = (0..self.groups).map(|group| found.get(group).map(|m| (m.start(), m.end()))).collect();
-        let captures = Captures { subject, groups };
+        let Some(captures) = self.captures(subject)? else { return Ok(false) };
         for (group, index) in &self.names {
             r.variables().keep(*index, Some(captures.group(*group)));
         }
         r.set_captures(captures);
         Ok(true)
+    }
+
+    /// Searches the subject; a match leaves nothing in any request.
+    ///
+    /// # Errors
+    /// [`MatchLimit`] where the search was given up.
+    pub fn captures(&self, subject: &[u8]) -> Result<Option<Captures>, MatchLimit> {
+        let found = match (self.compiled.captures(subject).map_err(|_| MatchLimit)?, subject) {
+            (None, [line @ .., b'\n']) if self.ends => self.compiled.captures(line).map_err(|_| MatchLimit)?,
+            (found, _) => found,
+        };
+        let Some(found) = found else { return Ok(None) };
+        let groups = (0..self.groups).map(|group| found.get(group).map(|m| (m.start(), m.end()))).collect();
+        Ok(Some(Captures { subject: Bytes::copy_from_slice(subject), groups }))
+    }
+
+    /// The groups that have names, with the numbers of the variables they were given.
+    pub fn names(&self) -> &[(usize, VarIndex)] {
+        &self.names
     }
 }
 
@@ -125,6 +137,11 @@ impl Captures {
             Some(Some((start, end))) => &self.subject[*start..*end],
             _ => &[],
         }
+    }
+
+    /// The number behind the last group that took part.
+    pub fn len(&self) -> usize {
+        self.groups.iter().rposition(Option::is_some).map_or(0, |last| last + 1)
     }
 
     /// The same, to keep.

@@ -92,6 +92,17 @@ pub struct Subrequest {
     pub with_body: bool,
     /// It runs beside its parent and does not look after the client.
     pub beside: bool,
+    /// What stands in place of an empty answer, or one that is an error.
+    pub stub: Option<Stub>,
+}
+
+/// An answer for want of a better one.
+#[derive(Clone, Debug)]
+pub struct Stub {
+    /// Its media type.
+    pub content_type: Option<Bytes>,
+    /// Its body.
+    pub body: Bytes,
 }
 
 /// How deep subrequests may stand inside each other, and one.
@@ -323,7 +334,7 @@ impl Request {
 
     fn too_deep<T>(&self, sentence: &str, uri: &[u8]) -> Result<T, TooDeep> {
         self.log_with(Level::Error, |line| {
-            line.put(sentence).bytes(uri).put('"');
+            line.put(sentence).bytes(uri).put("\" while sending response to client");
         });
         Err(TooDeep)
     }

@@ -1,6 +1,7 @@
 //! Variables: numbered at load time, evaluated on demand, kept where nginx keeps them.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 
@@ -105,6 +106,32 @@ impl VariableDef {
     }
 }
 
+/// nginx's own variables by name, for what names variables at request time. It stands in the cycle's extensions.
+pub struct VariableNames {
+    single: HashMap<&'static str, VariableDef>,
+    families: Vec<VariableDef>,
+}
+
+impl VariableNames {
+    /// Sorts definitions.
+    pub fn new(definitions: impl Iterator<Item = VariableDef>) -> Self {
+        let (families, single): (Vec<_>, Vec<_>) =
+            definitions.partition(|definition| matches!(definition.get, BuiltinGet::Family(_)));
+        Self { single: single.into_iter().map(|definition| (definition.name, definition)).collect(), families }
+    }
+
+    fn append(&self, r: &Request, name: &[u8], out: &mut Vec<u8>) -> bool {
+        let found = std::str::from_utf8(name).ok().and_then(|name| self.single.get(name));
+        let fits = |family: &&VariableDef| name.starts_with(family.name.as_bytes());
+        let family = || self.families.iter().filter(fits).max_by_key(|family| family.name.len());
+        match found.or_else(family) {
+            Some(VariableDef { get: BuiltinGet::One(get), .. }) => get(r, out),
+            Some(VariableDef { get: BuiltinGet::Family(get), name: prefix, .. }) => get(r, &name[prefix.len()..], out),
+            None => false,
+        }
+    }
+}
+
 /// The values that a request and its subrequests have found or been given.
 #[derive(Default)]
 pub struct VarSlots {
@@ -167,6 +194,14 @@ impl Request {
             self.variables().keep(index, value);
         }
         found
+    }
+
+    /// The same of a variable whose name, in lower case, is known only now.
+    pub fn append_variable_named(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
+        if let Some(index) = self.cycle().variable_names.get(name) {
+            return self.append_variable(*index, out);
+        }
+        self.cycle().extensions.get::<VariableNames>().is_some_and(|names| names.append(self, name, out))
     }
 
     /// The same at the end of a request, when nobody is left to remember the value for.

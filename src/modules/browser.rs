@@ -122,9 +122,8 @@ fn add_modern(c: &mut Conf, args: &Args<'_>, _: &mut Ctx<'_>) -> SetResult {
         return Ok(());
     }
     let kind = KINDS.iter().position(|kind| kind.name.as_bytes().eq_ignore_ascii_case(args.value(1)));
-    let kind = kind.ok_or_else(|| {
-        args.error(1, "invalid-value", format!("unknown browser name \"{}\"", args.text(1)))
-    })?;
+    let kind =
+        kind.ok_or_else(|| args.error(1, "invalid-value", format!("unknown browser name \"{}\"", args.text(1))))?;
     let mut version = Version::default();
     if !args.value(2).iter().all(|byte| version.take(*byte)) {
         return Err(args.error(2, "invalid-value", format!("invalid browser version \"{}\"", args.text(2))));

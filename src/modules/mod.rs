@@ -37,6 +37,7 @@ mod referer;
 mod rewrite;
 mod secure_link;
 mod split_clients;
+mod ssi;
 mod static_files;
 mod sub;
 mod try_files;
@@ -89,6 +90,7 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<addition::Addition>(),
     erase::<sub::Sub>(),
     erase::<charset::Charset>(),
+    erase::<ssi::Ssi>(),
     erase::<gzip::Gzip>(),
     erase::<range::Range>(),
 ];
