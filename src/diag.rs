@@ -1,8 +1,10 @@
 //! Diagnostics: the one type for everything that is said about a configuration.
 
+mod codes;
 mod fix;
 mod similar;
 
+pub use codes::{CODES, Code};
 pub use fix::{Certainty, Edit, Fix};
 pub use similar::closest;
 

@@ -32,6 +32,8 @@ mod modules;
 
 mod cycle;
 
+pub mod lint;
+
 mod server;
 
 mod process;

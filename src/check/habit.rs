@@ -67,7 +67,7 @@ fn around(directives: &[Directive], context: Context, at: Span) -> Option<(&Dire
 }
 
 /// The word behind which a `;` seems to be lost: the next one begins a line and is the name of a directive that may stand here.
-pub(super) fn lost_semicolon<'a>(sources: &Sources, directive: &'a Directive, context: Context) -> Option<&'a Word> {
+pub(crate) fn lost_semicolon<'a>(sources: &Sources, directive: &'a Directive, context: Context) -> Option<&'a Word> {
     let words: Vec<&Word> = std::iter::once(&directive.name).chain(&directive.args).collect();
     let lost = words.windows(2).find(|pair| {
         !pair[1].quoted && begins_line(sources, pair[1]) && Schema::nginx().find(&pair[1].value, context).is_some()

@@ -9,6 +9,7 @@ mod scope;
 mod table;
 mod value;
 
+pub(crate) use habit::lost_semicolon;
 pub use habit::reconsider;
 
 use std::collections::HashSet;

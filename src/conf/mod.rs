@@ -7,6 +7,7 @@ mod ctx;
 mod inherit;
 mod module;
 mod names;
+pub(crate) mod pattern;
 mod pcre;
 mod resources;
 mod script;

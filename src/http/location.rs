@@ -409,6 +409,25 @@ impl LocationTree {
     }
 }
 
+/// Blocks that locations are searched in: those of a cycle, or of a configuration that is only looked at.
+pub trait Locations {
+    /// The locations inside a block.
+    fn tree(&self, block: LocationId) -> &LocationTree;
+
+    /// Whether a prefix location is a `^~` one, behind which no regular expression around it is tried.
+    fn ends_search(&self, location: LocationId) -> bool;
+}
+
+impl Locations for super::Cycle {
+    fn tree(&self, block: LocationId) -> &LocationTree {
+        &self.location(block).tree
+    }
+
+    fn ends_search(&self, location: LocationId) -> bool {
+        self.location(location).kind == LocationKind::PrefixNoRegex
+    }
+}
+
 impl super::Cycle {
     /// Chooses the location of a URI below a block, nested ones included; regular expressions leave
     /// their captures in the request.
@@ -416,38 +435,57 @@ impl super::Cycle {
     /// # Errors
     /// [`MatchLimit`] where a regular expression gave up.
     pub fn find_location(&self, r: &Request, block: LocationId, uri: &[u8]) -> Result<Found, MatchLimit> {
-        let tree = &self.location(block).tree;
-        if let Some(id) = tree.exact(uri) {
-            return Ok(Found::Final(id));
-        }
-        let prefix = tree.longest_prefix(uri);
-        if !prefix.is_some_and(|(_, whole)| whole)
-            && let Some(id) = tree.slash_redirect(uri)
-        {
-            return Ok(Found::AddSlash(id));
-        }
-        let Some((id, _)) = prefix else { return self.find_regex(r, tree, uri, Found::None) };
-        let found = match self.find_location(r, id, uri)? {
-            Found::None => Found::Prefix(id),
-            Found::Prefix(nested) => Found::Prefix(nested),
-            settled => return Ok(settled),
-        };
-        if self.location(id).kind == LocationKind::PrefixNoRegex {
-            return Ok(found);
-        }
-        self.find_regex(r, tree, uri, found)
+        find_location(self, block, uri, &|regex| regex.exec(r, uri))
     }
+}
 
-    fn find_regex(&self, r: &Request, tree: &LocationTree, uri: &[u8], otherwise: Found) -> Result<Found, MatchLimit> {
-        for (regex, id) in tree.regexes() {
-            if regex.exec(r, uri)? {
-                return Ok(match self.find_location(r, id, uri)? {
-                    Found::None => Found::Final(id),
-                    Found::Prefix(nested) => Found::Final(nested),
-                    settled => settled,
-                });
-            }
-        }
-        Ok(otherwise)
+/// Chooses the location of a URI below a block, nested ones included. `matches` tries a regular expression on it.
+///
+/// # Errors
+/// [`MatchLimit`] where a regular expression gave up.
+pub fn find_location<L: Locations>(
+    locations: &L,
+    block: LocationId,
+    uri: &[u8],
+    matches: &impl Fn(&Regex) -> Result<bool, MatchLimit>,
+) -> Result<Found, MatchLimit> {
+    let tree = locations.tree(block);
+    if let Some(id) = tree.exact(uri) {
+        return Ok(Found::Final(id));
     }
+    let prefix = tree.longest_prefix(uri);
+    if !prefix.is_some_and(|(_, whole)| whole)
+        && let Some(id) = tree.slash_redirect(uri)
+    {
+        return Ok(Found::AddSlash(id));
+    }
+    let Some((id, _)) = prefix else { return find_regex(locations, tree, uri, matches, Found::None) };
+    let found = match find_location(locations, id, uri, matches)? {
+        Found::None => Found::Prefix(id),
+        Found::Prefix(nested) => Found::Prefix(nested),
+        settled => return Ok(settled),
+    };
+    if locations.ends_search(id) {
+        return Ok(found);
+    }
+    find_regex(locations, tree, uri, matches, found)
+}
+
+fn find_regex<L: Locations>(
+    locations: &L,
+    tree: &LocationTree,
+    uri: &[u8],
+    matches: &impl Fn(&Regex) -> Result<bool, MatchLimit>,
+    otherwise: Found,
+) -> Result<Found, MatchLimit> {
+    for (regex, id) in tree.regexes() {
+        if matches(regex)? {
+            return Ok(match find_location(locations, id, uri, matches)? {
+                Found::None => Found::Final(id),
+                Found::Prefix(nested) => Found::Final(nested),
+                settled => settled,
+            });
+        }
+    }
+    Ok(otherwise)
 }

@@ -65,7 +65,8 @@ pub(crate) use headers::Headers;
 pub use hosts::{HostFault, HostTable};
 pub use location::{
     BodyInFile, CoreConf, ErrorAnswer, ErrorPage, Extensions, Found, IfModifiedSince, KeepaliveDisable, LimitExcept,
-    LingeringClose, Location, LocationId, LocationKind, LocationTree, LocationTreeParts, Root, Types,
+    LingeringClose, Location, LocationId, LocationKind, LocationTree, LocationTreeParts, Locations, Root, Types,
+    find_location,
 };
 pub use memory_body::{MemoryBody, Piece};
 pub(crate) use method::Method;

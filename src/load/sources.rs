@@ -116,6 +116,13 @@ impl Sources {
         &self.get(span.file).text[span.start as usize..span.end as usize]
     }
 
+    /// The blank bytes that a span's line begins with.
+    pub fn indent(&self, span: Span) -> String {
+        let text = &self.get(span.file).text[..span.start as usize];
+        let line = text.rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
+        line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).map(|byte| char::from(*byte)).collect()
+    }
+
     /// nginx's words for a place: `FILE:LINE`, or `command line`.
     pub fn place(&self, span: Span) -> String {
         let source = self.get(span.file);

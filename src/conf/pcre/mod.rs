@@ -159,7 +159,7 @@ impl<'p> Reader<'p> {
 }
 
 /// Least and most, and the length of it all. `{2}` has the same twice, `{2,}` has no most.
-fn counts(text: &[u8]) -> Option<(u64, Option<u64>, usize)> {
+pub(super) fn counts(text: &[u8]) -> Option<(u64, Option<u64>, usize)> {
     let end = text.iter().position(|byte| *byte == b'}')?;
     let inner = std::str::from_utf8(&text[1..end]).ok()?;
     let number = |text: &str| {

@@ -1,0 +1,64 @@
+//! `unanchored-regex`: an ending that is found in the middle too.
+
+use super::location_regex::{machine, path_of};
+use crate::{
+    conf::pattern::{Machine, Pattern},
+    diag::{Diagnostic, Fix},
+    http::LocationKind,
+    lint::{Rule, View},
+    schema::Context,
+};
+
+pub(super) static RULE: Rule = Rule {
+    code: "unanchored-regex",
+    title: "An expression for an ending has no `$`",
+    why: "An expression is searched for anywhere in the path. `\\.php` without `$` matches `/photo.php.jpg` and `/x.phpinfo/y`: what is \
+          meant for scripts gets other files.",
+    bad: "location ~ \\.jpg {\n    expires 30d;\n}",
+    good: "location ~ \\.jpg$ {\n    expires 30d;\n}",
+    allow: "Where what stands behind the ending is wanted, as the path behind a script.",
+    check,
+};
+
+fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
+    for block in view.blocks(Context::LOCATION) {
+        let Some(name) = block.name().filter(|name| name.kind == LocationKind::Regex && is_ending(name.text)) else {
+            continue;
+        };
+        let anchored = [name.text, b"$"].concat();
+        let Some(strict) = Pattern::read(&anchored, name.caseless).and_then(|pattern| Machine::new(&pattern.root))
+        else {
+            continue;
+        };
+        let Some(path) = machine(block)
+            .and_then(|own| path_of(&[&own, &super::location_regex::ours(r"\.[a-z0-9]+\.[a-z]+$")], &[&strict]))
+        else {
+            continue;
+        };
+        if block.answers(&path).is_none_or(|answers| answers.number() != block.number())
+            || block.has("fastcgi_split_path_info")
+        {
+            continue;
+        }
+        let said = RULE
+            .at(block.place(), format!("\"GET {path}\" matches, too"))
+            .label("no `$` at its end")
+            .help("put a `$` behind the ending");
+        out.push(if name.word.quoted {
+            said
+        } else {
+            said.fix(Fix::likely("put a `$` behind it").behind(name.word.span, "$"))
+        });
+    }
+}
+
+/// `\.php`, `\.(jpg|png)`: it ends with a dot and letters.
+fn is_ending(text: &[u8]) -> bool {
+    let Some(dot) = text.windows(2).rposition(|pair| pair == b"\\.") else { return false };
+    let behind = &text[dot + 2..];
+    let behind = behind
+        .strip_prefix(b"(?:")
+        .or(behind.strip_prefix(b"("))
+        .map_or(behind, |rest| rest.strip_suffix(b")").unwrap_or(b"/"));
+    !behind.is_empty() && behind.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'|' | b'?'))
+}
