@@ -16,6 +16,7 @@ use args::Args;
 use output::report;
 
 use crate::diag::{Diagnostic, Severity};
+use crate::lint::lint;
 use crate::load::Form;
 use crate::log::{ErrorLog, Level, LogFile, Sink, console};
 use crate::paths::{Given, Layout, Paths};
@@ -154,11 +155,23 @@ fn test(args: &Args, call: &Call, say: process::Say<'_>) -> i32 {
         return 1;
     };
     loud(format_args!("configuration file {name} test is successful"));
+    if let Some(style) = terminal_of(&io::stderr()).filter(|_| !args.quiet && !args.dump) {
+        doubt(&compiled, style);
+    }
     if args.dump {
         // A reader that went away has read what it wanted.
         let _ = dump(&compiled);
     }
     0
+}
+
+/// Says on a terminal what is most likely not meant, behind the verdict and as notes: programs that read `-t` read nginx's
+/// lines alone.
+fn doubt(compiled: &Compiled, style: report::Style) {
+    let mut found = lint(&compiled.loaded, &compiled.diagnostics);
+    found.iter_mut().for_each(|one| one.severity = Severity::Note);
+    // Nobody to tell where stderr is gone.
+    let _ = report::print(&mut io::stderr().lock(), &compiled.loaded.sources, &found, style);
 }
 
 fn dump(compiled: &Compiled) -> io::Result<()> {

@@ -18,6 +18,7 @@ use crate::{
     cycle::compile,
     diag::{Diagnostic, FileId, Severity, Span},
     http::Cycle,
+    lint::{Allows, lint},
     load::{self, Files, Form, Loaded, Supply, load},
     log::{ErrorLog, Level},
     modules::runs,
@@ -91,6 +92,9 @@ pub fn inspect(files: &dyn Files, options: &Options) -> Inspection {
     diagnostics.extend(compiled.diagnostics);
     reconsider(&loaded, &mut diagnostics);
     settle::settle(&loaded, options, form, &hosts, &mut diagnostics);
+    let doubts = lint(&loaded, &diagnostics);
+    Allows::read(&loaded).silence(&mut diagnostics);
+    diagnostics.extend(doubts);
     loaded.sources.sort(&mut diagnostics);
     Inspection { loaded, context, diagnostics, cycle: compiled.cycle, places: compiled.places, paths }
 }

@@ -22,7 +22,6 @@ use std::collections::HashSet;
 use crate::{
     diag::{Diagnostic, Severity, Span},
     load::{Loaded, Origin},
-    schema::Context,
 };
 use view::{Block, View};
 
@@ -38,11 +37,10 @@ pub fn rule(code: &str) -> Option<&'static Rule> {
 
 /// Everything that the rules find in a configuration, in nginx's order: all of it warnings.
 ///
-/// `context` is the block that the tree stands in: [`Context::MAIN`] but for a file that is a part of a configuration. `said`
-/// is what has been said before: nothing is added on a line with an error. What a comment in the file allows is left out, and
-/// what is wrong with such comments is in.
-pub fn lint(loaded: &Loaded, context: Context, said: &[Diagnostic]) -> Vec<Diagnostic> {
-    let view = View::new(loaded, context);
+/// `said` is what has been said before: nothing is added on a line with an error, and nothing that nginx warns of itself. What
+/// a comment in the file allows is left out, and what is wrong with such comments is in.
+pub fn lint(loaded: &Loaded, said: &[Diagnostic]) -> Vec<Diagnostic> {
+    let view = View::new(loaded);
     let mut found = Vec::new();
     for rule in rules() {
         (rule.check)(&view, &mut found);
@@ -55,6 +53,8 @@ pub fn lint(loaded: &Loaded, context: Context, said: &[Diagnostic]) -> Vec<Diagn
         .map(|at| line(loaded, at))
         .collect();
     found.retain(|one| one.at.is_some_and(|at| is_written(loaded, at) && !broken.contains(&line(loaded, at))));
+    let is_theirs = |one: &Diagnostic| said.iter().any(|other| other.code == "conflicting-name" && other.at == one.at);
+    found.retain(|one| one.code != "conflicting-server-name" || !is_theirs(one));
     let allows = Allows::read(loaded);
     let unused = allows.faults(found.iter().chain(said));
     allows.silence(&mut found);

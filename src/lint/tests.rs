@@ -17,7 +17,7 @@ fn folder(name: &str) -> PathBuf {
 fn look(text: &str) -> (Loaded, Vec<Diagnostic>, Vec<Diagnostic>) {
     let (loaded, mut said) = load(&Memory::default().with("/n.conf", text), Schema::nginx(), &Options::new("/n.conf"));
     check(&loaded, Schema::nginx(), &|_| true, &mut said);
-    let found = lint(&loaded, Context::MAIN, &said);
+    let found = lint(&loaded, &said);
     (loaded, said, found)
 }
 

@@ -53,10 +53,10 @@ pub(super) struct Name<'v> {
 const PASSES: [&str; 6] = ["proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass"];
 
 impl<'a> View<'a> {
-    pub(super) fn new(loaded: &'a Loaded, context: Context) -> Self {
+    pub(super) fn new(loaded: &'a Loaded) -> Self {
         let mut view =
             Self { sources: &loaded.sources, form: loaded.form, nodes: Vec::new(), trees: RefCell::default() };
-        view.add(None, &loaded.root, context, None);
+        view.add(None, &loaded.root, Context::MAIN, None);
         view
     }
 

@@ -11,6 +11,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteSpanCont
 
 use crate::{
     diag::{Diagnostic, Severity, Span},
+    lint,
     load::{Origin, Sources, level, sentence},
 };
 
@@ -56,6 +57,8 @@ pub(crate) fn print(
 /// A diagnostic as miette wants it: the labels of one source, and a sub-diagnostic for each other source.
 struct Shown<'a> {
     message: Cow<'a, str>,
+    /// The rule that found it, for the comment that allows it and for its page.
+    rule: Option<&'static str>,
     severity: Severity,
     help: Option<&'a str>,
     source: Option<Text>,
@@ -67,6 +70,7 @@ impl<'a> Shown<'a> {
     fn new(sources: &'a Sources, diagnostic: &'a Diagnostic) -> Self {
         let mut shown = Self {
             message: Cow::Borrowed(&diagnostic.message),
+            rule: lint::rule(diagnostic.code).map(|rule| rule.code),
             severity: diagnostic.severity,
             help: diagnostic.help.as_deref(),
             source: None,
@@ -89,6 +93,7 @@ impl<'a> Shown<'a> {
     fn elsewhere(sources: &'a Sources, span: Span, label: Cow<'a, str>) -> Self {
         Self {
             message: label,
+            rule: None,
             severity: Severity::Note,
             help: None,
             source: Some(source(sources, span)),
@@ -186,6 +191,10 @@ impl miette::Diagnostic for Shown<'_> {
             Severity::Warning => miette::Severity::Warning,
             Severity::Note => miette::Severity::Advice,
         })
+    }
+
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.rule.map(|rule| Box::new(rule) as Box<dyn fmt::Display>)
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {

@@ -26,7 +26,7 @@ fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
             one.args.first().is_some_and(|word| &*word.value != b"off" && &*word.value != b"all")
                 || &*one.name.value == b"deny"
         };
-        let guards =
+        let mut guards =
             block.directives().iter().filter(|one| GUARDS.iter().any(|name| *one.name.value == *name.as_bytes()));
         let Some(guard) = guards.rfind(closed) else { continue };
         let code = done.args.first().map(|word| word.text().into_owned()).unwrap_or_default();
