@@ -93,6 +93,7 @@ pub(super) async fn run_again(r: &Rc<Request>, from: Flow) -> Option<Box<Respons
 /// Runs what is installed for the end of a request.
 pub fn log(r: &Request) {
     r.finish_upstream();
+    r.end_count();
     // To nginx the connection's next request is a matter of its own by now.
     r.out.keep_alive.set(false);
     r.logging.set(true);

@@ -22,6 +22,7 @@ pub(crate) mod version;
 
 mod body;
 mod connection;
+mod counts;
 mod credentials;
 mod cycle;
 mod digest;
@@ -51,6 +52,7 @@ mod zone;
 
 pub use body::{Body, BodyCut, BodyError, BodySource, BodyStream, Chunk, FileRange};
 pub use connection::{Client, Connection, TcpInfo};
+pub use counts::{Count, Counted, Meter, count, share_counts};
 pub use credentials::Credentials;
 pub use cycle::{
     Choice, Cycle, EnvVar, KeepAlive, Listen, ListenAddress, ListenSpec, ProcessConf, Server, ServerId, User,

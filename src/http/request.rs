@@ -13,8 +13,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::{
-    Captures, Client, Connection, Cycle, Escape, Head, HeaderId, Headers, Location, LocationId, Method, RequestBody,
-    Response, Server, ServerId, TcpInfo, VarSlots, escape::append_escaped,
+    Captures, Client, Connection, Counted, Cycle, Escape, Head, HeaderId, Headers, Location, LocationId, Method,
+    RequestBody, Response, Server, ServerId, TcpInfo, VarSlots, escape::append_escaped,
 };
 use crate::log::{Level, Line};
 
@@ -160,6 +160,8 @@ pub struct Request {
     pub sub: Option<Subrequest>,
     /// When it began, for durations.
     pub start: Instant,
+    /// It counts as being answered until it is logged.
+    counted: Cell<Option<Counted>>,
     server: Cell<ServerId>,
     /// The request has ended and is being logged.
     pub logging: Cell<bool>,
@@ -271,6 +273,7 @@ impl Request {
             main: None,
             sub: None,
             start: incoming.start,
+            counted: Cell::new(incoming.counted),
             variables: VarSlots::default(),
             captures: RefCell::default(),
             contexts: RefCell::default(),
@@ -320,6 +323,7 @@ impl Request {
             main: Some(main),
             sub: Some(sub),
             start: super::clock::now(),
+            counted: Cell::default(),
             server: Cell::new(self.server.get()),
             location: Cell::new(self.server().base),
             content: Cell::new(None),
@@ -406,6 +410,11 @@ impl Request {
     /// Keeps what a regular expression captured.
     pub fn set_captures(&self, captures: Captures) {
         *self.captures.borrow_mut() = captures;
+    }
+
+    /// The request has been answered, and counts no more.
+    pub fn end_count(&self) {
+        self.counted.take();
     }
 
     /// Ends what upstreams have begun, before the request is logged.
@@ -552,4 +561,6 @@ pub struct Incoming {
     pub keep_alive: bool,
     /// When the first byte was read.
     pub start: Instant,
+    /// It counts as being answered until it is logged.
+    pub counted: Option<Counted>,
 }

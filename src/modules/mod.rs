@@ -39,6 +39,7 @@ mod secure_link;
 mod split_clients;
 mod ssi;
 mod static_files;
+mod stub_status;
 mod sub;
 mod try_files;
 mod upstream;
@@ -82,6 +83,7 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<empty_gif::EmptyGif>(),
     erase::<secure_link::SecureLink>(),
     erase::<browser::Browsers>(),
+    erase::<stub_status::StubStatus>(),
     erase::<proxy::ProxyPass>(),
     erase::<not_modified::NotModified>(),
     erase::<headers::AddHeaders>(),

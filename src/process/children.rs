@@ -9,6 +9,7 @@ use super::channel::Channel;
 use super::fork::{Fork, fork};
 use super::signals::{self, Ended, How, Signal};
 use super::worker::order;
+use crate::http::share_counts;
 use crate::log::{ErrorLog, Level};
 
 /// One of them.
@@ -167,6 +168,7 @@ pub fn mourn(ended: Ended, child: Option<&Child>, log: &ErrorLog) {
 /// # Safety
 /// The process has one thread.
 pub unsafe fn spawn() -> Result<(Fork, Channel), (&'static str, io::Error)> {
+    share_counts();
     let (here, there) = Channel::pair().map_err(|error| ("socketpair", error))?;
     // SAFETY: the caller has one thread.
     let fork = unsafe { fork() }.map_err(|error| ("fork", error))?;

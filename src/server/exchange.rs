@@ -13,8 +13,8 @@ use crate::cycle::{self, Answer};
 use crate::http::date::DateCache;
 use crate::http::uri::{self, Slashes};
 use crate::http::{
-    Body, BodyCut, BodyError, BodySource, Choice, Chunk, Connection, FileRange, Head, HeaderId, Headers, Incoming,
-    Local, Method, Request, RequestBody, Response, SentHead, Version, host,
+    Body, BodyCut, BodyError, BodySource, Choice, Chunk, Connection, Counted, FileRange, Head, HeaderId, Headers,
+    Incoming, Local, Method, Request, RequestBody, Response, SentHead, Version, host,
 };
 
 /// The most that is read from a file at once, in bytes.
@@ -26,6 +26,7 @@ pub(super) async fn exchange<B>(
     connection: Rc<Connection>,
     request: http::Request<B>,
     dates: &RefCell<DateCache>,
+    counted: Option<Counted>,
 ) -> Option<http::Response<ResponseBody>>
 where
     B: HttpBody + 'static,
@@ -34,7 +35,8 @@ where
     connection.requests.set(connection.requests.get() + 1);
     let connection = Rc::new(connection.for_stream());
     let (parts, body) = request.into_parts();
-    let (incoming, choice, status) = incoming(&local, &connection, &parts, body);
+    let (mut incoming, choice, status) = incoming(&local, &connection, &parts, body);
+    incoming.counted = counted;
     let r = Request::new(local, connection, incoming);
     if let Some(regex) = &choice.regex {
         let host = r.host.borrow().clone();
@@ -116,6 +118,7 @@ where
         client: None,
         keep_alive: true,
         start: Instant::now(),
+        counted: None,
     };
     (incoming, choice, refused)
 }

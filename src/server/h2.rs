@@ -8,17 +8,19 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
-use super::exchange::exchange;
+use super::exchange::{ResponseBody, exchange};
 use super::h1;
 use super::stream::ClientStream;
 use super::thread::Thread;
-use crate::http::{Connection, Local};
+use crate::http::{BodyCut, Connection, Count, Counted, Local};
 
 /// What an HTTP/2 client sends first (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -37,9 +39,11 @@ pub(super) async fn serve_or_h1(
     let servers =
         local.cycle.listens[connection.listen.get()].virtual_servers(connection.local.map(|local| local.ip()));
     let patience = local.cycle.server(servers.default).client_header_timeout;
+    let waiting = thread.meter.during(Count::Waiting);
     let Ok(Some(first)) = tokio::time::timeout(patience, first_bytes(&thread, &mut stream, first)).await else {
         return;
     };
+    drop(waiting);
     if first.starts_with(PREFACE) {
         serve(thread, Replayed { first, stream }, connection).await;
     } else {
@@ -64,14 +68,16 @@ async fn first_bytes(thread: &Thread, stream: &mut ClientStream, mut first: Vec<
 }
 
 async fn serve(thread: Rc<Thread>, stream: Replayed, connection: Rc<Connection>) {
-    let open = Rc::new(Open::default());
+    let open = Rc::new(Open::new(thread.clone()));
     let service = service_fn(|request| {
         let (thread, connection, guard) = (thread.clone(), connection.clone(), open.begin());
         async move {
-            let answered = exchange(thread.local(), connection, request, &thread.date).await;
-            drop(guard);
+            thread.meter.add(Count::Requests);
+            let counted = Some(thread.meter.during(Count::Writing));
+            let answered = exchange(thread.local(), connection, request, &thread.date, counted).await;
             // An error resets the stream: nginx's 444.
-            answered.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))
+            let response = answered.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))?;
+            io::Result::Ok(response.map(|body| Answered { body, _guard: guard }))
         }
     });
     let mut builder = http2::Builder::new(LocalExecutor);
@@ -99,8 +105,9 @@ async fn serve(thread: Rc<Thread>, stream: Replayed, connection: Rc<Connection>)
 }
 
 /// Requests under way, to know when the connection is idle.
-#[derive(Default)]
 struct Open {
+    thread: Rc<Thread>,
+    waiting: Cell<Option<Counted>>,
     count: Cell<usize>,
     changes: Cell<u64>,
     begun: Cell<u64>,
@@ -108,7 +115,20 @@ struct Open {
 }
 
 impl Open {
+    fn new(thread: Rc<Thread>) -> Self {
+        let waiting = Cell::new(Some(thread.meter.during(Count::Waiting)));
+        Self {
+            thread,
+            waiting,
+            count: Cell::default(),
+            changes: Cell::default(),
+            begun: Cell::default(),
+            begins: Notify::default(),
+        }
+    }
+
     fn begin(self: &Rc<Self>) -> OpenGuard {
+        self.waiting.take();
         self.count.set(self.count.get() + 1);
         self.changes.set(self.changes.get() + 1);
         self.begun.set(self.begun.get() + 1);
@@ -141,6 +161,28 @@ impl Drop for OpenGuard {
     fn drop(&mut self) {
         self.0.count.set(self.0.count.get() - 1);
         self.0.changes.set(self.0.changes.get() + 1);
+        if self.0.count.get() == 0 {
+            self.0.waiting.set(Some(self.0.thread.meter.during(Count::Waiting)));
+        }
+    }
+}
+
+/// A response's body, whose request is under way until it has been sent.
+struct Answered {
+    body: ResponseBody,
+    _guard: OpenGuard,
+}
+
+impl HttpBody for Answered {
+    type Data = Bytes;
+    type Error = BodyCut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyCut>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
     }
 }
 

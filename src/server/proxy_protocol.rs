@@ -6,7 +6,7 @@ use std::task::{Poll, ready};
 use super::stream::ClientStream;
 use super::thread::Thread;
 use crate::http::proxy_protocol::parse;
-use crate::http::{Connection, Local};
+use crate::http::{Connection, Count, Local};
 use crate::log::{Level, Line};
 
 /// Reads the head; gives what came behind it. As in nginx the head comes in one piece, or the connection is closed
@@ -17,6 +17,7 @@ pub(super) async fn read(
     stream: &mut ClientStream,
     connection: &Connection,
 ) -> Option<Vec<u8>> {
+    let _waiting = thread.meter.during(Count::Waiting);
     let server = default_server(local, connection);
     let first = first_bytes(thread, stream, server.client_header_buffer_size);
     let say = |level, message: &[u8], errno| say(local, connection, level, message, errno);

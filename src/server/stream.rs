@@ -120,15 +120,15 @@ impl ClientStream {
         if ready.is_pending() {
             return Poll::Pending;
         }
-        let mut byte = [0u8; 1];
-        match rustix::net::recv(
-            self.as_fd(),
-            &mut byte,
-            rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT,
-        ) {
-            Ok((_, 0)) => Poll::Ready(()),
-            Ok(_) | Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Poll::Pending,
-            Err(_) => Poll::Ready(()),
+        if self.has_ended() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Whether the client has closed its side and nothing that it sent is left to read.
+    pub fn has_ended(&self) -> bool {
+        let flags = rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT;
+        match rustix::net::recv(self.as_fd(), &mut [0u8; 1], flags) {
+            Ok((_, read)) => read == 0,
+            Err(error) => !matches!(error, rustix::io::Errno::AGAIN | rustix::io::Errno::INTR),
         }
     }
 

@@ -18,7 +18,7 @@ use super::h1;
 use super::listener::{self, Listener};
 use crate::cycle;
 use crate::http::date::DateCache;
-use crate::http::{Cycle, Local, ThreadState, clock};
+use crate::http::{Count, Counted, Cycle, Local, Meter, ThreadState, clock};
 use crate::log::Level;
 
 /// What the worker's main thread asks of a thread.
@@ -52,6 +52,8 @@ pub struct Thread {
     rests: Cell<u64>,
     /// When it was last said that there is little room.
     warned: Cell<Option<Instant>>,
+    /// What `stub_status` tells.
+    pub(super) meter: Meter,
     draining: watch::Sender<bool>,
     kept: RefCell<HashMap<u64, Weak<h1::Io>>>,
     idle: tokio::sync::Notify,
@@ -90,6 +92,7 @@ impl Thread {
             leaving: Cell::new(0),
             rests: Cell::new(0),
             warned: Cell::new(None),
+            meter: Meter::claim(),
             draining: watch::Sender::new(false),
             kept: RefCell::default(),
             idle: tokio::sync::Notify::new(),
@@ -172,6 +175,7 @@ impl Thread {
     /// Numbers a new connection, and counts it while the guard lives; `None` when there are too many. When there are
     /// nearly too many, some that only wait are let go. Behaviour of nginx's `ngx_drain_connections`.
     pub(super) fn admit(self: &Rc<Self>) -> Option<(u64, Admitted)> {
+        self.meter.add(Count::Accepted);
         let limit = self.local.borrow().cycle.process.worker_connections;
         if self.has_little_room() {
             let before = self.leaving.get();
@@ -185,7 +189,8 @@ impl Thread {
         }
         self.connections.set(self.connections.get() + 1);
         let number = self.counters.connections.fetch_add(1, Ordering::Relaxed) + 1;
-        Some((number, Admitted(self.clone())))
+        self.meter.add(Count::Handled);
+        Some((number, Admitted { thread: self.clone(), _active: self.meter.during(Count::Active) }))
     }
 }
 
@@ -207,15 +212,18 @@ fn local(cycle: Arc<Cycle>, state: &Rc<ThreadState>) -> Rc<Local> {
 }
 
 /// Counts a connection while it lives.
-pub(super) struct Admitted(Rc<Thread>);
+pub(super) struct Admitted {
+    thread: Rc<Thread>,
+    _active: Counted,
+}
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        let left = self.0.connections.get() - 1;
-        self.0.connections.set(left);
-        self.0.freed.notify_waiters();
+        let left = self.thread.connections.get() - 1;
+        self.thread.connections.set(left);
+        self.thread.freed.notify_waiters();
         if left == 0 {
-            self.0.idle.notify_one();
+            self.thread.idle.notify_one();
         }
     }
 }

@@ -147,6 +147,7 @@ pub(super) fn pose(cycle: &Arc<Cycle>, question: &Question, target: &Target, lis
         pipelined: false,
         client: None,
         start: Instant::now(),
+        counted: None,
     };
     let local = Rc::new(Local { cycle: cycle.clone(), engine: &Nobody, state: Rc::new(ThreadState::default()) });
     let r = Request::new(local, Rc::new(connection), incoming);

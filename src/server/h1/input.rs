@@ -12,7 +12,7 @@ use super::super::stream::ClientStream;
 use super::super::thread::Thread;
 use crate::h1::framing::{ChunkedDecoder, Decoded};
 use crate::h1::head::RequestHead;
-use crate::http::{BodyError, BodySource, Client, Deadline, RequestBody, TcpInfo};
+use crate::http::{BodyError, BodySource, Client, Count, Counted, Deadline, RequestBody, TcpInfo};
 use crate::upstream::Buffer;
 
 /// A connection's socket and what was read from it too early.
@@ -22,8 +22,8 @@ pub struct Io {
     pub(super) thread: Rc<Thread>,
     /// Bytes that nobody has asked for yet.
     early: RefCell<Bytes>,
-    /// Whether it waits for a request of which no byte has come.
-    idle: Cell<bool>,
+    /// There while it waits for a request of which no byte has come.
+    idle: RefCell<Option<Counted>>,
     /// When it began to wait, in the thread's count.
     since: Cell<u64>,
     /// It has brought no request yet.
@@ -49,7 +49,7 @@ impl Io {
             deadline: RefCell::default(),
             thread,
             early: RefCell::new(first.into()),
-            idle: Cell::new(false),
+            idle: RefCell::default(),
             since: Cell::default(),
             is_new: Cell::new(true),
             leaves: Cell::new(false),
@@ -67,20 +67,28 @@ impl Io {
 
     /// Notes that the connection waits, and whether for a request of which no byte has come.
     pub(super) fn rest(&self, cx: &Context<'_>, idle: bool) {
-        if idle && !self.idle.get() {
+        if idle && self.idle.borrow().is_none() {
             self.since.set(self.thread.count_rest());
         }
-        self.idle.set(idle);
+        self.set_idle(idle);
         let mut waker = self.waker.borrow_mut();
         if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());
         }
     }
 
+    /// Notes whether it waits for a request of which no byte has come.
+    fn set_idle(&self, idle: bool) {
+        let mut counted = self.idle.borrow_mut();
+        if idle != counted.is_some() {
+            *counted = idle.then(|| self.thread.meter.during(Count::Waiting));
+        }
+    }
+
     /// The thread is about to end: a client that has nothing to say any more is let go. It is not cut off at
     /// once, because its next request may be on its way.
     pub fn drain(&self) {
-        if self.idle.get() {
+        if self.idle.borrow().is_some() {
             self.deadline.borrow_mut().set(self.grace.get());
             if let Some(waker) = self.waker.borrow().as_ref() {
                 waker.wake_by_ref();
@@ -90,7 +98,7 @@ impl Io {
 
     /// The connection has a request, or comes to its end.
     pub(super) fn stir(&self) {
-        self.idle.set(false);
+        self.set_idle(false);
         self.is_new.set(false);
         self.stay();
     }
@@ -103,7 +111,7 @@ impl Io {
 
     /// Since when it waits for a request, in the thread's count; `None` where it does not, or goes already.
     pub fn rests_since(&self) -> Option<u64> {
-        (self.idle.get() && !self.leaves.get()).then(|| self.since.get())
+        (self.idle.borrow().is_some() && !self.leaves.get()).then(|| self.since.get())
     }
 
     /// Whether it has brought no request yet.

@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use super::Io;
-use crate::http::Request;
+use crate::http::{Count, Request};
 
 /// Drops the rest of the request's body; `true` where the connection may bring another request.
 pub(super) async fn discard(r: Rc<Request>) -> bool {
@@ -25,6 +25,8 @@ pub(super) async fn discard(r: Rc<Request>) -> bool {
 /// is read for a while. Never does it bring another request.
 pub(super) async fn close(io: Rc<Io>, r: Rc<Request>) -> bool {
     let core = &r.location().core;
+    // To nginx the request is still being answered, and the connection may be taken away from it.
+    let _counted = [Count::Writing, Count::Waiting].map(|which| io.thread.meter.during(which));
     io.stream.borrow().shutdown_write();
     let until = Instant::now() + core.lingering_time;
     drop(io.take_input());

@@ -19,7 +19,7 @@ pub(crate) use self::reading::limits as head_limits;
 use super::stream::ClientStream;
 use super::thread::Thread;
 use crate::cycle::{self, Answer, Run, Step};
-use crate::http::{Connection, Flow, Incoming, LingeringClose, Local, Request, RequestBody};
+use crate::http::{Connection, Count, Flow, Incoming, LingeringClose, Local, Request, RequestBody};
 use crate::log::Level;
 
 /// Serves a connection until it ends. `first` holds bytes that were read from it already.
@@ -59,6 +59,7 @@ enum Work {
 fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, mut reading: Box<Reading>) -> Work {
     connection.requests.set(connection.requests.get() + 1);
     let (error, gone) = (reading.error.take(), reading.gone);
+    reading.counted = None;
     let body = if error.is_some() { RequestBody::none() } else { BodyReader::body(io, &reading.head) };
     let regex = reading.choice.regex.take();
     let dropped: Vec<Vec<u8>> = reading.head.dropped().map(<[u8]>::to_vec).collect();
@@ -207,6 +208,7 @@ fn request(
         server: reading.choice.server,
         body,
         pipelined: reading.pipelined,
+        counted: Some(io.thread.meter.during(Count::Writing)),
         client: Some(io.clone()),
         start: reading.start,
     };

@@ -13,7 +13,7 @@ use super::tunnel::TunnelIo;
 use super::{Io, Work};
 use crate::h1::framing::{CHUNK_END, LAST_CHUNK, append_chunk_head};
 use crate::h1::write::append_fields;
-use crate::http::{Body, Chunk, FileRange, Request, Response, SentHead, Tunnel};
+use crate::http::{Body, Chunk, Client, FileRange, Request, Response, SentHead, Tunnel};
 use crate::log::Level;
 
 /// Files up to this size are read behind the head and sent with it, in bytes.
@@ -31,6 +31,16 @@ enum Cut {
     Client,
     /// The body broke off.
     Body,
+}
+
+/// What the client did with its answer.
+enum Fault {
+    /// This call failed.
+    Failed(&'static str, io::Error),
+    /// It takes nothing.
+    Slow,
+    /// It closed the connection.
+    Gone,
 }
 
 /// Bodies up to this size are copied behind the head; longer ones are written from where they are, in bytes.
@@ -65,6 +75,8 @@ struct Output {
     waiting: bool,
     /// `limit_rate`
     pace: Option<Pace>,
+    /// A client of `limit_rate` that had said before that no more comes from it still wants its answer.
+    half_closed: bool,
     /// What the last piece was worth at that pace: to be waited before the next one.
     pause: Duration,
 }
@@ -74,13 +86,16 @@ impl Output {
     fn new(io: &Rc<Io>, r: &Rc<Request>) -> Self {
         let mut buffer = std::mem::take(&mut *io.thread.output.borrow_mut());
         buffer.clear();
+        let pace = Pace::of(r);
+        let half_closed = pace.is_some() && io.stream.borrow().has_ended();
         Self {
             io: io.clone(),
             r: r.clone(),
             framing: Framing::Length,
             buffer,
             waiting: false,
-            pace: Pace::of(r),
+            pace,
+            half_closed,
             pause: Duration::ZERO,
         }
     }
@@ -125,7 +140,7 @@ impl Output {
             _ => Bytes::new(),
         };
         let written = self.io.stream.borrow().try_write(&self.buffer, &bytes);
-        let written = match self.count(written) {
+        let written = match self.count("writev", written) {
             Ok(written) => written,
             Err(cut) => return Some(Err(cut)),
         };
@@ -136,7 +151,7 @@ impl Output {
             Body::File(range) if self.buffer.is_empty() && sendfile => {
                 let count = range.len().min(self.most());
                 let sent = self.io.stream.borrow().try_sendfile(&range.file, &mut range.start, count as usize);
-                if let Err(cut) = self.count(sent) {
+                if let Err(cut) = self.count("sendfile", sent) {
                     return Some(Err(cut));
                 }
             }
@@ -162,7 +177,7 @@ impl Output {
     }
 
     /// Counts what went out; nothing may have, for now.
-    fn count(&self, sent: io::Result<usize>) -> Result<usize, Cut> {
+    fn count(&self, call: &'static str, sent: io::Result<usize>) -> Result<usize, Cut> {
         match sent {
             Ok(sent) => {
                 self.r.out.bytes.set(self.r.out.bytes.get() + sent as u64);
@@ -170,7 +185,7 @@ impl Output {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             Err(error) => {
-                self.complain(Some(error));
+                self.complain(Fault::Failed(call, error));
                 Err(Cut::Client)
             }
         }
@@ -307,9 +322,10 @@ impl Output {
         }
         self.flush(body).await?;
         while !range.is_empty() {
-            let count = self.allowance(body).await.min(range.len().min(self.most()) as usize);
-            let sent = self
-                .wait(body, |io, cx| io.stream.borrow_mut().poll_sendfile(cx, &range.file, &mut range.start, count));
+            let count = self.allowance(body).await?.min(range.len().min(self.most()) as usize);
+            let sent = self.wait("sendfile", body, |io, cx| {
+                io.stream.borrow_mut().poll_sendfile(cx, &range.file, &mut range.start, count)
+            });
             let sent = sent.await?;
             if sent == 0 {
                 self.r.log(Level::Alert, "sendfile() reported that the file was truncated");
@@ -331,7 +347,7 @@ impl Output {
     async fn write(&mut self, first: &[u8], second: &[u8], body: &mut Body) -> Result<(), Cut> {
         let (mut first, mut second) = (first, second);
         while !first.is_empty() || !second.is_empty() {
-            let allowed = self.allowance(body).await;
+            let allowed = self.allowance(body).await?;
             let of_first = &first[..first.len().min(allowed)];
             let slices = [IoSlice::new(of_first), IoSlice::new(&second[..second.len().min(allowed - of_first.len())])];
             let slices = match (first.is_empty(), second.is_empty()) {
@@ -340,7 +356,7 @@ impl Output {
                 _ if slices[1].is_empty() => &slices[..1],
                 _ => &slices[..],
             };
-            let written = self.wait(body, |io, cx| io.stream.borrow_mut().poll_write(cx, slices)).await?;
+            let written = self.wait("writev", body, |io, cx| io.stream.borrow_mut().poll_write(cx, slices)).await?;
             self.spend(written);
             let from_first = written.min(first.len());
             first = &first[from_first..];
@@ -349,23 +365,29 @@ impl Output {
         Ok(())
     }
 
-    /// How many bytes `limit_rate` allows now; waits until it allows some.
-    async fn allowance(&mut self, body: &mut Body) -> usize {
+    /// How many bytes `limit_rate` allows now; waits until it allows some, unless the client goes meanwhile.
+    async fn allowance(&mut self, body: &mut Body) -> Result<usize, Cut> {
         while let Some(pace) = &self.pace {
             let pause = std::mem::take(&mut self.pause);
             let pause = match pace.allowance() {
-                Ok(allowed) if pause.is_zero() => return allowed,
+                Ok(allowed) if pause.is_zero() => return Ok(allowed),
                 Ok(_) => pause,
                 Err(wait) => wait.max(pause),
             };
             let mut sleep = std::pin::pin!(tokio::time::sleep(pause));
-            std::future::poll_fn(|cx| {
+            let gone = std::future::poll_fn(|cx| {
                 body.poll_progress(cx);
-                sleep.as_mut().poll(cx)
-            })
-            .await;
+                if !self.half_closed && self.io.poll_gone(cx).is_ready() {
+                    return Poll::Ready(true);
+                }
+                sleep.as_mut().poll(cx).map(|()| false)
+            });
+            if gone.await {
+                self.complain(Fault::Gone);
+                return Err(Cut::Client);
+            }
         }
-        usize::MAX
+        Ok(usize::MAX)
     }
 
     fn spend(&mut self, sent: usize) {
@@ -377,6 +399,7 @@ impl Output {
     /// Waits for the client to take something; meanwhile the body may read on.
     async fn wait(
         &mut self,
+        call: &'static str,
         body: &mut Body,
         mut work: impl FnMut(&Io, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Result<usize, Cut> {
@@ -384,21 +407,24 @@ impl Output {
         let (io, waiting) = (&*self.io, &mut self.waiting);
         let done = std::future::poll_fn(|cx| {
             if let Poll::Ready(done) = work(io, cx) {
-                return Poll::Ready(done.map_err(Some));
+                return Poll::Ready(done.map_err(|error| Fault::Failed(call, error)));
+            }
+            if io.poll_gone(cx).is_ready() {
+                return Poll::Ready(Err(Fault::Gone));
             }
             if !std::mem::replace(waiting, true) {
                 io.deadline.borrow_mut().set(timeout);
             }
             body.poll_progress(cx);
             ready!(io.deadline.borrow_mut().poll(cx));
-            Poll::Ready(Err(None))
+            Poll::Ready(Err(Fault::Slow))
         });
         let done = done.await;
         if std::mem::take(&mut self.waiting) {
             self.io.deadline.borrow_mut().clear();
         }
         match done {
-            Ok(sent) => self.count(Ok(sent)),
+            Ok(sent) => self.count(call, Ok(sent)),
             Err(error) => {
                 self.complain(error);
                 Err(Cut::Client)
@@ -406,9 +432,12 @@ impl Output {
         }
     }
 
-    fn complain(&self, error: Option<io::Error>) {
-        match error {
-            None => {
+    fn complain(&self, fault: Fault) {
+        match fault {
+            Fault::Gone => {
+                self.r.log(Level::Info, "client prematurely closed connection while sending response to client");
+            }
+            Fault::Slow => {
                 self.r.log_with(Level::Info, |line| {
                     line.put("client timed out").errno(libc::ETIMEDOUT).put(" while sending response to client");
                 });
@@ -416,8 +445,8 @@ impl Output {
                     self.io.stream.borrow().reset_on_close();
                 }
             }
-            Some(error) => self.r.log_with(Level::Info, |line| {
-                line.put("writev() failed").error(&error).put(" while sending response to client");
+            Fault::Failed(call, error) => self.r.log_with(Level::Info, |line| {
+                line.put(call).put("() failed").error(&error).put(" while sending response to client");
             }),
         }
     }

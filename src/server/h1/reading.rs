@@ -11,7 +11,7 @@ use crate::h1::head::RequestHead;
 use crate::h1::limits::HeadLimits;
 use crate::h1::request::{Parse, RequestParser};
 use crate::http::uri::Slashes;
-use crate::http::{Choice, Connection, Local, Request, Server, ServerId, VirtualServers, clock};
+use crate::http::{Choice, Connection, Count, Counted, Local, Request, Server, ServerId, VirtualServers, clock};
 use crate::log::Level;
 
 /// A head on its way, and what it is read with. The connections of a thread hand one on; who sends a head in pieces
@@ -27,6 +27,8 @@ pub struct Reading {
     pub(super) pipelined: bool,
     /// When its first byte came.
     pub(super) start: Instant,
+    /// It counts as being read.
+    pub(super) counted: Option<Counted>,
     parser: RequestParser,
     limits: HeadLimits,
     /// The head so far, where it did not come in one piece.
@@ -110,13 +112,17 @@ impl Reader<'_> {
         self.move_on();
         let server = default_server(self.local, self.connection);
         let limits = limits(self.local.cycle.server(server));
-        match self.io.thread.reading.take() {
+        let meter = &self.io.thread.meter;
+        meter.add(Count::Requests);
+        let mut reading = match self.io.thread.reading.take() {
             Some(mut reading) => {
                 reading.renew(server, limits);
                 reading
             }
             None => Box::new(Reading::new(server, limits)),
-        }
+        };
+        reading.counted = Some(meter.during(Count::Reading));
+        reading
     }
 
     /// A request runs on the newest cycle, if that still has the address.
@@ -223,6 +229,7 @@ impl Reading {
             gone: None,
             pipelined: false,
             start: clock::now(),
+            counted: None,
             parser: RequestParser::new(&limits),
             limits,
             input: Vec::new(),
