@@ -24,6 +24,8 @@ mod http;
 
 mod h1;
 
+mod tls;
+
 mod upstream;
 
 mod conf;

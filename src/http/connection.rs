@@ -2,12 +2,13 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::ProxyHeader;
+use super::{ProxyHeader, TlsInfo};
 
 /// A client's connection.
 #[derive(Debug)]
@@ -32,8 +33,10 @@ pub struct Connection {
     pub requests: Cell<u64>,
     /// When it was accepted.
     pub start: Instant,
-    /// Whether it is encrypted.
-    pub secure: bool,
+    /// What it is encrypted with, once it is.
+    pub tls: OnceCell<Rc<TlsInfo>>,
+    /// It came in the clear to an address that wants encryption.
+    pub clear_to_tls: Cell<bool>,
 }
 
 /// A client's address, twice.
@@ -59,7 +62,8 @@ impl Connection {
             listen: Cell::new(0),
             requests: Cell::new(0),
             start: Instant::now(),
-            secure: false,
+            tls: OnceCell::new(),
+            clear_to_tls: Cell::new(false),
         }
     }
 
@@ -77,8 +81,14 @@ impl Connection {
             listen: self.listen.clone(),
             requests: self.requests.clone(),
             start: self.start,
-            secure: self.secure,
+            tls: self.tls.clone(),
+            clear_to_tls: self.clear_to_tls.clone(),
         }
+    }
+
+    /// Whether it is encrypted.
+    pub fn is_secure(&self) -> bool {
+        self.tls.get().is_some()
     }
 
     /// The address that it came from, whatever a request said of it.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Extensions, HostTable, Location, LocationId, Regex, VarIndex, Variable};
+use super::{Connection, Extensions, HostTable, Location, LocationId, Regex, VarIndex, Variable};
 use crate::log::ErrorLog;
 
 /// A compiled configuration.
@@ -158,6 +158,10 @@ pub struct VirtualServers {
     pub regexes: Vec<(Arc<Regex>, ServerId)>,
     /// `http2` as the listen directives or the default server say.
     pub http2: bool,
+    /// `http2` as the listen directives say.
+    pub http2_address: bool,
+    /// `ssl`
+    pub ssl: bool,
     /// `proxy_protocol` as the listen directives say.
     pub proxy_protocol: bool,
 }
@@ -165,18 +169,37 @@ pub struct VirtualServers {
 impl VirtualServers {
     /// One server for all names.
     pub fn single(default: ServerId) -> Self {
-        Self { default, names: HostTable::default(), regexes: Vec::new(), http2: false, proxy_protocol: false }
+        Self {
+            default,
+            names: HostTable::default(),
+            regexes: Vec::new(),
+            http2: false,
+            http2_address: false,
+            ssl: false,
+            proxy_protocol: false,
+        }
     }
 
     /// Chooses by a host name in lower case, without port.
     pub fn choose(&self, host: &[u8]) -> Choice {
+        self.find(host).unwrap_or(Choice { server: self.default, regex: None })
+    }
+
+    /// The same; `None` where nobody has the name.
+    pub fn find(&self, host: &[u8]) -> Option<Choice> {
         if let Some(server) = self.names.find(host) {
-            return Choice { server: *server, regex: None };
+            return Some(Choice { server: *server, regex: None });
         }
         let matches = |regex: &Regex| !host.is_empty() && regex.is_match(host).unwrap_or(false);
-        match self.regexes.iter().find(|(regex, _)| matches(regex)) {
-            Some((regex, server)) => Choice { server: *server, regex: Some(regex.clone()) },
-            None => Choice { server: self.default, regex: None },
+        let (regex, server) = self.regexes.iter().find(|(regex, _)| matches(regex))?;
+        Some(Choice { server: *server, regex: Some(regex.clone()) })
+    }
+
+    /// Who answers on a connection for names that nobody has: the server that it asked for when it was encrypted.
+    pub fn fallback(&self, connection: &Connection) -> ServerId {
+        match connection.tls.get() {
+            Some(tls) if !tls.host.is_empty() => self.choose(&tls.host).server,
+            _ => self.default,
         }
     }
 }

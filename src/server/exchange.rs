@@ -44,7 +44,7 @@ where
         let _ = regex.exec(&r, &host);
     }
     let logged = Logged(r.clone());
-    let answer = match status {
+    let answer = match status.or_else(|| super::tls::refusal(&r)) {
         Some(status) => cycle::refuse(&r, status).await,
         None => cycle::run(&r).await,
     };
@@ -95,7 +95,8 @@ where
     }
     let servers =
         local.cycle.listens[connection.listen.get()].virtual_servers(connection.local.map(|local| local.ip()));
-    let choice = servers.choose(&host);
+    let fallback = Choice { server: servers.fallback(connection), regex: None };
+    let choice = servers.find(&host).unwrap_or(fallback);
     let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let slashes = if local.cycle.server(choice.server).merge_slashes { Slashes::Merge } else { Slashes::Keep };
     let mut path = Vec::new();

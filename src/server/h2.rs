@@ -45,7 +45,7 @@ pub(super) async fn serve_or_h1(
     };
     drop(waiting);
     if first.starts_with(PREFACE) {
-        serve(thread, Replayed { first, stream }, connection).await;
+        serve(thread, first, stream, connection).await;
     } else {
         h1::serve(thread, local, stream, connection, first).await;
     }
@@ -67,7 +67,9 @@ async fn first_bytes(thread: &Thread, stream: &mut ClientStream, mut first: Vec<
     Some(first)
 }
 
-async fn serve(thread: Rc<Thread>, stream: Replayed, connection: Rc<Connection>) {
+/// Serves a connection that speaks HTTP/2; `first` was read from it already.
+pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStream, connection: Rc<Connection>) {
+    let stream = Replayed { first, stream };
     let open = Rc::new(Open::new(thread.clone()));
     let service = service_fn(|request| {
         let (thread, connection, guard) = (thread.clone(), connection.clone(), open.begin());
@@ -214,10 +216,9 @@ impl AsyncRead for Replayed {
             self.first.drain(..length);
             return Poll::Ready(Ok(()));
         }
-        match &mut self.stream {
-            ClientStream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            ClientStream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
+        let read = std::task::ready!(self.stream.poll_read(cx, buffer.initialize_unfilled()))?;
+        buffer.advance(read);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -230,11 +231,9 @@ impl AsyncWrite for Replayed {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            ClientStream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            ClientStream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+    fn poll_shutdown(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.shutdown_write();
+        Poll::Ready(Ok(()))
     }
 
     fn is_write_vectored(&self) -> bool {

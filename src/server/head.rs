@@ -29,7 +29,7 @@ fn settle_location(r: &Request, response: &mut Response) {
 
 fn absolute(r: &Request, path: &[u8]) -> Vec<u8> {
     let core = &r.location().core;
-    let secure = r.connection.secure;
+    let secure = r.connection.is_secure();
     let mut out: Vec<u8> = if secure { b"https://".to_vec() } else { b"http://".to_vec() };
     let host = r.host.borrow();
     if core.server_name_in_redirect {

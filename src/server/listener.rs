@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::stream::ClientStream;
 use super::thread::{Accepting, Thread};
-use super::{h1, h2, proxy_protocol};
+use super::{h1, h2, proxy_protocol, tls};
 use crate::http::{Connection, ListenAddress, Local};
 use crate::log::Level;
 
@@ -122,17 +122,31 @@ fn start(thread: &Rc<Thread>, stream: ClientStream, listen: usize) {
     let connection = Rc::new(connection(&stream, number, listen, &local.cycle.listens[listen].spec.address));
     let servers = local.cycle.listens[listen].virtual_servers(connection.local.map(|local| local.ip()));
     let thread = thread.clone();
-    if servers.proxy_protocol || servers.http2 {
-        let (proxied, http2) = (servers.proxy_protocol, servers.http2);
-        tokio::task::spawn_local(async move {
-            serve(thread, local, stream, connection, (proxied, http2)).await;
-            drop(admitted);
-        });
-    } else {
+    let opening = Opening { proxied: servers.proxy_protocol, http2: servers.http2, tls: servers.ssl };
+    if opening.is_plain() {
         tokio::task::spawn_local(async move {
             h1::serve(thread, local, stream, connection, Vec::new()).await;
             drop(admitted);
         });
+    } else {
+        tokio::task::spawn_local(async move {
+            serve(thread, local, stream, connection, opening).await;
+            drop(admitted);
+        });
+    }
+}
+
+/// What a connection begins with, before its requests.
+#[derive(Clone, Copy)]
+struct Opening {
+    proxied: bool,
+    http2: bool,
+    tls: bool,
+}
+
+impl Opening {
+    fn is_plain(self) -> bool {
+        !self.proxied && !self.http2 && !self.tls
     }
 }
 
@@ -142,14 +156,24 @@ async fn serve(
     local: Rc<Local>,
     mut stream: ClientStream,
     connection: Rc<Connection>,
-    (proxied, http2): (bool, bool),
+    opening: Opening,
 ) {
-    let first =
-        if proxied { proxy_protocol::read(&thread, &local, &mut stream, &connection).await } else { Some(Vec::new()) };
-    match first {
-        None => {}
-        Some(first) if http2 => h2::serve_or_h1(thread, local, stream, connection, first).await,
-        Some(first) => h1::serve(thread, local, stream, connection, first).await,
+    let mut first = Vec::new();
+    if opening.proxied {
+        let Some(read) = proxy_protocol::read(&thread, &local, &mut stream, &connection).await else { return };
+        first = read;
+    }
+    if opening.tls {
+        let accepted = tls::accept(thread.clone(), local.clone(), stream, connection.clone(), first);
+        match Box::pin(accepted).await {
+            None => {}
+            Some(accepted) if accepted.http2 => h2::serve(thread, accepted.first, accepted.stream, connection).await,
+            Some(accepted) => h1::serve(thread, local, accepted.stream, connection, accepted.first).await,
+        }
+    } else if opening.http2 {
+        h2::serve_or_h1(thread, local, stream, connection, first).await;
+    } else {
+        h1::serve(thread, local, stream, connection, first).await;
     }
 }
 
@@ -160,7 +184,7 @@ fn connection(stream: &ClientStream, number: u64, listen: usize, address: &Liste
             let _ = tcp.set_nodelay(true);
             (tcp.peer_addr().ok(), tcp.local_addr().ok())
         }
-        ClientStream::Unix(_) => (None, None),
+        ClientStream::Unix(_) | ClientStream::Tls(_) => (None, None),
     };
     let local_path = match address {
         ListenAddress::Unix(path) => Some(Bytes::copy_from_slice(path.as_os_str().as_bytes())),

@@ -10,6 +10,8 @@ mod proxy_protocol;
 mod site;
 mod stream;
 mod thread;
+mod tls;
+mod tls_stream;
 
 pub use fleet::{Fleet, ListenSocket};
 pub(crate) use h1::head_limits;

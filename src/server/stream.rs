@@ -1,4 +1,4 @@
-//! A client's socket, TCP or UNIX, with the few calls that the HTTP/1 connection makes on it.
+//! A client's socket, TCP or UNIX, in the clear or encrypted, with the few calls that the HTTP/1 connection makes on it.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::tls_stream::TlsStream;
 use crate::http::TcpInfo;
 
 /// A client's socket.
@@ -17,6 +18,8 @@ pub enum ClientStream {
     Tcp(TcpStream),
     /// A UNIX socket.
     Unix(UnixStream),
+    /// One of them, encrypted.
+    Tls(Box<TlsStream>),
 }
 
 impl ClientStream {
@@ -26,13 +29,18 @@ impl ClientStream {
         let polled = match self {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            Self::Tls(stream) => return stream.poll_read(cx, buffer.initialize_unfilled()),
         };
         polled.map_ok(|()| buffer.filled().len())
     }
 
     /// What the system knows of the connection, where it is TCP.
     pub fn tcp_info(&self) -> Option<TcpInfo> {
-        let Self::Tcp(stream) = self else { return None };
+        let stream = match self {
+            Self::Tcp(stream) => stream,
+            Self::Unix(_) => return None,
+            Self::Tls(stream) => return stream.socket().tcp_info(),
+        };
         let mut info = std::mem::MaybeUninit::<libc::tcp_info>::zeroed();
         let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).ok()?;
         let fd = stream.as_fd().as_raw_fd();
@@ -59,6 +67,7 @@ impl ClientStream {
             (Self::Tcp(stream), _) => Pin::new(stream).poll_write_vectored(cx, slices),
             (Self::Unix(stream), [one]) => Pin::new(stream).poll_write(cx, one),
             (Self::Unix(stream), _) => Pin::new(stream).poll_write_vectored(cx, slices),
+            (Self::Tls(stream), _) => stream.poll_write(cx, slices),
         }
     }
 
@@ -66,9 +75,10 @@ impl ClientStream {
     ///
     /// # Errors
     /// `WouldBlock` where it takes nothing now; the system's error.
-    pub fn try_write(&self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+    pub fn try_write(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
         match (self, first, second) {
             (_, [], []) => Ok(0),
+            (Self::Tls(stream), ..) => stream.try_write(first, second),
             (Self::Tcp(stream), one, []) | (Self::Tcp(stream), [], one) => stream.try_write(one),
             (Self::Tcp(stream), ..) => stream.try_write_vectored(&[IoSlice::new(first), IoSlice::new(second)]),
             (Self::Unix(stream), one, []) | (Self::Unix(stream), [], one) => stream.try_write(one),
@@ -80,11 +90,15 @@ impl ClientStream {
     ///
     /// # Errors
     /// `WouldBlock` where it takes nothing now; the system's error.
-    pub fn try_sendfile(&self, file: &OwnedFd, offset: &mut u64, count: usize) -> io::Result<usize> {
+    pub fn try_sendfile(&mut self, file: &OwnedFd, offset: &mut u64, count: usize) -> io::Result<usize> {
+        if let Self::Tls(stream) = self {
+            return stream.try_sendfile(file, offset, count);
+        }
         let mut send = |fd: BorrowedFd<'_>| Ok(rustix::fs::sendfile(fd, file, Some(offset), count)?);
         match self {
             Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
             Self::Unix(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
+            Self::Tls(_) => unreachable!("it has returned"),
         }
     }
 
@@ -100,6 +114,7 @@ impl ClientStream {
             let ready = match self {
                 Self::Tcp(stream) => stream.poll_write_ready(cx),
                 Self::Unix(stream) => stream.poll_write_ready(cx),
+                Self::Tls(stream) => return stream.poll_sendfile(cx, file, offset, count),
             };
             if let Err(error) = std::task::ready!(ready) {
                 return Poll::Ready(Err(error));
@@ -112,10 +127,11 @@ impl ClientStream {
     }
 
     /// Ready when the client has closed its side and nothing that it sent is left to read.
-    pub fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let ready = match self {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
+            Self::Tls(stream) => return stream.poll_gone(cx),
         };
         if ready.is_pending() {
             return Poll::Pending;
@@ -134,6 +150,9 @@ impl ClientStream {
 
     /// `tcp_nodelay off`: small pieces wait for the answer to those before them.
     pub fn delay_small_writes(&self) {
+        if let Self::Tls(stream) = self {
+            return stream.socket().delay_small_writes();
+        }
         if let Self::Tcp(stream) = self {
             // It only tunes; the connection works either way.
             let _ = stream.set_nodelay(false);
@@ -141,9 +160,17 @@ impl ClientStream {
     }
 
     /// Says that nothing more will be sent.
-    pub fn shutdown_write(&self) {
+    pub fn shutdown_write(&mut self) {
+        self.say_end();
         // The client may have gone; then there is nobody to tell.
         let _ = rustix::net::shutdown(self.as_fd(), rustix::net::Shutdown::Write);
+    }
+
+    /// Says inside of an encrypted connection that nothing more will be sent.
+    pub fn say_end(&mut self) {
+        if let Self::Tls(stream) = self {
+            stream.say_end();
+        }
     }
 
     /// Makes the close that follows a reset, which frees the socket at once.
@@ -157,6 +184,7 @@ impl AsFd for ClientStream {
         match self {
             Self::Tcp(stream) => stream.as_fd(),
             Self::Unix(stream) => stream.as_fd(),
+            Self::Tls(stream) => stream.socket().as_fd(),
         }
     }
 }

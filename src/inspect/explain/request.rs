@@ -20,7 +20,7 @@ use crate::{
     },
     http::{
         BodyError, BodySource, Choice, Connection, Cycle, Engine, Incoming, ListenAddress, Local, Request, RequestBody,
-        Subrequest, SubrequestFuture, ThreadState, TooDeep,
+        Subrequest, SubrequestFuture, ThreadState, TlsInfo, TooDeep,
     },
     server::head_limits,
 };
@@ -193,7 +193,10 @@ fn connection(question: &Question, listen: usize, local: IpAddr, target: &Target
     let mut connection = Connection::new(1, Some(SocketAddr::new(question.from, 40_000)));
     connection.listen.set(listen);
     connection.local = Some(SocketAddr::new(local, target.port));
-    connection.secure = target.secure;
+    if target.secure {
+        // It is a new one.
+        let _ = connection.tls.set(Rc::new(TlsInfo::default()));
+    }
     connection.requests.set(1);
     connection
 }

@@ -72,7 +72,7 @@ fn path_behind_host<'d>(r: &Request, destination: &'d [u8], invalid: impl Fn() -
     if host.is_empty() {
         return refuse(r, 400, "client sent no \"Host\" header");
     }
-    let scheme: &[u8] = if r.connection.secure { b"https://" } else { b"http://" };
+    let scheme: &[u8] = if r.connection.is_secure() { b"https://" } else { b"http://" };
     let rest = destination.strip_prefix(scheme).ok_or_else(&invalid)?;
     let Some(rest) = rest.strip_prefix(&host[..]) else {
         r.log_with(Level::Error, |line| {

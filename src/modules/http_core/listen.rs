@@ -85,12 +85,13 @@ fn parameter(listen: &mut ListenConf, args: &Args<'_>, index: usize, ctx: &mut C
             ctx.complain_in(args.directive(), Diagnostic::warning("deprecated", message).at(args.word(index).span));
             listen.spec.http2 = true;
         }
+        ("ssl", None) => listen.spec.ssl = true,
         ("proxy_protocol", None) => listen.spec.proxy_protocol = true,
         ("accept_filter", Some(_)) => {
             let message = format!("accept filters \"{text}\" are not supported on this platform, ignored");
             ctx.complain_in(args.directive(), Diagnostic::warning("not-supported", message).at(args.word(index).span));
         }
-        ("ssl" | "quic", None) => return Err(not_run(args, index)),
+        ("quic", None) => return Err(not_run(args, index)),
         _ => {
             socket_option(&mut listen.spec, args, index, name, given)?;
             listen.sets_options = true;

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use ports::build_listens;
+pub use ports::{EncryptedAddress, build_listens, encrypted_addresses, server_speaks_http2};
 pub use resolved::resolve;
 pub use server_name::server_names;
 pub use servers::{build_server, limit_except, location_tree, passes_requests_on, servers};

@@ -18,6 +18,8 @@ pub(super) fn virtual_servers(ctx: &mut Ctx<'_>, address: &Address) -> VirtualSe
     };
     let mut found = VirtualServers::single(number(address.default));
     found.http2 = speaks_http2(ctx, address);
+    found.http2_address = address.listen.spec.http2;
+    found.ssl = address.listen.spec.ssl;
     found.proxy_protocol = address.listen.spec.proxy_protocol;
     if address.servers.len() == 1 && !server_name::captures(&ctx.conf_at::<Conf>(address.default).names) {
         return found;

@@ -92,11 +92,13 @@ impl Address {
             self.default = server;
         }
         let http2 = self.listen.spec.http2 || listen.spec.http2;
+        let ssl = self.listen.spec.ssl || listen.spec.ssl;
         let proxy_protocol = self.listen.spec.proxy_protocol || listen.spec.proxy_protocol;
         if listen.sets_options {
             self.listen = listen;
         }
         self.listen.spec.http2 = http2;
+        self.listen.spec.ssl = ssl;
         self.listen.spec.proxy_protocol = proxy_protocol;
         Ok(warning)
     }
@@ -104,7 +106,8 @@ impl Address {
     /// Warns where a later `listen` is written with other protocols than an earlier one, in the cases in which
     /// nginx does.
     fn settle_protocols(&mut self, listen: &ListenConf) -> Option<Diagnostic> {
-        let bits = |spec: &ListenSpec| u8::from(spec.proxy_protocol) | u8::from(spec.http2) << 2;
+        let bits =
+            |spec: &ListenSpec| u8::from(spec.proxy_protocol) | u8::from(spec.ssl) << 1 | u8::from(spec.http2) << 2;
         let (new, old) = (bits(&listen.spec), bits(&self.listen.spec));
         let differs = self.protocols.seen.is_some_and(|seen| seen != new);
         let options_stay = self.listen.sets_options && !listen.sets_options;
@@ -130,6 +133,33 @@ impl Address {
             ListenAddress::Unix(_) => None,
         }
     }
+}
+
+/// An address that is encrypted.
+pub struct EncryptedAddress {
+    /// Who answers for names that nobody has.
+    pub default: NodeId,
+    /// All servers on it.
+    pub servers: Vec<NodeId>,
+    /// `http2` stands on a `listen` of it.
+    pub http2: bool,
+}
+
+/// The addresses with `ssl`.
+pub fn encrypted_addresses(ctx: &mut Ctx<'_>) -> Vec<EncryptedAddress> {
+    let addresses = ctx.collected::<Ports>().0.iter().flat_map(|port| &port.addresses);
+    let encrypted = addresses.filter(|address| address.listen.spec.ssl);
+    let of = |address: &Address| EncryptedAddress {
+        default: address.default,
+        servers: address.servers.clone(),
+        http2: address.listen.spec.http2,
+    };
+    encrypted.map(of).collect()
+}
+
+/// Whether a server speaks HTTP/2 wherever it is.
+pub fn server_speaks_http2(ctx: &Ctx<'_>, server: NodeId) -> bool {
+    ctx.conf_at::<Conf>(server).http2.unwrap_or(false)
 }
 
 /// The sockets to open, each with its servers.

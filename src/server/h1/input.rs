@@ -173,7 +173,7 @@ impl Client for Io {
         if self.has_input() {
             return Poll::Pending;
         }
-        self.stream.borrow().poll_gone(cx)
+        self.stream.borrow_mut().poll_gone(cx)
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) async fn close(io: Rc<Io>, r: Rc<Request>) -> bool {
     let core = &r.location().core;
     // To nginx the request is still being answered, and the connection may be taken away from it.
     let _counted = [Count::Writing, Count::Waiting].map(|which| io.thread.meter.during(which));
-    io.stream.borrow().shutdown_write();
+    io.stream.borrow_mut().shutdown_write();
     let until = Instant::now() + core.lingering_time;
     drop(io.take_input());
     while let Some(left) = until.checked_duration_since(Instant::now()) {

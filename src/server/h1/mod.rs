@@ -18,6 +18,7 @@ use self::reading::Stop;
 pub(crate) use self::reading::limits as head_limits;
 use super::stream::ClientStream;
 use super::thread::Thread;
+use super::tls;
 use crate::cycle::{self, Answer, Run, Step};
 use crate::http::{Connection, Count, Flow, Incoming, LingeringClose, Local, Request, RequestBody};
 use crate::log::Level;
@@ -45,6 +46,7 @@ pub(super) async fn serve(
             tokio::task::coop::consume_budget().await;
         }
     }
+    io.stream.borrow_mut().say_end();
     thread.forget(connection.number);
 }
 
@@ -87,7 +89,10 @@ fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, mut readin
             r.out.keep_alive.set(false);
             go(io, &r, Run::refusal(&r), Some(Flow::Finalize(error.fault.status())))
         }
-        (None, None) => go(io, &r, Run::new(&r), None),
+        (None, None) => match tls::refusal(&r) {
+            Some(status) => go(io, &r, Run::refusal(&r), Some(Flow::Finalize(status))),
+            None => go(io, &r, Run::new(&r), None),
+        },
     };
     reading.reuse(r);
     io.thread.reading.set(Some(reading));

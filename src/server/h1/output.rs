@@ -139,7 +139,7 @@ impl Output {
             Body::Bytes(bytes) => std::mem::take(bytes),
             _ => Bytes::new(),
         };
-        let written = self.io.stream.borrow().try_write(&self.buffer, &bytes);
+        let written = self.io.stream.borrow_mut().try_write(&self.buffer, &bytes);
         let written = match self.count("writev", written) {
             Ok(written) => written,
             Err(cut) => return Some(Err(cut)),
@@ -150,7 +150,7 @@ impl Output {
             Body::Bytes(left) => *left = bytes.split_off(written - from_buffer),
             Body::File(range) if self.buffer.is_empty() && sendfile => {
                 let count = range.len().min(self.most());
-                let sent = self.io.stream.borrow().try_sendfile(&range.file, &mut range.start, count as usize);
+                let sent = self.io.stream.borrow_mut().try_sendfile(&range.file, &mut range.start, count as usize);
                 if let Err(cut) = self.count("sendfile", sent) {
                     return Some(Err(cut));
                 }

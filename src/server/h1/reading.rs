@@ -256,6 +256,13 @@ impl Reading {
         }
     }
 
+    /// Chooses the server; the one that the connection has stays where nobody has the name.
+    fn choose(&mut self, servers: &VirtualServers, host: &[u8]) {
+        if let Some(choice) = servers.find(host) {
+            self.choice = choice;
+        }
+    }
+
     /// Looks at bytes that have just come; `true` when there is no more to come.
     fn read(&mut self, new: &[u8], io: &Io, local: &Local, servers: &VirtualServers) -> bool {
         let mut joined = std::mem::take(&mut self.input);
@@ -271,12 +278,14 @@ impl Reading {
                     }
                     if self.head.host.is_empty() {
                         // No host is a name too: `server_name "";`.
-                        self.choice = servers.choose(b"");
+                        self.choose(servers, b"");
                     }
                     return true;
                 }
                 Ok(Parse::Host) => {
-                    self.choice = servers.choose(&self.head.host);
+                    let host = std::mem::take(&mut self.head.host);
+                    self.choose(servers, &host);
+                    self.head.host = host;
                     self.limits = limits(local.cycle.server(self.choice.server));
                 }
                 Ok(Parse::Partial) => {
@@ -298,7 +307,7 @@ fn virtual_servers<'a>(local: &'a Local, connection: &Connection) -> &'a Virtual
 }
 
 fn default_server(local: &Local, connection: &Connection) -> ServerId {
-    virtual_servers(local, connection).default
+    virtual_servers(local, connection).fallback(connection)
 }
 
 /// What a server says about reading heads.

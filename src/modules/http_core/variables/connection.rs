@@ -87,11 +87,11 @@ pub(super) fn proxy_protocol_tlv(r: &Request, name: &[u8], out: &mut Vec<u8>) ->
 }
 
 pub(super) fn scheme(r: &Request, out: &mut Vec<u8>) -> bool {
-    put(out, Some(if r.connection.secure { b"https" } else { b"http" }))
+    put(out, Some(if r.connection.is_secure() { b"https" } else { b"http" }))
 }
 
 pub(super) fn https(r: &Request, out: &mut Vec<u8>) -> bool {
-    put(out, Some(if r.connection.secure { b"on" } else { b"" }))
+    put(out, Some(if r.connection.is_secure() { b"on" } else { b"" }))
 }
 
 pub(super) fn pipe(r: &Request, out: &mut Vec<u8>) -> bool {

@@ -1,0 +1,330 @@
+//! Makes of what was written how each server greets its clients.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use rustls::crypto::CryptoProvider;
+use rustls::server::WebPkiClientVerifier;
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
+
+use super::commands::{Commands, Lost};
+use super::load::{self, fault};
+use super::{Builtin, Conf, DEFAULT_PROTOCOLS, PROTOCOLS, settings};
+use crate::conf::{Ctx, NodeId};
+use crate::diag::{Diagnostic, Span};
+use crate::http::{ServerId, ZoneKey, shared_zone};
+use crate::modules::http_core::{self, EncryptedAddress};
+use crate::tls::{self, Ciphers, Sessions, Site, SiteParts, Sites, TicketKeys, Verify};
+
+/// What one server brings: that of its own, and that which counts only where it is the address's default.
+struct Prepared {
+    provider: Arc<CryptoProvider>,
+    versions: Vec<&'static SupportedProtocolVersion>,
+    certificates: Vec<Arc<CertifiedKey>>,
+    tickets: Option<Arc<TicketKeys>>,
+    sessions: Option<Arc<Sessions>>,
+    scope: [u8; 16],
+}
+
+/// nginx's `ssl_session_timeout`.
+const LIFETIME: Duration = Duration::from_secs(300);
+
+/// nginx's `ssl_buffer_size`, in bytes.
+const BUFFER: usize = 16 << 10;
+
+/// Builds all sites, and complains of what nginx complains of at the end of `http`.
+pub(super) fn sites(ctx: &mut Ctx<'_>) {
+    let servers = http_core::servers(ctx);
+    let mut lost = Lost::default();
+    let mut prepared = HashMap::new();
+    for node in &servers {
+        match prepare(ctx, *node, &mut lost) {
+            Ok(Some(site)) => {
+                prepared.insert(*node, site);
+            }
+            Ok(None) => {}
+            Err(diagnostic) => ctx.complain(*diagnostic),
+        }
+    }
+    let addresses = http_core::encrypted_addresses(ctx);
+    let mut complete = true;
+    for address in &addresses {
+        if let Some(node) = lacks_certificate(ctx, address) {
+            let message = "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive";
+            let help = "name them with \"ssl_certificate\" and \"ssl_certificate_key\"";
+            ctx.complain(Diagnostic::error("no-certificate", message).at(ctx.place(node)).help(help));
+            complete = false;
+        }
+    }
+    if !addresses.is_empty() {
+        lost.say(ctx);
+    }
+    if complete && !ctx.has_failed() {
+        let sites = all_sites(ctx, &servers, &addresses, &prepared);
+        ctx.extensions.insert(sites);
+    }
+}
+
+/// The server of an address that has no certificate though one is needed.
+fn lacks_certificate(ctx: &Ctx<'_>, address: &EncryptedAddress) -> Option<NodeId> {
+    let conf = |node: NodeId| ctx.conf_at::<Conf>(node);
+    let rejects = |node: NodeId| conf(node).reject_handshake.unwrap_or(false);
+    if !conf(address.default).certificates.is_empty() {
+        return None;
+    }
+    if !rejects(address.default) {
+        return Some(address.default);
+    }
+    address.servers.iter().copied().find(|node| conf(*node).certificates.is_empty() && !rejects(*node))
+}
+
+/// Reads what a server names. In nginx it need not listen with `ssl` for that.
+fn prepare(ctx: &mut Ctx<'_>, node: NodeId, lost: &mut Lost) -> Result<Option<Prepared>, Box<Diagnostic>> {
+    let conf = ctx.conf_at::<Conf>(node);
+    let (certificates, keys) = (conf.certificates.clone(), conf.keys.clone());
+    if certificates.is_empty() && !conf.reject_handshake.unwrap_or(false) {
+        return Ok(None);
+    }
+    if let Some(last) = certificates.last().filter(|_| keys.len() < certificates.len()) {
+        let message = format!("no \"ssl_certificate_key\" is defined for certificate \"{}\"", last.text());
+        return Err(Box::new(fault("no-certificate-key", last, message)));
+    }
+    let commands = Commands::read(&conf.conf_commands, lost)?;
+    let (suites, groups) = (suites(conf, &commands, lost)?, groups(conf, &commands, lost)?);
+    let passwords = conf.passwords.clone().unwrap_or_default();
+    let mut pairs = Vec::new();
+    for (certificate, key) in certificates.iter().zip(&keys) {
+        if certificate.value.contains(&b'$') || key.value.contains(&b'$') {
+            let message = format!("variables in \"{}\" are known to nginx, not run by rnginx yet", certificate.text());
+            return Err(Box::new(Diagnostic::error("not-run", message).at(certificate.at)));
+        }
+        pairs.push(load::pair(ctx, certificate, key, &passwords)?);
+    }
+    let scope = scope(ctx.conf_at::<Conf>(node), &pairs);
+    files(ctx, node, &mut pairs, lost)?;
+    let versions = versions(ctx.conf_at::<Conf>(node), &commands, lost)?;
+    let provider = CryptoProvider { cipher_suites: suites, kx_groups: groups, ..(**tls::provider()).clone() };
+    Ok(Some(Prepared {
+        provider: Arc::new(provider),
+        versions,
+        certificates: load::shared(pairs),
+        tickets: tickets(ctx, node, &commands)?,
+        sessions: sessions(ctx, node),
+        scope,
+    }))
+}
+
+/// Suites of both versions.
+fn suites(conf: &Conf, commands: &Commands, lost: &mut Lost) -> Result<Vec<SupportedCipherSuite>, Box<Diagnostic>> {
+    let written = commands.ciphers.as_ref().or(conf.ciphers.as_ref());
+    let list = written.map_or_else(|| "HIGH:!aNULL:!MD5".to_owned(), super::Located::text);
+    let read = Ciphers::read(&list).map_err(|_| {
+        let detail = "error:0A0000B9:SSL routines::no cipher match";
+        let message = format!("SSL_CTX_set_cipher_list(\"{list}\") failed (SSL: {detail})");
+        let place = written.map_or(Span::default(), |written| written.at);
+        let help = "rnginx has the suites with ECDHE and AES-GCM or ChaCha20 only";
+        Box::new(Diagnostic::error("no-cipher", message).at(place).after_reading().help(help))
+    })?;
+    if let Some(written) = written {
+        lost.add("ssl_ciphers", &read.missing, written.at);
+    }
+    let mut suites = commands.suites.clone().unwrap_or_else(Ciphers::tls13);
+    suites.extend(read.tls12);
+    Ok(suites)
+}
+
+fn groups(
+    conf: &Conf,
+    commands: &Commands,
+    lost: &mut Lost,
+) -> Result<Vec<&'static dyn rustls::crypto::SupportedKxGroup>, Box<Diagnostic>> {
+    let written = commands.groups.as_ref().or(conf.curve.as_ref());
+    let list = written.map_or_else(|| "auto".to_owned(), super::Located::text);
+    let (groups, missing) = tls::curves(&list).map_err(|group| {
+        let detail = format!("error:0A080106:SSL routines::passed invalid argument:group '{group}' cannot be set");
+        let message = format!("SSL_CTX_set1_curves_list(\"{list}\") failed (SSL: {detail})");
+        let place = written.map_or(Span::default(), |written| written.at);
+        Box::new(Diagnostic::error("no-curve", message).at(place).after_reading())
+    })?;
+    if let Some(written) = written {
+        lost.add("ssl_ecdh_curve", &missing, written.at);
+    }
+    Ok(groups)
+}
+
+fn versions(
+    conf: &Conf,
+    commands: &Commands,
+    lost: &mut Lost,
+) -> Result<Vec<&'static SupportedProtocolVersion>, Box<Diagnostic>> {
+    let bits = commands.limit_versions(conf.protocols.unwrap_or(DEFAULT_PROTOCOLS));
+    let at = conf.protocols_at.unwrap_or_default();
+    let old: Vec<_> = PROTOCOLS.iter().filter(|(_, bit)| bits & bit & !DEFAULT_PROTOCOLS != 0).collect();
+    let old: Vec<_> = old.into_iter().map(|(name, _)| (*name).to_owned()).collect();
+    lost.add("ssl_protocols", &old, at);
+    let known = [(16, &TLS12), (32, &TLS13)];
+    let versions: Vec<_> = known.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, version)| *version).collect();
+    if versions.is_empty() {
+        let message = "\"ssl_protocols\" leaves nothing that rnginx speaks: TLSv1.2 or TLSv1.3";
+        return Err(Box::new(Diagnostic::error("no-protocol", message).at(at)));
+    }
+    Ok(versions)
+}
+
+/// Files that only have to be there, and what is sent along with certificates.
+fn files(ctx: &mut Ctx<'_>, node: NodeId, pairs: &mut [CertifiedKey], lost: &mut Lost) -> Result<(), Box<Diagnostic>> {
+    let conf = ctx.conf_at::<Conf>(node);
+    if conf.verify.unwrap_or_default() != Verify::Off {
+        let message = "\"ssl_verify_client\" is known to nginx, not run by rnginx yet";
+        return Err(Box::new(Diagnostic::error("not-run", message).at(conf.verify_at.unwrap_or_default())));
+    }
+    let (trusted, dhparam) = (conf.trusted_certificate.clone(), conf.dhparam.clone());
+    let stapling = conf.stapling.unwrap_or(false);
+    let (file, at) = (conf.stapling_file.clone(), conf.stapling_at.unwrap_or_default());
+    let responder = conf.stapling_responder.is_some();
+    if let Some(trusted) = &trusted {
+        load::certificates(ctx, trusted)?;
+    }
+    if let Some(name) = &dhparam {
+        load::dhparam(ctx, name)?;
+        lost.add("ssl_dhparam", &[name.text()], name.at);
+    }
+    if !stapling {
+        return Ok(());
+    }
+    if let Some(file) = &file {
+        let response = load::staple(ctx, file)?;
+        pairs.iter_mut().for_each(|pair| pair.ocsp = Some(response.clone()));
+        return Ok(());
+    }
+    for (pair, name) in pairs.iter().zip(ctx.conf_at::<Conf>(node).certificates.clone()) {
+        let shown = ctx.conf_path(name.text());
+        let what = if pair.cert.len() < 2 && trusted.is_none() {
+            format!("issuer certificate not found for certificate \"{}\"", shown.display())
+        } else if !responder && !names_responder(pair) {
+            format!("no OCSP responder URL in the certificate \"{}\"", shown.display())
+        } else {
+            "rnginx asks no responder yet; \"ssl_stapling_file\" works".to_owned()
+        };
+        let message = format!("\"ssl_stapling\" ignored, {what}");
+        ctx.complain(Diagnostic::warning("stapling", message).at(at).after_reading());
+    }
+    Ok(())
+}
+
+/// Whether a certificate says where to ask whether it is still good: the number of OCSP stands in it.
+fn names_responder(pair: &CertifiedKey) -> bool {
+    const OCSP: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1];
+    pair.cert.first().is_some_and(|certificate| memchr::memmem::find(certificate, OCSP).is_some())
+}
+
+/// What tells the sessions of servers apart, as nginx's context of sessions does: its certificates, and whom it trusts.
+fn scope(conf: &Conf, pairs: &[CertifiedKey]) -> [u8; 16] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    pairs.iter().filter_map(|pair| pair.cert.first()).for_each(|certificate| context.update(certificate));
+    context.update(format!("{:?}", conf.verify).as_bytes());
+    for list in [&conf.client_certificate, &conf.trusted_certificate, &conf.crl].into_iter().flatten() {
+        context.update(&list.value);
+    }
+    let mut scope = [0; 16];
+    scope.copy_from_slice(&context.finish().as_ref()[..16]);
+    scope
+}
+
+fn tickets(ctx: &mut Ctx<'_>, node: NodeId, commands: &Commands) -> Result<Option<Arc<TicketKeys>>, Box<Diagnostic>> {
+    let conf = ctx.conf_at::<Conf>(node);
+    let lifetime = conf.session_timeout.unwrap_or(LIFETIME);
+    let files = conf.ticket_keys.clone();
+    let wanted = commands.tickets.unwrap_or(conf.session_tickets.unwrap_or(true));
+    let mut keys = Vec::new();
+    for file in &files {
+        keys.push(load::ticket_key(ctx, file)?);
+    }
+    if !wanted {
+        return Ok(None);
+    }
+    if !keys.is_empty() {
+        return Ok(Some(Arc::new(TicketKeys::from_files(&keys))));
+    }
+    let key = zone_key(ctx, "ssl_tickets", lifetime.as_secs().to_string().as_bytes(), 0);
+    Ok(Some(shared_zone(key, || TicketKeys::random(lifetime))))
+}
+
+/// Where sessions are kept; with `ssl_early_data` somewhere in any case.
+fn sessions(ctx: &Ctx<'_>, node: NodeId) -> Option<Arc<Sessions>> {
+    let conf = ctx.conf_at::<Conf>(node);
+    let (owner, name, size) = match (&conf.zone, conf.builtin.unwrap_or(Builtin::None)) {
+        (Some(zone), _) => (settings::OWNER, &zone.name[..], zone.size),
+        (None, Builtin::Of(count)) => ("ssl_builtin", &b""[..], count),
+        (None, Builtin::None) if conf.early_data.unwrap_or(false) => ("ssl_builtin", &b""[..], 20_480),
+        (None, Builtin::None) => return None,
+    };
+    let make = || if owner == settings::OWNER { Sessions::of_size(size) } else { Sessions::new(size) };
+    Some(shared_zone(zone_key(ctx, owner, name, size), make))
+}
+
+fn zone_key(ctx: &Ctx<'_>, owner: &'static str, name: &[u8], size: usize) -> ZoneKey {
+    ZoneKey { configuration: ctx.paths().conf.clone(), owner, name: name.to_vec(), size }
+}
+
+/// A site for each server of each encrypted address.
+fn all_sites(
+    ctx: &mut Ctx<'_>,
+    servers: &[NodeId],
+    addresses: &[EncryptedAddress],
+    prepared: &HashMap<NodeId, Prepared>,
+) -> Sites {
+    let number = |node: NodeId| {
+        let at = servers.iter().position(|server| *server == node).expect("a server is listed when its block ends");
+        ServerId(u32::try_from(at).expect("fewer servers than bytes in a file"))
+    };
+    let mut sites = Sites::default();
+    for address in addresses {
+        for server in &address.servers {
+            let key = (number(address.default), number(*server), address.http2);
+            let Some(parts) = parts(ctx, address, *server, prepared) else { continue };
+            match Site::new(parts) {
+                Ok(site) => {
+                    sites.sites.insert(key, Arc::new(site));
+                }
+                Err(error) => {
+                    let message = format!("SSL_CTX_new() failed (SSL: {error})");
+                    ctx.complain(Diagnostic::error("tls", message).at(ctx.place(*server)));
+                }
+            }
+        }
+    }
+    sites
+}
+
+/// As in nginx versions, suites, groups and sessions are those of the address's default server, certificates those of
+/// the server that was asked for, where it has any.
+fn parts(
+    ctx: &Ctx<'_>,
+    address: &EncryptedAddress,
+    server: NodeId,
+    prepared: &HashMap<NodeId, Prepared>,
+) -> Option<SiteParts> {
+    let default = prepared.get(&address.default)?;
+    let own = prepared.get(&server).unwrap_or(default);
+    let base = ctx.conf_at::<Conf>(address.default);
+    Some(SiteParts {
+        provider: default.provider.clone(),
+        versions: default.versions.clone(),
+        own_order: base.prefer_server_ciphers.unwrap_or(false),
+        certificates: own.certificates.clone(),
+        verifier: WebPkiClientVerifier::no_client_auth(),
+        http2: address.http2 || http_core::server_speaks_http2(ctx, server),
+        buffer_size: ctx.conf_at::<Conf>(server).buffer_size.unwrap_or(BUFFER),
+        tickets: default.tickets.clone().filter(|_| own.tickets.is_some()),
+        sessions: default.sessions.clone(),
+        lifetime: base.session_timeout.unwrap_or(LIFETIME),
+        early_data: base.early_data.unwrap_or(false),
+        scope: own.scope,
+        reject: ctx.conf_at::<Conf>(server).reject_handshake.unwrap_or(false),
+    })
+}

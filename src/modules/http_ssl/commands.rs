@@ -1,0 +1,135 @@
+//! `ssl_conf_command`, as far as rustls can do what it says; and what is lost of a configuration, said once.
+
+use rustls::SupportedCipherSuite;
+
+use super::Located;
+use super::load::fault;
+use crate::conf::Ctx;
+use crate::diag::{Diagnostic, Span};
+use crate::tls::Ciphers;
+
+/// What `ssl_conf_command` asks for.
+#[derive(Default)]
+pub(super) struct Commands {
+    /// `Ciphersuites`
+    pub(super) suites: Option<Vec<SupportedCipherSuite>>,
+    /// `CipherString`
+    pub(super) ciphers: Option<Located>,
+    /// `Groups` or `Curves`
+    pub(super) groups: Option<Located>,
+    /// `SessionTicket` of `Options`
+    pub(super) tickets: Option<bool>,
+    lowest: u32,
+    highest: Option<u32>,
+}
+
+/// Names that OpenSSL knows and that mean nothing to rustls.
+const WITHOUT_EFFECT: &[&str] = &[
+    "SignatureAlgorithms",
+    "ClientSignatureAlgorithms",
+    "ECDHParameters",
+    "DHParameters",
+    "RecordPadding",
+    "NumTickets",
+    "VerifyMode",
+    "VerifyCAFile",
+    "VerifyCAPath",
+    "ChainCAFile",
+    "ChainCAPath",
+    "ClientCAFile",
+    "ClientCAPath",
+    "RequestCAFile",
+    "RequestCAPath",
+    "Certificate",
+    "PrivateKey",
+    "ServerInfoFile",
+    "Protocol",
+];
+
+impl Commands {
+    /// Reads them in the order written.
+    ///
+    /// # Errors
+    /// OpenSSL would not know the name or the value.
+    pub(super) fn read(written: &[(Located, Located)], lost: &mut Lost) -> Result<Self, Box<Diagnostic>> {
+        let mut commands = Self::default();
+        for (name, value) in written {
+            let text = value.text();
+            let wrong = |detail: String| {
+                let message = format!("SSL_CONF_cmd(\"{}\", \"{text}\") failed (SSL: {detail})", name.text());
+                Box::new(fault("ssl-command", name, message))
+            };
+            let bad_value = || wrong("error:0A000180:SSL routines::bad value".to_owned());
+            match &*name.text() {
+                "Ciphersuites" => commands.suites = Some(Ciphers::read_tls13(&text).map_err(|_| bad_value())?),
+                "CipherString" => commands.ciphers = Some(value.clone()),
+                "Groups" | "Curves" => commands.groups = Some(value.clone()),
+                "MinProtocol" => commands.lowest = version(&text).ok_or_else(bad_value)?,
+                "MaxProtocol" => commands.highest = Some(version(&text).ok_or_else(bad_value)?),
+                "Options" => commands.options(&text, value.at, lost),
+                known if WITHOUT_EFFECT.contains(&known) => lost.add("ssl_conf_command", &[known.to_owned()], name.at),
+                unknown => {
+                    return Err(wrong(format!("error:0A000182:SSL routines::unknown cmd name:cmd={unknown}")));
+                }
+            }
+        }
+        Ok(commands)
+    }
+
+    fn options(&mut self, list: &str, at: Span, lost: &mut Lost) {
+        for option in list.split(',') {
+            match option.strip_prefix('-') {
+                None if option == "SessionTicket" => self.tickets = Some(true),
+                Some("SessionTicket") => self.tickets = Some(false),
+                _ => lost.add("ssl_conf_command", &[format!("Options {option}")], at),
+            }
+        }
+    }
+
+    /// The bits of `ssl_protocols` that are left.
+    pub(super) fn limit_versions(&self, bits: u32) -> u32 {
+        let highest = self.highest.filter(|bit| *bit > 0).unwrap_or(u32::MAX);
+        super::PROTOCOLS
+            .iter()
+            .filter(|(_, bit)| *bit >= self.lowest && *bit <= highest)
+            .fold(0, |left, (_, bit)| left | bits & bit)
+    }
+}
+
+/// The bit of a version; 0 for `None`.
+fn version(name: &str) -> Option<u32> {
+    if name == "None" {
+        return Some(0);
+    }
+    super::PROTOCOLS.iter().find(|(known, _)| *known == name).map(|(_, bit)| *bit)
+}
+
+/// What a configuration names and rustls does not have.
+#[derive(Default)]
+pub(super) struct Lost(Vec<(&'static str, String, Span)>);
+
+impl Lost {
+    /// Notes words of a directive.
+    pub(super) fn add(&mut self, directive: &'static str, words: &[String], at: Span) {
+        for word in words {
+            if !self.0.iter().any(|(known, said, _)| *known == directive && said == word) {
+                self.0.push((directive, word.clone(), at));
+            }
+        }
+    }
+
+    /// Says it in one notice.
+    pub(super) fn say(self, ctx: &mut Ctx<'_>) {
+        let Some((_, _, at)) = self.0.first() else { return };
+        let mut parts: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (directive, word, _) in &self.0 {
+            match parts.iter_mut().find(|(known, _)| known == directive) {
+                Some((_, words)) => words.push(word),
+                None => parts.push((directive, vec![word])),
+            }
+        }
+        let parts: Vec<_> = parts.iter().map(|(name, words)| format!("\"{name}\" ({})", words.join(", "))).collect();
+        let message = format!("no effect in rnginx, which has no part of TLS that needs it: {}", parts.join("; "));
+        ctx.complain(Diagnostic::note("no-effect", message).at(*at));
+    }
+}

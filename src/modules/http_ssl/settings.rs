@@ -1,0 +1,79 @@
+//! Directives that take more than a word.
+
+use std::sync::Arc;
+
+use super::load::system_error;
+use super::{Builtin, Conf, SessionZone};
+use crate::conf::{Args, Ctx, SetResult, assign};
+use crate::schema::value;
+
+/// The module that zones of sessions belong to.
+pub(super) const OWNER: &str = "http_ssl";
+
+/// nginx's `NGX_SSL_PASSWORD_BUFFER_SIZE`.
+const LONGEST_PASSWORD: usize = 4096;
+
+/// `ssl_password_file`: a password a line.
+pub(super) fn passwords(field: &mut Option<Arc<Vec<Vec<u8>>>>, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+    let path = ctx.conf_path(&*args.text(1));
+    let text = ctx.resources.read(&path).map_err(|error| {
+        args.error(1, "no-such-file", format!("open() \"{}\" failed {}", path.display(), system_error(&error)))
+    })?;
+    let mut lines: Vec<Vec<u8>> = Vec::new();
+    for line in text.split(|byte| *byte == b'\n') {
+        if line.len() >= LONGEST_PASSWORD {
+            return Err(args.error(1, "long-line", format!("too long line in \"{}\"", path.display())));
+        }
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if !line.is_empty() {
+            lines.push(line.to_vec());
+        }
+    }
+    if lines.is_empty() {
+        lines.push(Vec::new());
+    }
+    assign(field, args, || Ok(Arc::new(lines)))
+}
+
+/// `ssl_session_cache`
+pub(super) fn session_cache(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+    for index in 1..args.len() {
+        let text = args.text(index);
+        let invalid = || args.error(index, "invalid-value", format!("invalid session cache \"{text}\""));
+        match text.split_once(':') {
+            None if matches!(&*text, "off" | "none") => c.builtin = Some(Builtin::None),
+            None if text == "builtin" => c.builtin = Some(Builtin::Of(20_480)),
+            Some(("builtin", count)) => {
+                let count = value::number(count.as_bytes()).and_then(|count| usize::try_from(count).ok());
+                c.builtin = Some(Builtin::Of(count.ok_or_else(invalid)?));
+            }
+            Some(("shared", zone)) => {
+                let (name, size) = zone.split_once(':').filter(|(name, _)| !name.is_empty()).ok_or_else(invalid)?;
+                let size = value::size(size.as_bytes()).and_then(|size| usize::try_from(size).ok());
+                let size = size.ok_or_else(invalid)?;
+                if size < 8 * rustix::param::page_size() {
+                    let message = format!("session cache \"{text}\" is too small");
+                    return Err(args.error(index, "small-zone", message));
+                }
+                ctx.shared_zone(name.as_bytes(), size, OWNER, args.word(index).span)?;
+                c.zone = Some(SessionZone { name: name.to_owned().into(), size });
+            }
+            _ => return Err(invalid()),
+        }
+    }
+    if c.zone.is_some() {
+        c.builtin.get_or_insert(Builtin::None);
+    }
+    Ok(())
+}
+
+/// `ssl_ocsp`: clients' certificates are not asked after, so nobody is told that they are.
+pub(super) fn ocsp(_c: &mut Conf, args: &Args<'_>, _ctx: &mut Ctx<'_>) -> SetResult {
+    match args.one_of(1, &[("off", false), ("on", true), ("leaf", true)])? {
+        false => Ok(()),
+        true => {
+            let message = "\"ssl_ocsp\" is known to nginx, not run by rnginx yet";
+            Err(args.error(1, "not-run", message))
+        }
+    }
+}

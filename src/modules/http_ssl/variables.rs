@@ -1,0 +1,52 @@
+//! `$ssl_…`: what is known of the connection and of the client's certificate.
+
+use crate::http::{Request, TlsInfo, VariableDef};
+use crate::tls::{cipher_name, curve_name};
+
+pub(super) const VARIABLES: &[VariableDef] = &[
+    VariableDef::new("ssl_protocol", |r, out| with(r, |tls| put(out, tls.protocol.as_bytes()))).changeable().cached(),
+    VariableDef::new("ssl_cipher", |r, out| with(r, |tls| put(out, tls.cipher.as_bytes()))).changeable().cached(),
+    VariableDef::new("ssl_ciphers", ciphers).changeable().cached(),
+    VariableDef::new("ssl_curve", curve).changeable().cached(),
+    VariableDef::new("ssl_curves", curves).changeable().cached(),
+    VariableDef::new("ssl_session_id", |r, out| with(r, |tls| put(out, &tls.session_id))).changeable().cached(),
+    VariableDef::new("ssl_session_reused", |r, out| with(r, |tls| put(out, if tls.reused { b"r" } else { b"." })))
+        .changeable()
+        .cached(),
+    VariableDef::new("ssl_early_data", |r, out| with(r, |_| put(out, b""))).changeable(),
+    VariableDef::new("ssl_server_name", |r, out| with(r, |tls| put(out, &tls.server_name))).changeable().cached(),
+    VariableDef::new("ssl_alpn_protocol", |r, out| with(r, |tls| put(out, tls.alpn.as_deref().unwrap_or_default())))
+        .changeable()
+        .cached(),
+];
+
+/// Asks an encrypted connection; what is empty is not found, as in nginx.
+fn with(r: &Request, ask: impl FnOnce(&TlsInfo) -> bool) -> bool {
+    r.connection.tls.get().is_some_and(|tls| ask(tls))
+}
+
+fn put(out: &mut Vec<u8>, value: &[u8]) -> bool {
+    out.extend_from_slice(value);
+    !value.is_empty()
+}
+
+fn ciphers(r: &Request, out: &mut Vec<u8>) -> bool {
+    with(r, |tls| list(out, &tls.ciphers, cipher_name))
+}
+
+fn curves(r: &Request, out: &mut Vec<u8>) -> bool {
+    with(r, |tls| list(out, &tls.groups, curve_name))
+}
+
+fn curve(r: &Request, out: &mut Vec<u8>) -> bool {
+    with(r, |tls| tls.group != 0 && list(out, &[tls.group], curve_name))
+}
+
+/// Names joined by colons; numbers where they have none, and nothing for those of RFC 8701.
+fn list(out: &mut Vec<u8>, numbers: &[u16], name: fn(u16) -> Option<&'static str>) -> bool {
+    let names = numbers.iter().filter(|number| *number & 0x0f0f != 0x0a0a).map(|number| match name(*number) {
+        Some(name) => name.to_owned(),
+        None => format!("0x{number:04x}"),
+    });
+    put(out, names.collect::<Vec<_>>().join(":").as_bytes())
+}

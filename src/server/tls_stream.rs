@@ -1,0 +1,162 @@
+//! An encrypted client's socket.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
+use std::task::{Context, Poll, ready};
+
+use rustls::server::UnbufferedServerConnection;
+
+use super::stream::ClientStream;
+use crate::tls::Channel;
+
+/// The most that is read from a file at once, or put together of many pieces, in bytes.
+const PIECE: usize = 64 << 10;
+
+thread_local! {
+    static PIECES: RefCell<Vec<u8>> = RefCell::new(vec![0; PIECE]);
+}
+
+/// A client's socket behind TLS.
+pub struct TlsStream {
+    socket: ClientStream,
+    channel: Channel<UnbufferedServerConnection>,
+}
+
+impl fmt::Debug for TlsStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TlsStream").field(&self.socket).finish()
+    }
+}
+
+impl TlsStream {
+    /// Before the handshake.
+    pub(super) fn new(socket: ClientStream, channel: Channel<UnbufferedServerConnection>) -> Self {
+        Self { socket, channel }
+    }
+
+    /// What is underneath.
+    pub(super) fn socket(&self) -> &ClientStream {
+        &self.socket
+    }
+
+    /// What is known of the connection.
+    pub(super) fn channel(&mut self) -> &mut Channel<UnbufferedServerConnection> {
+        &mut self.channel
+    }
+
+    /// Goes on with the handshake.
+    pub(super) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { socket, channel } = self;
+        // Both are asked in turn, never at once.
+        let socket = RefCell::new(socket);
+        let (mut read_cx, mut write_cx) = (Context::from_waker(cx.waker()), Context::from_waker(cx.waker()));
+        channel.poll_handshake(&mut |buffer| socket.borrow_mut().poll_read(&mut read_cx, buffer), &mut |bytes| {
+            socket.borrow_mut().poll_write(&mut write_cx, &[IoSlice::new(bytes)])
+        })
+    }
+
+    /// Sends what waits, if the socket takes it now.
+    pub(super) fn flush_now(&mut self) {
+        let Self { socket, channel } = self;
+        // It is the last that is said.
+        let _ = channel.poll_flush(&mut |bytes| now(socket, bytes));
+    }
+
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let Self { socket, channel } = self;
+        channel.poll_read(buffer, &mut |bytes| socket.poll_read(cx, bytes))
+    }
+
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let Self { socket, channel } = self;
+        let mut write = |bytes: &[u8]| socket.poll_write(cx, &[IoSlice::new(bytes)]);
+        match slices {
+            [] => Poll::Ready(Ok(0)),
+            [one] => channel.poll_write(one, &[], &mut write),
+            [one, other] => channel.poll_write(one, other, &mut write),
+            many => PIECES.with_borrow_mut(|pieces| {
+                let mut filled = 0;
+                for slice in many {
+                    let count = slice.len().min(PIECE - filled);
+                    pieces[filled..filled + count].copy_from_slice(&slice[..count]);
+                    filled += count;
+                }
+                channel.poll_write(&pieces[..filled], &[], &mut write)
+            }),
+        }
+    }
+
+    pub(super) fn try_write(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        let Self { socket, channel } = self;
+        at_once(channel.poll_write(first, second, &mut |bytes| now(socket, bytes)))
+    }
+
+    pub(super) fn try_sendfile(&mut self, file: &OwnedFd, offset: &mut u64, count: usize) -> io::Result<usize> {
+        let Self { socket, channel } = self;
+        at_once(send_file(channel, file, offset, count, &mut |bytes| now(socket, bytes)))
+    }
+
+    pub(super) fn poll_sendfile(
+        &mut self,
+        cx: &mut Context<'_>,
+        file: &OwnedFd,
+        offset: &mut u64,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        let Self { socket, channel } = self;
+        send_file(channel, file, offset, count, &mut |bytes| socket.poll_write(cx, &[IoSlice::new(bytes)]))
+    }
+
+    /// Ready when the client has gone. What it sends meanwhile is kept, as far as it is little.
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { socket, channel } = self;
+        channel.poll_ended(PIECE, &mut |bytes| socket.poll_read(cx, bytes))
+    }
+
+    /// Says that nothing more will be sent.
+    pub(super) fn say_end(&mut self) {
+        let Self { socket, channel } = self;
+        channel.close(&mut |bytes| now(socket, bytes));
+    }
+}
+
+type Write<'a> = &'a mut dyn FnMut(&[u8]) -> Poll<io::Result<usize>>;
+
+/// Sends some of a file. What was encrypted and not taken yet is not read again.
+fn send_file(
+    channel: &mut Channel<UnbufferedServerConnection>,
+    file: &OwnedFd,
+    offset: &mut u64,
+    count: usize,
+    write: Write<'_>,
+) -> Poll<io::Result<usize>> {
+    let sent = match ready!(channel.poll_settled(count, write))? {
+        Some(told) => told,
+        None => ready!(PIECES.with_borrow_mut(|pieces| {
+            let read = rustix::io::pread(file, &mut pieces[..count.min(PIECE)], *offset).map_err(io::Error::from)?;
+            if read == 0 {
+                return Poll::Ready(Ok(0));
+            }
+            channel.poll_write(&pieces[..read], &[], write)
+        }))?,
+    };
+    *offset += sent as u64;
+    Poll::Ready(Ok(sent))
+}
+
+/// Writes what the socket takes now.
+fn now(socket: &mut ClientStream, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    match socket.try_write(bytes, &[]) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        written => Poll::Ready(written),
+    }
+}
+
+fn at_once(sent: Poll<io::Result<usize>>) -> io::Result<usize> {
+    match sent {
+        Poll::Ready(sent) => sent,
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}

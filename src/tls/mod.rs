@@ -1,0 +1,31 @@
+//! TLS on rustls, without its buffers: what both ends of a connection share, and what certificates, keys and sessions are.
+
+mod channel;
+mod ciphers;
+mod der;
+mod hello;
+mod keys;
+mod pem_key;
+mod reason;
+mod sessions;
+mod site;
+mod tickets;
+
+pub use channel::Channel;
+pub use ciphers::{Ciphers, cipher_name, curve_name, curves};
+pub use hello::{ClientHello, Hello, read as read_hello};
+pub use keys::{KeyFault, certificates, key_pair, private_key, unreadable};
+pub use reason::Reason;
+pub use sessions::{Scoped, Sessions};
+pub use site::{Site, SiteParts, Sites, Verify};
+pub use tickets::{TicketKeys, Tickets};
+
+use std::sync::{Arc, OnceLock};
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+
+/// The cryptography that everything here uses.
+pub fn provider() -> &'static Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    PROVIDER.get_or_init(|| Arc::new(aws_lc_rs::default_provider()))
+}

@@ -1,0 +1,130 @@
+//! How a server greets its clients: one configuration of rustls for each server that an encrypted address has.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::CryptoProvider;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{Error, ServerConfig, SignatureScheme, SupportedProtocolVersion};
+
+use super::{Scoped, Sessions, TicketKeys, Tickets};
+use crate::http::{ServerId, VirtualServers};
+
+/// `ssl_verify_client`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verify {
+    /// Nobody is asked for a certificate.
+    #[default]
+    Off,
+    /// Whoever has no good one is refused.
+    On,
+    /// Whoever has none is served, one that is not good is refused.
+    Optional,
+    /// Any will do, as long as what is wrong with it is only who signed it.
+    OptionalNoCa,
+}
+
+/// A server as clients of one address meet it.
+#[derive(Debug)]
+pub struct Site {
+    /// What rustls needs to know.
+    pub config: Arc<ServerConfig>,
+    /// `ssl_reject_handshake`
+    pub reject: bool,
+}
+
+/// What a site is made of.
+pub struct SiteParts {
+    /// Suites and groups.
+    pub provider: Arc<CryptoProvider>,
+    /// Versions.
+    pub versions: Vec<&'static SupportedProtocolVersion>,
+    /// `ssl_prefer_server_ciphers`
+    pub own_order: bool,
+    /// Certificates.
+    pub certificates: Vec<Arc<CertifiedKey>>,
+    /// Who looks at the certificates of clients.
+    pub verifier: Arc<dyn ClientCertVerifier>,
+    /// Whether HTTP/2 is spoken.
+    pub http2: bool,
+    /// `ssl_buffer_size`, bytes.
+    pub buffer_size: usize,
+    /// Keys for tickets, where they are given out.
+    pub tickets: Option<Arc<TicketKeys>>,
+    /// Where sessions are kept.
+    pub sessions: Option<Arc<Sessions>>,
+    /// `ssl_session_timeout`
+    pub lifetime: Duration,
+    /// `ssl_early_data`
+    pub early_data: bool,
+    /// What tells the sessions of servers apart.
+    pub scope: [u8; 16],
+    /// `ssl_reject_handshake`
+    pub reject: bool,
+}
+
+/// As much early data as nginx takes, in bytes: what OpenSSL allows by itself.
+const EARLY_DATA: u32 = 16 << 10;
+
+/// Largest plain text of a record and its head, in bytes, as rustls counts.
+const FRAGMENT: usize = (16 << 10) + 5;
+
+impl Site {
+    /// Puts a site together.
+    ///
+    /// # Errors
+    /// Versions and suites that do not go together.
+    pub fn new(parts: SiteParts) -> Result<Self, Error> {
+        let builder = ServerConfig::builder_with_provider(parts.provider).with_protocol_versions(&parts.versions)?;
+        let certificates = Arc::new(Certificates(parts.certificates));
+        let mut config = builder.with_client_cert_verifier(parts.verifier).with_cert_resolver(certificates);
+        config.ignore_client_order = parts.own_order;
+        config.max_fragment_size = Some((parts.buffer_size + 5).clamp(64, FRAGMENT));
+        config.alpn_protocols = [&b"h2"[..], b"http/1.1", b"http/1.0", b"http/0.9"].map(<[u8]>::to_vec).into();
+        if !parts.http2 {
+            config.alpn_protocols.remove(0);
+        }
+        config.session_storage = match parts.sessions {
+            Some(sessions) => Arc::new(Scoped { sessions, scope: parts.scope, lifetime: parts.lifetime }),
+            None => Arc::new(NoServerSessionStorage {}),
+        };
+        if parts.early_data {
+            // Whoever sees a session's early data twice was played a trick: such sessions are kept here, and used once.
+            config.max_early_data_size = EARLY_DATA;
+        } else if let Some(keys) = parts.tickets {
+            config.ticketer = Arc::new(Tickets { keys, scope: parts.scope, lifetime: parts.lifetime });
+        }
+        Ok(Self { config: Arc::new(config), reject: parts.reject })
+    }
+}
+
+/// The sites of a configuration.
+#[derive(Debug, Default)]
+pub struct Sites {
+    /// By the default server of an address, the server that a client asked for, and whether the address itself speaks
+    /// HTTP/2.
+    pub sites: HashMap<(ServerId, ServerId, bool), Arc<Site>>,
+}
+
+impl Sites {
+    /// The site of a server.
+    pub fn find(&self, servers: &VirtualServers, server: ServerId) -> Option<&Arc<Site>> {
+        self.sites.get(&(servers.default, server, servers.http2_address))
+    }
+}
+
+/// The certificates of one server.
+#[derive(Debug)]
+pub struct Certificates(pub Vec<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Certificates {
+    /// The first of the client's ways to sign for which there is a key: most put those of elliptic curves first.
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let signs = |key: &Arc<CertifiedKey>, scheme: SignatureScheme| key.key.choose_scheme(&[scheme]).is_some();
+        let find = |scheme: &SignatureScheme| self.0.iter().find(|key| signs(key, *scheme));
+        hello.signature_schemes().iter().find_map(find).cloned()
+    }
+}
