@@ -7,7 +7,7 @@ use crate::diag::{Diagnostic, Severity, Span};
 use crate::http::{Cycle, LimitExcept, Location, LocationId, LocationKind, LocationTree};
 use crate::load::Loaded;
 use crate::log::ErrorLog;
-use crate::modules::{MODULES, core, error_log, http_core};
+use crate::modules::{MODULES, core, error_log, http_core, syslog};
 use crate::paths::Paths;
 use crate::schema::Schema;
 
@@ -29,6 +29,8 @@ pub fn compile(loaded: &Loaded, paths: &Paths, fallback: Arc<ErrorLog>, resource
     ctx.finish();
     let process = core::process_conf(&mut ctx);
     let main_log = ctx.conf_at::<error_log::Conf>(NodeId(0)).log().unwrap_or(fallback);
+    main_log.keep_stderr(ctx.collected::<error_log::UsesStderr>().0);
+    ctx.collected::<syslog::Syslogs>().0.iter().for_each(|syslog| syslog.complain_to(&main_log));
     let locations = ctx.nodes().map(|node| build_location(&mut ctx, node, &main_log)).collect();
     let servers = http_core::servers(&mut ctx).into_iter().map(|node| http_core::build_server(&ctx, node)).collect();
     let listens = http_core::build_listens(&mut ctx);

@@ -18,6 +18,9 @@ pub type LocalTime = [u8; 26];
 /// A time as `$time_iso8601` has it, `2026-11-22T08:00:00+00:00`.
 pub type IsoTime = [u8; 25];
 
+/// A time as syslog has it, `Nov 22 08:00:00`, the day with a space before it where it has one digit.
+type SyslogTime = [u8; 15];
+
 /// Counts changes of the system's time zone that we were told of.
 static ZONE_GENERATION: AtomicU32 = AtomicU32::new(0);
 
@@ -37,6 +40,7 @@ struct Texts {
     error: ErrorTime,
     local: LocalTime,
     iso: IsoTime,
+    syslog: SyslogTime,
 }
 
 /// Makes every thread look up the time zone again: nginx does so whenever it reads its configuration.
@@ -57,6 +61,11 @@ pub fn time_local() -> LocalTime {
 /// The time of now for `$time_iso8601`.
 pub fn time_iso8601() -> IsoTime {
     with_now(|texts| texts.iso)
+}
+
+/// The time of now for a message to syslog.
+pub(super) fn time_syslog() -> SyslogTime {
+    with_now(|texts| texts.syslog)
 }
 
 fn with_now<T>(pick: fn(&Texts) -> T) -> T {
@@ -93,6 +102,7 @@ fn format(second: i64, zone: &TimeZone) -> Texts {
     let mut error = *b"0000/00/00 00:00:00";
     let mut local = *b"00/xxx/0000:00:00:00 +0000";
     let mut iso = *b"0000-00-00T00:00:00+00:00";
+    let mut syslog = *b"xxx 00 00:00:00";
     decimal(&mut error[..4], year);
     decimal(&mut local[7..11], year);
     decimal(&mut iso[..4], year);
@@ -105,6 +115,13 @@ fn format(second: i64, zone: &TimeZone) -> Texts {
     }
     let month = 3 * usize::from(fields[0] - 1);
     local[3..6].copy_from_slice(&MONTHS[month..month + 3]);
+    syslog[..3].copy_from_slice(&MONTHS[month..month + 3]);
+    for (place, value) in [4, 7, 10, 13].into_iter().zip(&fields[1..]) {
+        decimal(&mut syslog[place..place + 2], *value);
+    }
+    if syslog[4] == b'0' {
+        syslog[4] = b' ';
+    }
     let offset = time.offset().seconds();
     let sign = if offset < 0 { b'-' } else { b'+' };
     let minutes = u16::try_from(offset.unsigned_abs() / 60).unwrap_or_default();
@@ -113,7 +130,7 @@ fn format(second: i64, zone: &TimeZone) -> Texts {
     decimal(&mut local[24..], minutes % 60);
     decimal(&mut iso[20..22], minutes / 60);
     decimal(&mut iso[23..], minutes % 60);
-    Texts { error, local, iso }
+    Texts { error, local, iso, syslog }
 }
 
 fn decimal(digits: &mut [u8], mut value: u16) {
@@ -137,6 +154,8 @@ mod tests {
         let texts = format(1_795_334_409, &kathmandu);
         assert_eq!(texts.local, *b"22/Nov/2026:13:45:09 +0545");
         assert_eq!(texts.iso, *b"2026-11-22T13:45:09+05:45");
+        assert_eq!(texts.syslog, *b"Nov 22 13:45:09");
+        assert_eq!(format(0, &kathmandu).syslog, *b"Jan  1 05:45:00");
         let newfoundland = TimeZone::fixed(jiff::tz::Offset::from_seconds(-12_600).unwrap());
         assert_eq!(format(0, &newfoundland).local, *b"31/Dec/1969:20:30:00 -0330");
     }

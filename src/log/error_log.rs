@@ -3,11 +3,11 @@
 use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{DebugMask, Level, Line, LogFile, Verbosity, console};
+use super::{DebugMask, Level, Line, LogFile, Syslog, Verbosity, console};
 
 /// Where lines go.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub enum Sink {
     File(Arc<LogFile>),
     /// `error_log stderr`.
     Stderr,
+    /// `error_log syslog:…`.
+    Syslog(Arc<Syslog>),
 }
 
 /// One `error_log` directive.
@@ -32,13 +34,16 @@ pub struct Target {
 #[derive(Debug, Default)]
 pub struct ErrorLog {
     targets: Box<[(Target, FullDisk)]>,
+    /// A log of some block is stderr, so stderr must stay what it is.
+    keeps_stderr: AtomicBool,
 }
 
 impl ErrorLog {
     /// A log with these targets in the order in which they were written.
     pub fn new(mut targets: Vec<Target>) -> Self {
         targets.sort_by_key(|target| std::cmp::Reverse(target.verbosity.rank()));
-        Self { targets: targets.into_iter().map(|target| (target, FullDisk::default())).collect() }
+        let targets = targets.into_iter().map(|target| (target, FullDisk::default())).collect();
+        Self { targets, keeps_stderr: AtomicBool::new(false) }
     }
 
     /// A log with one target.
@@ -49,6 +54,16 @@ impl ErrorLog {
     /// A log that takes nothing.
     pub fn none() -> Self {
         Self::new(Vec::new())
+    }
+
+    /// Says whether a log of some block is stderr, which then must not be sent elsewhere.
+    pub fn keep_stderr(&self, keep: bool) {
+        self.keeps_stderr.store(keep, Ordering::Relaxed);
+    }
+
+    /// Whether stderr must stay what it is.
+    pub fn keeps_stderr(&self) -> bool {
+        self.keeps_stderr.load(Ordering::Relaxed)
     }
 
     /// Its targets, the most verbose first.
@@ -102,6 +117,7 @@ impl ErrorLog {
         for (target, full_disk) in self.targets.iter().take_while(|(target, _)| target.verbosity.takes(level)) {
             match &target.sink {
                 Sink::File(file) => full_disk.guard(|| file.write(bytes)),
+                Sink::Syslog(syslog) => syslog.send_line(level, &bytes[..bytes.len() - 1]),
                 Sink::Stderr => {
                     console::write(bytes);
                     on_stderr = true;

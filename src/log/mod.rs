@@ -7,6 +7,7 @@ mod error_log;
 mod file;
 mod level;
 mod line;
+mod syslog;
 pub mod trace;
 
 pub use clock::{IsoTime, LocalTime, refresh_zone, time_iso8601, time_local};
@@ -15,3 +16,4 @@ pub use error_log::{ErrorLog, Sink, Target};
 pub use file::{LogFile, Pending};
 pub use level::{DebugMask, Level, Verbosity};
 pub use line::{Line, MAX_LINE};
+pub use syslog::{Syslog, SyslogServer, hostname};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::syslog;
 use crate::conf::{Args, Command, Ctx, LocationBuilder, Module, SetResult};
 use crate::diag::Diagnostic;
 use crate::log::{DebugMask, ErrorLog, Level, Sink, Target, Verbosity};
@@ -15,6 +16,10 @@ pub struct Conf {
     targets: Vec<Target>,
     log: Option<Arc<ErrorLog>>,
 }
+
+/// Whether any block's log is stderr.
+#[derive(Default)]
+pub struct UsesStderr(pub bool);
 
 impl Conf {
     /// The block's log, its own or inherited.
@@ -40,10 +45,13 @@ impl Module for ErrorLogs {
 
 fn add_log(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
     let sink = match args.value(1) {
-        b"stderr" => Sink::Stderr,
-        value if value.starts_with(b"syslog:") || value.starts_with(b"memory:") => {
-            let message = format!("logging to \"{}\" is known to nginx, not run by rnginx yet", args.text(1));
-            return Err(args.error(1, "not-run", message));
+        _ if let Some(syslog) = syslog::parse(args, ctx)? => Sink::Syslog(syslog),
+        b"stderr" => {
+            ctx.collected::<UsesStderr>().0 = true;
+            Sink::Stderr
+        }
+        value if value.starts_with(b"memory:") => {
+            return Err(args.error(1, "not-supported", "nginx was built without debug support"));
         }
         _ => {
             let path = ctx.full_path(&*args.text(1));

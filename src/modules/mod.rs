@@ -41,6 +41,7 @@ mod ssi;
 mod static_files;
 mod stub_status;
 mod sub;
+pub(crate) mod syslog;
 mod try_files;
 mod upstream;
 mod userid;

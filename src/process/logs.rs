@@ -123,8 +123,7 @@ pub fn redirect_stderr(log: &ErrorLog) {
         Sink::File(file) => Some(file),
         _ => None,
     });
-    let on_stderr = log.targets().any(|target| matches!(target.sink, Sink::Stderr));
-    if !on_stderr
+    if !log.keeps_stderr()
         && let Some(fd) = file.and_then(|file| file.descriptor())
         && let Err(errno) = rustix::stdio::dup2_stderr(fd)
     {

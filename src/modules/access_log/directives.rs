@@ -11,7 +11,7 @@ use super::{Buffers, Conf, Formats, Place, Written};
 use crate::conf::{Args, Ctx, SetResult};
 use crate::diag::{Diagnostic, Span};
 use crate::http::Script;
-use crate::modules::error_log;
+use crate::modules::{error_log, syslog};
 use crate::paths;
 use crate::schema::value;
 
@@ -45,10 +45,6 @@ pub(super) fn access_log(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> Se
         c.off = true;
         return if args.len() > 2 { Err(args.invalid_parameter(2)) } else { Ok(()) };
     }
-    if args.value(1).starts_with(b"syslog:") {
-        let message = format!("logging to \"{}\" is known to nginx, not run by rnginx yet", args.text(1));
-        return Err(args.error(1, "not-run", message));
-    }
     let Some(place) = place(args, ctx)? else { return Ok(()) };
     let format = find_format(args, ctx)?;
     let Parameters { size, flush, gzip, filter } = parameters(args, ctx)?;
@@ -57,8 +53,11 @@ pub(super) fn access_log(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> Se
         return Err(args.error(1, "invalid-parameter", message));
     }
     if let Some(size) = size {
-        let Place::File(file) = &place else {
-            return Err(args.error(1, "invalid-parameter", "buffered logs cannot have variables in name"));
+        let fault = |message: &str| Err(args.error(1, "invalid-parameter", message));
+        let file = match &place {
+            Place::File(file) => file,
+            Place::Named(_) => return fault("buffered logs cannot have variables in name"),
+            Place::Syslog(_) => return fault("logs to syslog cannot be buffered"),
         };
         let wanted = BufferSpec { size, flush, gzip };
         let known = ctx.collected::<Buffers>().0.entry(file.path().to_owned()).or_insert_with(|| Arc::new(wanted));
@@ -73,6 +72,9 @@ pub(super) fn access_log(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> Se
 
 /// Where to write; `None` where it could not be opened, which has been complained about.
 fn place(args: &Args<'_>, ctx: &mut Ctx<'_>) -> Result<Option<Place>, Diagnostic> {
+    if let Some(syslog) = syslog::parse(args, ctx)? {
+        return Ok(Some(Place::Syslog(syslog)));
+    }
     let full = ctx.full_path(paths::from_bytes(args.value(1)));
     if !args.value(1).contains(&b'$') {
         return Ok(file(ctx, &full, Some(args.word(1).span)));

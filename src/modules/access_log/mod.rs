@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::conf::{Command, Ctx, LocationBuilder, Module, NodeKind};
 use crate::http::Script;
-use crate::log::LogFile;
+use crate::log::{LogFile, Syslog};
 
 use buffer::BufferSpec;
 use by_name::CacheSpec;
@@ -44,6 +44,7 @@ struct Written {
 enum Place {
     File(Arc<LogFile>),
     Named(Script),
+    Syslog(Arc<Syslog>),
 }
 
 /// `log_format` by name, the first one being `combined`.
@@ -94,6 +95,7 @@ impl Module for AccessLog {
 
 fn log(ctx: &mut Ctx<'_>, written: &Written, cache: Option<CacheSpec>) -> Log {
     let target = match &written.place {
+        Place::Syslog(syslog) => Target::Syslog(syslog.clone()),
         Place::Named(name) => Target::Named { name: name.clone(), cache },
         Place::File(file) => {
             let buffer = ctx.collected::<Buffers>().0.get(file.path()).cloned();

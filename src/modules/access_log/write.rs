@@ -12,7 +12,7 @@ use super::buffer::{self, BufferSpec};
 use super::by_name::{self, CacheSpec};
 use super::format::Format;
 use crate::http::{LogHandler, Request, Script, is_true};
-use crate::log::{Level, LogFile};
+use crate::log::{Level, LogFile, Syslog};
 
 /// The logs of a location.
 pub(super) struct AccessLogs(pub(super) Box<[Log]>);
@@ -34,6 +34,7 @@ pub(super) enum Target {
         file: Arc<LogFile>,
         buffer: Option<Arc<BufferSpec>>,
     },
+    Syslog(Arc<Syslog>),
     /// The name holds variables.
     Named {
         name: Script,
@@ -73,8 +74,13 @@ impl Log {
         // A variable of the format cannot log a request, so the line is free; if it were not, a new one would do.
         let mut line = LINE.take();
         line.clear();
+        if let Target::Syslog(syslog) = &self.target {
+            syslog.append_head(syslog.severity, &mut line);
+        }
         self.format.append(r, &mut line);
-        line.push(b'\n');
+        if !matches!(self.target, Target::Syslog(_)) {
+            line.push(b'\n');
+        }
         match &self.target {
             Target::File { file, buffer: None } => {
                 self.settle(r, now, file.path().as_os_str().as_bytes(), line.len(), file.write(&line));
@@ -84,6 +90,7 @@ impl Log {
                     self.settle(r, now, file.path().as_os_str().as_bytes(), length, written);
                 });
             }
+            Target::Syslog(syslog) => tell_syslog(r, &line, syslog.send(&line)),
             Target::Named { name, cache } => {
                 let mut path = Vec::with_capacity(64);
                 name.append(r, &mut path);
@@ -117,5 +124,16 @@ impl Log {
                 Err(error) => line.put("\" failed").error(&error),
             };
         });
+    }
+}
+
+fn tell_syslog(r: &Request, line: &[u8], sent: io::Result<usize>) {
+    match sent {
+        Ok(sent) if sent == line.len() => {}
+        Ok(sent) => {
+            let message = format_args!("send() to syslog has written only {sent} of {}", line.len());
+            r.log(Level::Warn, message);
+        }
+        Err(_) => r.log(Level::Warn, "send() to syslog failed"),
     }
 }

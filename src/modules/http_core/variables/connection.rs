@@ -1,12 +1,11 @@
 //! Variables of the connection, the worker and the machine.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::OnceLock;
 
 use super::{put, put_number, put_seconds};
 use crate::http::Request;
 use crate::http::proxy_protocol::TlvFault;
-use crate::log::Level;
+use crate::log::{self, Level};
 
 pub(super) fn remote_addr(r: &Request, out: &mut Vec<u8>) -> bool {
     put(out, Some(&r.connection.address.borrow()))
@@ -115,9 +114,7 @@ pub(super) fn nginx_version(_r: &Request, out: &mut Vec<u8>) -> bool {
 }
 
 pub(super) fn hostname(_r: &Request, out: &mut Vec<u8>) -> bool {
-    static HOSTNAME: OnceLock<Vec<u8>> = OnceLock::new();
-    let name = || rustix::system::uname().nodename().to_bytes().to_ascii_lowercase();
-    put(out, Some(HOSTNAME.get_or_init(name)))
+    put(out, Some(log::hostname()))
 }
 
 pub(super) fn pid(_r: &Request, out: &mut Vec<u8>) -> bool {
