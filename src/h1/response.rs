@@ -35,9 +35,34 @@ impl UpstreamHead {
         (self.content_length, self.chunked, self.close) = Default::default();
     }
 
-    /// Code and reason as sent: `200 OK`.
+    /// Code and reason as sent: `200 OK`; empty where only a code was.
     pub(crate) fn status_line(&self) -> &[u8] {
         self.headers.bytes(self.status_line)
+    }
+
+    /// Takes the status as CGI has it (RFC 3875 section 6.3), where there was no status line: from `Status`, else
+    /// 302 with a `Location`, else 200.
+    ///
+    /// # Errors
+    /// The sentence that nginx logs where `Status` begins with anything but three digits.
+    pub(crate) fn settle_cgi_status(&mut self) -> Result<(), UpstreamError> {
+        if self.status != 0 {
+            return Ok(());
+        }
+        let Some((_, piece)) = self.headers.pieces(HeaderId::Status) else {
+            self.status = if self.headers.has(HeaderId::Location) { 302 } else { 200 };
+            return Ok(());
+        };
+        let value = self.headers.bytes(piece);
+        let Some(code) = value.get(..3).filter(|code| code.iter().all(u8::is_ascii_digit)) else {
+            let parts: [&[u8]; 3] = [b"upstream sent invalid status \"", value, b"\""];
+            return Err(UpstreamError::InvalidHeader(parts.concat()));
+        };
+        self.status = code.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
+        if piece.len() > 3 {
+            self.status_line = piece;
+        }
+        Ok(())
     }
 }
 
@@ -381,6 +406,22 @@ mod tests {
         let input = b"Status: 404 No\r\nX: y\r\n\r\nbody";
         assert_eq!(parser.parse(input, 4096, &mut head), Ok(UpstreamParse::Done(24)));
         assert_eq!(head.headers.get(HeaderId::Status), Some(&b"404 No"[..]));
+        assert_eq!(head.settle_cgi_status(), Ok(()));
+        assert_eq!((head.status, head.status_line()), (404, &b"404 No"[..]));
+    }
+
+    #[test]
+    fn settles_the_status_of_cgi() {
+        let settled = |fields: &str| {
+            let (mut parser, mut head) = (UpstreamParser::without_status_line(), UpstreamHead::new());
+            parser.parse(format!("{fields}\r\n").as_bytes(), 4096, &mut head).unwrap();
+            let outcome = head.settle_cgi_status().map_err(|error| error.to_string());
+            outcome.map(|()| format!("{} {}", head.status, String::from_utf8_lossy(head.status_line())))
+        };
+        assert_eq!(settled("X: y\r\n"), Ok("200 ".into()));
+        assert_eq!(settled("Location: /\r\n"), Ok("302 ".into()));
+        assert_eq!(settled("Location: /\r\nStatus: 201\r\n"), Ok("201 ".into()));
+        assert_eq!(settled("Status: 20\r\n"), Err("upstream sent invalid status \"20\"".into()));
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod core;
 mod dav;
 mod empty_gif;
 pub mod error_log;
+mod fastcgi;
 mod folder;
 mod forwarded;
 mod geo;
@@ -86,6 +87,7 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<browser::Browsers>(),
     erase::<stub_status::StubStatus>(),
     erase::<proxy::ProxyPass>(),
+    erase::<fastcgi::FastCgiPass>(),
     erase::<not_modified::NotModified>(),
     erase::<headers::AddHeaders>(),
     erase::<userid::Userid>(),

@@ -13,8 +13,8 @@ use super::conf::Conf;
 use super::decode::Framing;
 use super::exchange::{Answer, Exchange};
 use super::lease::Lease;
-use super::passage::Passage;
-use super::relay::{Begun, Relay, say_fault, say_surplus};
+use super::passage::{Action, Passage};
+use super::relay::{Begun, Relay, say_fault, say_heard, say_surplus};
 use super::tunnel;
 use crate::h1::response::UpstreamHead;
 use crate::http::headers::parse_length;
@@ -29,6 +29,23 @@ pub(crate) trait Rewrite {
     fn refresh(&self, r: &Request, value: &[u8]) -> Option<Vec<u8>>;
     /// `Set-Cookie`; `None` where it stays as it is.
     fn cookie(&self, r: &Request, value: &[u8]) -> Option<Vec<u8>>;
+}
+
+/// Changes nothing.
+pub(crate) struct Unchanged;
+
+impl Rewrite for Unchanged {
+    fn location(&self, _r: &Request, _value: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn refresh(&self, _r: &Request, _value: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn cookie(&self, _r: &Request, _value: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// Headers that go with an `X-Accel-Redirect`.
@@ -68,9 +85,9 @@ pub(crate) async fn respond(exchange: &Exchange<'_>, answer: Answer, rewrite: &d
 
 fn begin(exchange: &Exchange<'_>, answer: Answer, rewrite: &dyn Rewrite, asked_head: bool) -> Responding {
     let Exchange { r, conf, passage, .. } = exchange;
-    let Answer { mut head, bare, buffer, body_at, mut lease } = answer;
+    let Answer { mut head, reader, bare, buffer, body_at, mut lease } = answer;
     let bodiless = matches!(head.status, 204 | 304) || asked_head;
-    let empty = bodiless || (!head.chunked && head.content_length == Some(0));
+    let empty = !reader.marks_end() && (bodiless || (!head.chunked && head.content_length == Some(0)));
     lease.reusable = empty && !head.close && head.status != 101;
     if intercepts(r, conf, &head) {
         lease.end(r, passage);
@@ -82,13 +99,13 @@ fn begin(exchange: &Exchange<'_>, answer: Answer, rewrite: &dyn Rewrite, asked_h
         return Responding::Now(flow);
     }
     let buffered = buffers(r, conf, &head.headers);
-    let mut response = Box::new(make_response(r, conf, &mut head, passage, rewrite));
+    let mut response = Box::new(make_response(r, conf, &mut head, passage, (rewrite, reader.speaks_http())));
     if bare {
         response.bare = true;
         response.status = 200;
         r.out.keep_alive.set(false);
     }
-    if head.status == 101 && r.headers.borrow().has(HeaderId::Upgrade) {
+    if head.status == 101 && !reader.marks_end() && r.headers.borrow().has(HeaderId::Upgrade) {
         response.upgrade = true;
         r.out.keep_alive.set(false);
         let (r, passage) = (Rc::clone(r), Rc::clone(passage));
@@ -99,39 +116,39 @@ fn begin(exchange: &Exchange<'_>, answer: Answer, rewrite: &dyn Rewrite, asked_h
         passage.hold(lease);
         return Responding::Now(Flow::Respond(response));
     }
-    begin_body(exchange, &head, lease, (buffer, body_at, buffered), response)
+    let trailers = conf.pass_trailers.then_some(conf.buffer_size);
+    let framing = reader.framing(r, &head, buffered, trailers);
+    begin_body(exchange, lease, (framing, !head.close), (buffer, body_at, buffered), response)
 }
 
 /// What came with the head may be all there is, and needs no stream then.
 fn begin_body(
     exchange: &Exchange<'_>,
-    head: &UpstreamHead,
     mut lease: Lease,
+    (mut framing, may_keep): (Framing, bool),
     (mut data, body_at, buffered): (Buffer, usize, bool),
     mut response: Box<Response>,
 ) -> Responding {
     let Exchange { r, conf, passage, .. } = exchange;
-    let mut framing = match (head.chunked, head.content_length) {
-        (true, _) => Framing::chunked(conf.pass_trailers.then_some(conf.buffer_size)),
-        (false, Some(length)) => Framing::Length(length),
-        (false, None) => Framing::Close,
-    };
-    let mut keep = !head.close && !matches!(framing, Framing::Close);
+    let mut keep = may_keep;
+    // nginx is still busy with the head where it does not buffer.
+    let action = if buffered { Action::ReadingBody } else { Action::ReadingHead };
     lease.body_length = (data.len() - body_at) as u64;
     let taken = match framing.take(&mut data, body_at) {
         Ok(taken) => taken,
         Err(fault) => {
-            say_fault(r, &fault);
+            say_fault(r, action, &fault);
             lease.end(r, passage);
-            return Responding::Now(Flow::Close(head.status));
+            return Responding::Now(Flow::Close(response.status));
         }
     };
+    say_heard(r, action, &mut framing);
     if taken.surplus {
         keep = false;
-        say_surplus(r, &framing);
+        say_surplus(r, action, &framing);
     }
     if taken.done && !conf.pass_trailers {
-        lease.reusable = keep;
+        lease.reusable = framing.is_reusable(keep);
         passage.hold(lease);
         response.body = Body::Bytes(data.freeze().slice(body_at..));
         return Responding::Now(Flow::Respond(response));
@@ -141,7 +158,9 @@ fn begin_body(
     let sends_body = r.method.get() != Method::Head;
     let begun = Begun { r, passage, conf, lease, framing, buffered, keep, data };
     let mut relay = Box::new(Relay::new(begun));
-    if taken.done {
+    if let Some(sentence) = taken.short {
+        relay.break_off(action, sentence);
+    } else if taken.done {
         relay.finish();
     }
     if buffered && sends_body {
@@ -206,7 +225,7 @@ fn accel_redirect(r: &Request, conf: &Conf, head: &UpstreamHead, rewrite: &dyn R
 fn unsafe_uri(r: &Request, target: &[u8]) -> Flow {
     r.log_with(crate::log::Level::Error, |line| {
         line.put("unsafe URI \"").bytes(target).put("\" was detected");
-        line.put(super::passage::Action::ReadingHead.text());
+        line.put(Action::ReadingHead.text());
     });
     Flow::Finalize(404)
 }
@@ -216,14 +235,15 @@ fn make_response(
     conf: &Conf,
     head: &mut UpstreamHead,
     passage: &Passage,
-    rewrite: &dyn Rewrite,
+    (rewrite, speaks_http): (&dyn Rewrite, bool),
 ) -> Response {
     let mut response = Response::new(head.status);
     let line = head.status_line();
-    if status::status_line(head.status).is_none_or(|usual| usual.as_bytes() != line) {
+    if !line.is_empty() && status::status_line(head.status).is_none_or(|usual| usual.as_bytes() != line) {
         response.status_line = Some(Bytes::copy_from_slice(line));
     }
-    let passed = |id: HeaderId| !conf.hidden.has(id, b"") && !head.headers.has(id);
+    // Only of HTTP servers nginx believes that they leave these out on purpose.
+    let passed = |id: HeaderId| speaks_http && !conf.hidden.has(id, b"") && !head.headers.has(id);
     response.no_server = passed(HeaderId::Server);
     response.no_date = passed(HeaderId::Date);
     response.content_length = head.content_length.filter(|_| !head.chunked);

@@ -63,8 +63,13 @@ impl Buffer {
 
     /// Drops the first bytes.
     pub(crate) fn drop_front(&mut self, count: usize) {
-        self.bytes.copy_within(count..self.filled, 0);
-        self.filled -= count;
+        self.cut_out(0, count);
+    }
+
+    /// Drops the bytes from `start` to `end`.
+    pub(crate) fn cut_out(&mut self, start: usize, end: usize) {
+        self.bytes.copy_within(end..self.filled, start);
+        self.filled -= end - start;
     }
 
     /// Drops what is behind the first bytes.

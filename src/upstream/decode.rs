@@ -1,6 +1,7 @@
 //! Where an answer's body ends, and the chunked coding taken off it in place.
 
 use super::buffer::Buffer;
+use super::fastcgi::FastCgiBody;
 use crate::h1::framing::{ChunkedDecoder, Decoded, FramingError, Trailers};
 use crate::h1::response::{TrailerParser, UpstreamError, UpstreamParse};
 use crate::http::Headers;
@@ -10,6 +11,7 @@ pub(super) enum Framing {
     /// After so many more bytes.
     Length(u64),
     Chunked(Box<Chunked>),
+    FastCgi(Box<FastCgiBody>),
     /// With the connection.
     Close,
 }
@@ -34,12 +36,16 @@ pub(super) struct Taken {
     pub(super) done: bool,
     /// More came than belongs to it.
     pub(super) surplus: bool,
+    /// It broke off before its end; this is what the log says. What came of it counts.
+    pub(super) short: Option<&'static str>,
 }
 
 /// Why a body cannot be understood.
 pub(super) enum Fault {
     Chunk,
     Trailer(UpstreamError),
+    /// The sentence about a FastCGI record.
+    Record(String),
 }
 
 impl From<FramingError> for Fault {
@@ -72,9 +78,45 @@ impl Framing {
                     buffer.truncate(from + usize::try_from(*left).unwrap_or(usize::MAX));
                 }
                 *left -= came.min(*left);
-                Ok(Taken { done: *left == 0, surplus })
+                Ok(Taken { done: *left == 0, surplus, short: None })
             }
             Framing::Chunked(chunked) => chunked.take(buffer, from),
+            Framing::FastCgi(body) => body.take(buffer, from),
+        }
+    }
+
+    /// Whether the body ends where the connection does.
+    pub(super) fn ends_with_connection(&self) -> bool {
+        match self {
+            Framing::Close => true,
+            Framing::FastCgi(body) => body.ends_with_connection(),
+            Framing::Length(_) | Framing::Chunked(_) => false,
+        }
+    }
+
+    /// Whether what comes is passed on at once: there are more marks than the length of the body to wait for.
+    pub(super) fn is_live(&self) -> bool {
+        match self {
+            Framing::Chunked(_) => true,
+            Framing::FastCgi(body) => body.is_live(),
+            Framing::Length(_) | Framing::Close => false,
+        }
+    }
+
+    /// Whether the connection may serve another request now that the body has ended; `keep` is what HTTP says.
+    pub(super) fn is_reusable(&self, keep: bool) -> bool {
+        match self {
+            Framing::FastCgi(body) => body.is_reusable(),
+            Framing::Close => false,
+            Framing::Length(_) | Framing::Chunked(_) => keep,
+        }
+    }
+
+    /// Sentences for the error log that came with the body.
+    pub(super) fn said(&mut self) -> Vec<Vec<u8>> {
+        match self {
+            Framing::FastCgi(body) => std::mem::take(&mut body.said),
+            _ => Vec::new(),
         }
     }
 
@@ -96,7 +138,7 @@ impl Chunked {
             if self.decoder.is_done() {
                 let (done, used) = self.take_trailers(&bytes[at..])?;
                 at += used;
-                taken = Taken { done, surplus: at < bytes.len() };
+                taken = Taken { done, surplus: at < bytes.len(), short: None };
                 break;
             }
             match self.decoder.decode(&bytes[at..])? {
@@ -109,7 +151,7 @@ impl Chunked {
                 Decoded::NeedMore => break,
                 Decoded::Done(used) => {
                     at += used;
-                    taken = Taken { done: self.trailers.is_none(), surplus: at < bytes.len() };
+                    taken = Taken { done: self.trailers.is_none(), surplus: at < bytes.len(), short: None };
                     if taken.done {
                         break;
                     }
@@ -145,9 +187,9 @@ mod tests {
         (String::from_utf8_lossy(&buffer).into_owned(), taken)
     }
 
-    const MORE: Taken = Taken { done: false, surplus: false };
-    const DONE: Taken = Taken { done: true, surplus: false };
-    const SURPLUS: Taken = Taken { done: true, surplus: true };
+    const MORE: Taken = Taken { done: false, surplus: false, short: None };
+    const DONE: Taken = Taken { done: true, surplus: false, short: None };
+    const SURPLUS: Taken = Taken { done: true, surplus: true, short: None };
 
     #[test]
     fn counts_lengths() {

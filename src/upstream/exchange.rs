@@ -12,12 +12,13 @@ use rustix::io::Errno;
 use super::buffer::Buffer;
 use super::choice::{Choice, Outcome};
 use super::conf::{Conf, NextOn, Upstream};
+use super::head::{HeadRead, HeadReader, Protocol, Refused};
 use super::lease::Lease;
 use super::passage::{Action, Passage, report};
 use super::pool;
 use super::send::{Content, SendError, Sender};
 use super::socket::{ConnectError, Options, Socket};
-use crate::h1::response::{UpstreamError, UpstreamHead, UpstreamParse, UpstreamParser};
+use crate::h1::response::UpstreamHead;
 use crate::http::{BodyError, Deadline, Flow, Headers, Method, Request, clock};
 use crate::log::{Level, Line};
 
@@ -27,11 +28,14 @@ pub(crate) struct Exchange<'a> {
     pub(crate) conf: &'a Arc<Conf>,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) passage: &'a Rc<Passage>,
+    pub(crate) protocol: Protocol,
 }
 
 /// An answer of which the head has been read.
 pub(crate) struct Answer {
     pub(super) head: UpstreamHead,
+    /// Knows how the body ends.
+    pub(super) reader: HeadReader,
     /// It has no head: all of it is body.
     pub(super) bare: bool,
     /// What was read, the body from [`Self::body_at`] on.
@@ -111,7 +115,7 @@ impl Exchange<'_> {
             choice.tries = choice.tries.min(self.conf.next_upstream_tries);
         }
         let mut began = None;
-        let mut sender = Sender::new(content);
+        let mut sender = Sender::new(content, self.protocol.sends_records());
         loop {
             self.passage.attempt();
             let began = *began.get_or_insert_with(|| self.passage.attempt_start());
@@ -260,7 +264,7 @@ struct Try<'a> {
     socket: Socket,
     sender: &'a mut Sender,
     buffer: Buffer,
-    parser: UpstreamParser,
+    reader: HeadReader,
     head: UpstreamHead,
     body_at: usize,
     bare: bool,
@@ -283,7 +287,7 @@ impl<'a> Try<'a> {
             socket,
             sender,
             buffer: Buffer::with_room(exchange.conf.buffer_size),
-            parser: UpstreamParser::new(),
+            reader: HeadReader::new(&exchange.protocol),
             head,
             body_at: 0,
             bare: false,
@@ -294,9 +298,9 @@ impl<'a> Try<'a> {
     }
 
     fn into_answer(self, choice: Choice) -> Answer {
-        let Self { socket, buffer, head, body_at, bare, sent, .. } = self;
+        let Self { socket, reader, buffer, head, body_at, bare, sent, .. } = self;
         let lease = Lease { socket: Some(socket), choice, request_sent: sent, reusable: false, body_length: 0 };
-        Answer { head, bare, buffer, body_at, lease }
+        Answer { head, reader, bare, buffer, body_at, lease }
     }
 
     fn action(&self) -> Action {
@@ -387,32 +391,22 @@ impl<'a> Try<'a> {
     }
 
     fn parse(&mut self) -> Poll<Result<(), Failure>> {
-        let parsed = self.parser.parse(&self.buffer, self.exchange.conf.buffer_size, &mut self.head);
-        for sentence in self.head.dropped.drain(..) {
-            self.exchange.report(Level::Warn, Action::ReadingHead, |line| {
-                line.bytes(&sentence);
+        let Self { exchange, reader, buffer, head, .. } = self;
+        let mut say = |level, sentence: &[u8]| {
+            exchange.report(level, Action::ReadingHead, |line| {
+                line.bytes(sentence);
             });
+        };
+        let read = reader.read(buffer, exchange.conf.buffer_size, head, &mut say);
+        head.dropped.drain(..).for_each(|sentence| say(Level::Warn, &sentence));
+        match read {
+            Ok(HeadRead::Partial) => return Poll::Pending,
+            Ok(HeadRead::Done(length)) => self.body_at = length,
+            Ok(HeadRead::Bare(body)) => (self.body_at, self.bare) = (body, true),
+            Err(Refused) => return Poll::Ready(Err(Failure::InvalidHeader)),
         }
-        match parsed {
-            Ok(UpstreamParse::Partial) => return Poll::Pending,
-            Ok(UpstreamParse::Done(length)) => {
-                self.body_at = length;
-                self.exchange.passage.answered(self.head.status);
-            }
-            Err(error) => {
-                self.exchange.report(Level::Error, Action::ReadingHead, |line| {
-                    line.bytes(&error.message());
-                });
-                let UpstreamError::NoStatusLine { body } = error else {
-                    return Poll::Ready(Err(Failure::InvalidHeader));
-                };
-                self.body_at = body;
-                self.bare = true;
-                self.head.close = true;
-                self.exchange.passage.answered(200);
-            }
-        }
-        self.exchange.passage.head_read();
+        exchange.passage.answered(head.status);
+        exchange.passage.head_read();
         Poll::Ready(Ok(()))
     }
 

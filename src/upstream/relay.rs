@@ -130,17 +130,11 @@ impl Relay {
         report(&self.r, level, Action::ReadingBody, what);
     }
 
-    fn say(&self, level: Level, sentence: &str) {
-        self.report(level, |line| {
-            line.put(sentence);
-        });
-    }
-
     /// The answer has ended as it should.
     pub(super) fn finish(&mut self) {
         self.end = Some(Ok(()));
         self.pass_on();
-        self.lease.reusable = self.keep;
+        self.lease.reusable = self.framing.is_reusable(self.keep);
         if let Some(trailers) = self.framing.trailers() {
             self.passage.set_trailers(trailers);
         }
@@ -218,11 +212,14 @@ impl Relay {
             Ok(taken) => taken,
             Err(fault) => return self.refuse(fault),
         };
+        say_heard(&self.r, Action::ReadingBody, &mut self.framing);
         if taken.surplus {
             self.keep = false;
-            say_surplus(&self.r, &self.framing);
+            say_surplus(&self.r, Action::ReadingBody, &self.framing);
         }
-        if taken.done {
+        if let Some(sentence) = taken.short {
+            self.break_off(Action::ReadingBody, sentence);
+        } else if taken.done {
             self.finish();
         } else if self.is_worth_passing() {
             self.pass_on();
@@ -231,7 +228,7 @@ impl Relay {
 
     fn refuse(&mut self, fault: Fault) {
         self.refused = true;
-        say_fault(&self.r, &fault);
+        say_fault(&self.r, Action::ReadingBody, &fault);
         self.cut();
     }
 
@@ -239,9 +236,7 @@ impl Relay {
     /// passed on.
     fn is_worth_passing(&self) -> bool {
         let held = self.held.as_ref().map_or(0, |buffer| buffer.len());
-        !self.buffered
-            || matches!(self.framing, Framing::Chunked(_)) && held > 0
-            || held >= self.conf.buffer_size.min(BUFFER)
+        !self.buffered || self.framing.is_live() && held > 0 || held >= self.conf.buffer_size.min(BUFFER)
     }
 
     fn pass_on(&mut self) {
@@ -254,10 +249,17 @@ impl Relay {
     }
 
     fn peer_closed(&mut self) {
-        if matches!(self.framing, Framing::Close) {
+        if self.framing.ends_with_connection() {
             return self.finish();
         }
-        self.say(Level::Error, "upstream prematurely closed connection");
+        self.break_off(Action::ReadingBody, "upstream prematurely closed connection");
+    }
+
+    /// The answer has ended too early. What came of it goes out.
+    pub(super) fn break_off(&mut self, action: Action, sentence: &str) {
+        report(&self.r, Level::Error, action, |line| {
+            line.put(sentence);
+        });
         self.pass_on();
         self.cut();
     }
@@ -400,9 +402,18 @@ impl Drop for Relay {
     }
 }
 
+/// Says what an application wrote for the error log.
+pub(super) fn say_heard(r: &Request, action: Action, framing: &mut Framing) {
+    for sentence in framing.said() {
+        report(r, Level::Error, action, |line| {
+            line.bytes(&sentence);
+        });
+    }
+}
+
 /// Says that more came than belongs to the answer.
-pub(super) fn say_surplus(r: &Request, framing: &Framing) {
-    report(r, Level::Warn, Action::ReadingBody, |line| {
+pub(super) fn say_surplus(r: &Request, action: Action, framing: &Framing) {
+    report(r, Level::Warn, action, |line| {
         line.put(match framing {
             Framing::Chunked(_) => "upstream sent data after final chunk",
             _ => "upstream sent more data than specified in \"Content-Length\" header",
@@ -411,13 +422,16 @@ pub(super) fn say_surplus(r: &Request, framing: &Framing) {
 }
 
 /// Says why a body cannot be understood.
-pub(super) fn say_fault(r: &Request, fault: &Fault) {
-    report(r, Level::Error, Action::ReadingBody, |line| match fault {
+pub(super) fn say_fault(r: &Request, action: Action, fault: &Fault) {
+    report(r, Level::Error, action, |line| match fault {
         Fault::Chunk => {
             line.put("upstream sent invalid chunked response");
         }
         Fault::Trailer(error) => {
             line.bytes(&error.message());
+        }
+        Fault::Record(sentence) => {
+            line.put(sentence);
         }
     });
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::buffer::BUFFER;
 use super::passage::Passage;
+use super::records::append_stdin;
 use super::socket::Socket;
 use crate::h1::framing::{CHUNK_END, LAST_CHUNK, append_chunk_head};
 use crate::http::{BodyError, Chunk, FileRange, Request, StoredBody};
@@ -37,6 +38,8 @@ pub(super) enum SendError {
 /// A request on its way to a peer.
 pub(super) struct Sender {
     content: Content,
+    /// The body goes in FastCGI's records.
+    records: bool,
     head_at: usize,
     pieces: VecDeque<Chunk>,
     /// A streamed body has come to its end.
@@ -53,15 +56,19 @@ pub(super) struct Sender {
 const PIECES: usize = 16;
 
 impl Sender {
-    pub(super) fn new(content: Content) -> Self {
+    pub(super) fn new(content: Content, records: bool) -> Self {
         let pieces = VecDeque::new();
-        Self { content, head_at: 0, pieces, ended: false, framed_end: false, moved: false, starved: false }
+        Self { content, records, head_at: 0, pieces, ended: false, framed_end: false, moved: false, starved: false }
     }
 
     /// Begins again for another peer. What was streamed cannot be had again.
     pub(super) fn rewind(&mut self) {
         self.head_at = 0;
-        if let Content::Stored(body) = &self.content {
+        let Content::Stored(body) = &self.content else { return };
+        if self.records {
+            self.pieces.clear();
+            append_stdin(body.chunks(), true, &mut self.pieces);
+        } else {
             self.pieces = body.chunks().into();
         }
     }
@@ -79,6 +86,12 @@ impl Sender {
         socket: &mut Socket,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), SendError>> {
+        if self.head_at == 0 && self.pieces.is_empty() {
+            // What the client has sent by now goes out together with the head.
+            if let Poll::Ready(more) = self.poll_more(r, cx) {
+                more?;
+            }
+        }
         loop {
             self.starved = false;
             let head = passage.request_bytes();
@@ -140,7 +153,11 @@ impl Sender {
                 }
             }
         }
-        if chunked {
+        if self.records {
+            let pieces = std::mem::take(&mut self.pieces).into();
+            let last = self.ended && !std::mem::replace(&mut self.framed_end, true);
+            append_stdin(pieces, last, &mut self.pieces);
+        } else if chunked {
             self.frame(length);
         }
         Poll::Ready(Ok(!self.pieces.is_empty()))

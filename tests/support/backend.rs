@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use socket2::{Socket, Type};
 
+use super::gateway::{self, Dialect};
 use super::play::play;
 use super::render;
 use super::script::Step;
@@ -33,7 +34,7 @@ pub struct Backend {
 
 impl Backend {
     /// Listens on `at` (`127.0.0.1:8081`, `unix:/path`).
-    pub fn start(at: &str, manner: Manner) -> io::Result<Backend> {
+    pub fn start(at: &str, manner: Manner, dialect: Dialect) -> io::Result<Backend> {
         let full = manner == Manner::Full;
         let listener = Arc::new(listen(at, if full { 0 } else { 128 })?);
         let transcripts = Arc::default();
@@ -42,7 +43,7 @@ impl Backend {
             return Ok(Backend { listener, thread: None, transcripts, _filler });
         }
         let (socket, notes) = (listener.clone(), transcripts.clone());
-        let thread = Some(std::thread::spawn(move || serve(&socket, &manner, &notes)));
+        let thread = Some(std::thread::spawn(move || serve(&socket, &manner, dialect, &notes)));
         Ok(Backend { listener, thread, transcripts, _filler: None })
     }
 
@@ -75,15 +76,17 @@ fn listen(at: &str, backlog: i32) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn serve(listener: &Socket, manner: &Manner, transcripts: &Arc<Mutex<Vec<String>>>) {
+fn serve(listener: &Socket, manner: &Manner, dialect: Dialect, transcripts: &Arc<Mutex<Vec<String>>>) {
     let mut connections = Vec::new();
     while let Ok((socket, _)) = listener.accept() {
-        let Ok(wire) = Wire::new(socket) else {
+        let Ok(mut wire) = Wire::new(socket) else {
             continue;
         };
+        wire.dialect = dialect;
         let (steps, slot, transcripts) = (steps(manner, connections.len()), connections.len(), transcripts.clone());
         transcripts.lock().expect("no backend panicked").push(String::new());
         connections.push(std::thread::spawn(move || match steps {
+            None if dialect != Dialect::Http => echo_application(wire, dialect),
             None => echo(wire),
             Some(steps) => script(wire, &steps, &mut |text| {
                 transcripts.lock().expect("no backend panicked")[slot].push_str(text);
@@ -122,6 +125,21 @@ fn echo(mut wire: Wire) {
         let close = wants_close(&request);
         wire.send(&echo_answer(&request, close));
         if close {
+            return;
+        }
+    }
+}
+
+/// An application that answers with what it was told.
+fn echo_application(mut wire: Wire, dialect: Dialect) {
+    loop {
+        let (request, stop) = gateway::request(&mut wire, dialect);
+        if stop.is_some() {
+            return;
+        }
+        let answer = ["Content-Type: text/plain\r\n\r\n", request.trim_start_matches("~ ")].concat();
+        wire.send(&[dialect.answer(answer.as_bytes()), dialect.end()].concat());
+        if !request.starts_with("~ fastcgi role 1 flags 1") {
             return;
         }
     }

@@ -1,6 +1,7 @@
 //! A case as text: the sections of its `.http` file. The format is told in `conformance/README.md`.
 
 use super::backend::Manner;
+use super::gateway::Dialect;
 use super::script::{self, Step};
 use super::server::Options;
 use super::text::{unescape, unescape_lines};
@@ -31,6 +32,7 @@ pub enum Section {
     Backend {
         at: String,
         manner: Manner,
+        dialect: Dialect,
     },
     Start,
     Exchange(Exchange),
@@ -219,25 +221,28 @@ fn file(rest: &str, lines: &[&str]) -> Result<Section, String> {
     Ok(Section::File { path, content, mtime, mode })
 }
 
-/// `backend ADDRESS [full]`; without steps it echoes, more sections for one address are its further connections.
+/// `backend ADDRESS [full|fastcgi|uwsgi|scgi]`; without steps it echoes, more sections for one address are its further connections.
 fn add_backend(script: &mut Script, rest: &str, lines: &[&str]) -> Result<(), String> {
     let (at, word) = rest.split_once(' ').unwrap_or((rest, ""));
     let steps = script::parse(lines)?;
     for section in &mut script.sections {
-        if let Section::Backend { at: known, manner: Manner::Scripts(scripts) } = section
+        if let Section::Backend { at: known, manner: Manner::Scripts(scripts), .. } = section
             && known == at
         {
             scripts.push(steps);
             return Ok(());
         }
     }
+    let dialect = Dialect::named(word).unwrap_or_default();
     let manner = match word {
         "full" => Manner::Full,
         "" if steps.is_empty() => Manner::Echo,
         "" => Manner::Scripts(vec![steps]),
-        _ => return Err(format!("unknown \"{word}\"")),
+        _ if dialect == Dialect::Http => return Err(format!("unknown \"{word}\"")),
+        _ if steps.is_empty() => Manner::Echo,
+        _ => Manner::Scripts(vec![steps]),
     };
-    script.sections.push(Section::Backend { at: at.to_owned(), manner });
+    script.sections.push(Section::Backend { at: at.to_owned(), manner, dialect });
     Ok(())
 }
 

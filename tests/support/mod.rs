@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod case;
+pub mod gateway;
 pub mod normal;
 pub mod place;
 pub mod play;

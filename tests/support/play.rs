@@ -1,5 +1,6 @@
 //! Plays the steps of a connection and writes down what came.
 
+use super::gateway::{self, Dialect};
 use super::render::{self, Kind};
 use super::script::Step;
 use super::text;
@@ -24,7 +25,10 @@ pub fn play(wire: &mut Wire, steps: &[Step], note: &mut impl FnMut(&str)) {
 
 fn play_one(wire: &mut Wire, step: &Step, out: &mut String) -> Option<Stop> {
     match step {
-        Step::Send(bytes) => wire.send(bytes),
+        Step::Send(bytes) => wire.send(&wire.dialect.answer(bytes)),
+        Step::Raw(bytes) => wire.send(bytes),
+        Step::Stderr(bytes) => wire.send(&wire.dialect.stderr(bytes)),
+        Step::End => wire.send(&wire.dialect.end()),
         Step::Pause(time) => std::thread::sleep(*time),
         Step::HalfClose => wire.half_close(),
         Step::Reset => wire.reset(),
@@ -32,6 +36,7 @@ fn play_one(wire: &mut Wire, step: &Step, out: &mut String) -> Option<Stop> {
         Step::Repeat => {}
         Step::Response => return keep(out, render::message(wire, Kind::Response)),
         Step::Head => return keep(out, render::message(wire, Kind::Head)),
+        Step::Request if wire.dialect != Dialect::Http => return keep(out, gateway::request(wire, wire.dialect)),
         Step::Request => return keep(out, render::message(wire, Kind::Request)),
         Step::RequestHead => return keep(out, render::message(wire, Kind::Head)),
         Step::Bytes(n) => return keep(out, raw(wire.take(*n))),

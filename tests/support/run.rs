@@ -127,8 +127,8 @@ impl Run<'_> {
                 said(fs::set_permissions(place.join(path), mode))
             }
             Section::Remove(path) => said(fs::remove_file(place.join(path))),
-            Section::Backend { at, manner } => {
-                let backend = Backend::start(at, manner.clone()).map_err(|e| format!("~ {at}: {e}\n"))?;
+            Section::Backend { at, manner, dialect } => {
+                let backend = Backend::start(at, manner.clone(), *dialect).map_err(|e| format!("~ {at}: {e}\n"))?;
                 self.backends.push((at.clone(), backend));
                 Ok(())
             }

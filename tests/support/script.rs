@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::text::unescape_lines;
+use super::text::{unescape, unescape_lines};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -28,6 +28,12 @@ pub enum Step {
     HalfClose,
     /// `reset`: ends the connection with RST.
     Reset,
+    /// `raw text`: bytes as they are, whatever the backend speaks.
+    Raw(Vec<u8>),
+    /// `stderr text`: FastCGI's record for the error log.
+    Stderr(Vec<u8>),
+    /// `end`: FastCGI's end of an answer.
+    End,
     /// `echo`: a tunnel's far end.
     Echo,
     /// `repeat`: from the first step again.
@@ -72,7 +78,14 @@ fn step(line: &str) -> Result<Step, String> {
         let ms = time.strip_suffix("ms").and_then(|t| t.parse().ok()).ok_or_else(bad)?;
         return Ok(Step::Pause(Duration::from_millis(ms)));
     }
+    if let Some(text) = line.strip_prefix("raw ") {
+        return Ok(Step::Raw(unescape(text)?));
+    }
+    if let Some(text) = line.strip_prefix("stderr ") {
+        return Ok(Step::Stderr(unescape(text)?));
+    }
     match line {
+        "end" => Ok(Step::End),
         "half-close" => Ok(Step::HalfClose),
         "reset" => Ok(Step::Reset),
         "echo" => Ok(Step::Echo),
@@ -84,7 +97,7 @@ fn step(line: &str) -> Result<Step, String> {
 fn read_step(what: &str) -> Option<Step> {
     let quoted = what.strip_prefix('"').and_then(|w| w.strip_suffix('"'));
     if let Some(text) = quoted {
-        return Some(Step::Until(super::text::unescape(text).ok()?));
+        return Some(Step::Until(unescape(text).ok()?));
     }
     if let Some(count) = what.strip_suffix(" bytes") {
         return Some(Step::Bytes(count.parse().ok()?));

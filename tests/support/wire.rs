@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
+use super::gateway::Dialect;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 /// How long a read, a start or a wait may take before the case goes on and says so.
@@ -22,6 +23,8 @@ pub struct Wire {
     pub buffer: Vec<u8>,
     /// The last request that was sent is a HEAD: its answer has no body.
     pub sent_head: bool,
+    /// What a backend speaks on it.
+    pub dialect: Dialect,
 }
 
 /// `127.0.0.1:80`, `[::1]:80` or `unix:/path` as a socket address.
@@ -39,7 +42,7 @@ impl Wire {
         socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
-        Ok(Wire { socket, buffer: Vec::new(), sent_head: false })
+        Ok(Wire { socket, buffer: Vec::new(), sent_head: false, dialect: Dialect::Http })
     }
 
     pub fn connect(to: &str) -> io::Result<Wire> {

@@ -8,8 +8,8 @@ use super::headers::Headers;
 use super::pass::{Target, Vars};
 use super::redirect::{Rule, apply_first};
 use super::request;
-use crate::http::{BodyError, BodyInFile, Flow, PhaseHandler, Request, Script};
-use crate::upstream::{Conf, Content, Exchange, Passage, Rewrite, Stop, Upstream, respond};
+use crate::http::{Flow, PhaseHandler, Request, Script};
+use crate::upstream::{BodyWanted, Conf, Content, Exchange, Passage, Protocol, Rewrite, Stop, Upstream, respond};
 
 /// Everything that `proxy_pass` and its kin say about a location, resolved.
 pub struct Proxy {
@@ -20,8 +20,7 @@ pub struct Proxy {
     pub(super) method: Option<Script>,
     pub(super) http_11: bool,
     pub(super) pass_request_headers: bool,
-    pub(super) pass_request_body: bool,
-    pub(super) request_buffering: bool,
+    pub(super) body_wanted: BodyWanted,
     pub(super) redirects: Vec<Arc<Rule>>,
     pub(super) cookies: SettledCookies,
 }
@@ -64,32 +63,13 @@ impl Proxy {
                 (upstream, &evaluated)
             }
         };
-        let content = self.content(r).await?;
+        let content = self.body_wanted.read(r).await?;
         let passage = Passage::begin(r, vars.scheme.clone());
         let streamed = matches!(content, Content::Streamed { .. });
         let built = request::build(self, vars, r, &passage, streamed).map_err(Stop::Answer)?;
-        let exchange = Exchange { r, conf: &self.conf, upstream, passage: &passage };
+        let exchange = Exchange { r, conf: &self.conf, upstream, passage: &passage, protocol: Protocol::Http };
         let answer = exchange.run(content).await?;
         Ok(respond(&exchange, answer, self, built.asks_head).await)
-    }
-
-    /// The client's body, read whole unless it is to be sent on as it comes.
-    async fn content(&self, r: &Rc<Request>) -> Result<Content, BodyError> {
-        let passes = self.pass_request_body && self.body.is_none();
-        let body = &r.body;
-        let chunked = body.declared_length().is_none();
-        let streams = !self.request_buffering && passes && (!chunked || self.http_11) && body.exists() && r.is_main();
-        if streams && body.stored().is_none() && !body.read_available(r).await? {
-            return Ok(Content::Streamed { chunked });
-        }
-        if (!r.is_main() || r.post_action.get()) && body.stored().is_none() {
-            return Ok(Content::None);
-        }
-        if !body.exists() && r.location().core.client_body_in_file_only == BodyInFile::Off {
-            return Ok(Content::None);
-        }
-        let stored = body.read(r).await?;
-        Ok(if passes && stored.length() > 0 { Content::Stored(stored) } else { Content::None })
     }
 }
 

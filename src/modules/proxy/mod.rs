@@ -18,6 +18,7 @@ use self::redirect::Redirects;
 use super::upstream::{Settings, check_all, want_temp_folders};
 use crate::conf::{Command, Ctx, Inherit, LocationBuilder, Module, NodeId, NodeKind, assign, temp_path};
 use crate::http::{Script, TempPath, VariableDef};
+use crate::upstream::BodyWanted;
 
 /// `ngx_http_proxy_module`.
 pub struct ProxyPass;
@@ -166,8 +167,11 @@ fn build(conf: &Conf, pass: &Pass, ctx: &mut Ctx<'_>) -> Option<Proxy> {
         method: conf.method.clone(),
         http_11: conf.http_11.unwrap_or(false),
         pass_request_headers: conf.common.pass_request_headers.unwrap_or(true),
-        pass_request_body: conf.common.pass_request_body.unwrap_or(true),
-        request_buffering: conf.common.request_buffering.unwrap_or(true),
+        body_wanted: BodyWanted {
+            passes: conf.common.pass_request_body.unwrap_or(true) && conf.set_body.is_none(),
+            streams: !conf.common.request_buffering.unwrap_or(true),
+            chunked: conf.http_11.unwrap_or(false),
+        },
         redirects: conf.redirects.settled(),
         cookies: conf.cookies.settled(),
     })

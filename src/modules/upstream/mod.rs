@@ -2,7 +2,11 @@
 //! <https://nginx.org/en/docs/http/ngx_http_upstream_module.html>
 
 mod balance;
+mod commands;
 mod keepalive;
+mod params;
+mod pass;
+mod passing;
 mod server;
 mod settings;
 mod variables;
@@ -14,7 +18,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub(super) use balance::Balances;
+pub(super) use commands::passing_commands;
 pub(super) use keepalive::KeepAlives;
+pub(super) use params::{Encoding, ParamList, Params, add_param};
+pub(super) use pass::{Pass, read_pass, settled_pass};
+pub(super) use passing::{Passing, PassingHandler, Speaker};
 pub(super) use settings::{Settings, check_all, want_temp_folders};
 pub(super) use zone::Zones;
 
@@ -237,6 +245,11 @@ fn block_peers(conf: &Conf, name: &Bytes, health: Arc<Health>, ring: bool) -> Re
 }
 
 fn implicit_peers(named: &Named, resources: &mut dyn Resources) -> Result<Vec<Peer>, Option<Diagnostic>> {
+    let is_unix = named.address.as_ref().is_some_and(Address::is_unix);
+    if named.port == 0 && !is_unix {
+        let message = format!("no port in upstream \"{}\"", String::from_utf8_lossy(&named.host));
+        return Err(Some(Diagnostic::error("upstream-port", message)));
+    }
     if let Some(address) = &named.address {
         return Ok(vec![Peer::new(address.clone())]);
     }

@@ -1,0 +1,54 @@
+//! The directives that `fastcgi_…`, `uwsgi_…` and `scgi_…` have in common, each under its own prefix.
+
+/// A module's directives: those of all protocols, then its own. `common` in its `Conf` is a
+/// [`Settings`](super::Settings). (A macro, because names with a prefix can be made by nothing else.)
+macro_rules! passing_commands {
+    ($prefix:literal, [$($own:expr),* $(,)?]) => {
+        &[
+            Command::flag(concat!($prefix, "_pass_request_headers"), |c| &mut c.common.pass_request_headers),
+            Command::flag(concat!($prefix, "_pass_request_body"), |c| &mut c.common.pass_request_body),
+            Command::flag(concat!($prefix, "_buffering"), |c| &mut c.common.buffering),
+            Command::flag(concat!($prefix, "_request_buffering"), |c| &mut c.common.request_buffering),
+            Command::flag(concat!($prefix, "_ignore_client_abort"), |c| &mut c.common.ignore_client_abort),
+            Command::flag(concat!($prefix, "_intercept_errors"), |c| &mut c.common.intercept_errors),
+            Command::flag(concat!($prefix, "_force_ranges"), |c| &mut c.common.force_ranges),
+            Command::flag(concat!($prefix, "_socket_keepalive"), |c| &mut c.common.socket_keepalive),
+            Command::msec(concat!($prefix, "_connect_timeout"), |c| &mut c.common.connect_timeout),
+            Command::msec(concat!($prefix, "_send_timeout"), |c| &mut c.common.send_timeout),
+            Command::msec(concat!($prefix, "_read_timeout"), |c| &mut c.common.read_timeout),
+            Command::msec(concat!($prefix, "_next_upstream_timeout"), |c| &mut c.common.next_upstream_timeout),
+            Command::number(concat!($prefix, "_next_upstream_tries"), |c| &mut c.common.next_upstream_tries),
+            Command::custom(concat!($prefix, "_next_upstream"), |c, args, _| c.common.read_next_upstream(args)),
+            Command::custom(concat!($prefix, "_ignore_headers"), |c, args, _| c.common.read_ignored(args)),
+            Command::custom(concat!($prefix, "_hide_header"), |c, args, _| {
+                Settings::add_name(&mut c.common.hide, args);
+                Ok(())
+            }),
+            Command::custom(concat!($prefix, "_pass_header"), |c, args, _| {
+                Settings::add_name(&mut c.common.pass, args);
+                Ok(())
+            }),
+            Command::custom(concat!($prefix, "_buffers"), |c, args, _| c.common.read_buffers(args)),
+            Command::custom(concat!($prefix, "_buffer_size"), |c, args, _| {
+                c.common.read_size(args, |s| &mut s.buffer_size)
+            }),
+            Command::custom(concat!($prefix, "_busy_buffers_size"), |c, args, _| {
+                c.common.read_size(args, |s| &mut s.busy_buffers_size)
+            }),
+            Command::custom(concat!($prefix, "_max_temp_file_size"), |c, args, _| {
+                c.common.read_size(args, |s| &mut s.max_temp_file_size)
+            }),
+            Command::custom(concat!($prefix, "_temp_file_write_size"), |c, args, _| {
+                c.common.read_size(args, |s| &mut s.temp_file_write_size)
+            }),
+            Command::custom(concat!($prefix, "_temp_path"), |c, args, ctx| {
+                assign(&mut c.common.temp_path, args, || temp_path(args, ctx))
+            }),
+            Command::script(concat!($prefix, "_limit_rate"), |c| &mut c.common.limit_rate),
+            Command::custom(concat!($prefix, "_param"), |c, args, ctx| add_param(&mut c.params, args, ctx)),
+            $($own),*
+        ]
+    };
+}
+
+pub(in crate::modules) use passing_commands;

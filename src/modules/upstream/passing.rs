@@ -1,0 +1,57 @@
+//! What a request meets where it is passed on to an application: shared by FastCGI, uwsgi and SCGI.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::params::Params;
+use super::pass::Target;
+use crate::http::{Flow, PhaseHandler, Request};
+use crate::upstream::{BodyWanted, Conf, Content, Exchange, Passage, Protocol, Stop, Unchanged, respond};
+
+/// How a request is written in the protocol of an application.
+pub trait Speaker: Send + Sync + 'static {
+    /// Appends all that is sent before the client's body.
+    ///
+    /// # Errors
+    /// The status for a request that cannot be written so.
+    fn write(&self, r: &Request, params: &Params, content: &Content, out: &mut Vec<u8>) -> Result<(), u16>;
+}
+
+/// Everything about a location that passes requests to an application, resolved.
+pub struct Passing<S> {
+    pub(crate) conf: Arc<Conf>,
+    pub(crate) target: Target,
+    /// `fastcgi://`, for the log.
+    pub(crate) scheme: &'static str,
+    pub(crate) protocol: Protocol,
+    pub(crate) body: BodyWanted,
+    pub(crate) params: Params,
+    pub(crate) speaker: S,
+}
+
+/// Answers all requests of a location.
+pub struct PassingHandler<S>(pub(crate) Arc<Passing<S>>);
+
+impl<S: Speaker> PhaseHandler for PassingHandler<S> {
+    fn handle(&self, r: &Rc<Request>) -> Flow {
+        let (passing, r) = (self.0.clone(), r.clone());
+        Flow::wait(async move { passing.serve(&r).await.unwrap_or_else(Stop::flow) })
+    }
+}
+
+impl<S: Speaker> Passing<S> {
+    async fn serve(&self, r: &Rc<Request>) -> Result<Flow, Stop> {
+        let upstream = self.target.upstream(r, self.scheme.as_bytes()).map_err(Stop::Answer)?;
+        let content = self.body.read(r).await?;
+        let passage = Passage::begin(r, Bytes::from_static(self.scheme.as_bytes()));
+        let mut out = passage.take_request();
+        self.speaker.write(r, &self.params, &content, &mut out).map_err(Stop::Answer)?;
+        passage.set_request(out, 0..0);
+        let protocol = self.protocol.clone();
+        let exchange = Exchange { r, conf: &self.conf, upstream, passage: &passage, protocol };
+        let answer = exchange.run(content).await?;
+        Ok(respond(&exchange, answer, &Unchanged, false).await)
+    }
+}
