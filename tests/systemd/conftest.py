@@ -11,10 +11,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "shop"))
 
 
 @pytest.fixture(scope="session")
-def machine():
+def possible():
     missing = [program for program in ("debootstrap", "systemd-nspawn", "nsenter") if not shutil.which(program)]
     if os.geteuid() != 0 or missing:
         pytest.skip(f"needs root{' and ' if missing else ''}{', '.join(missing)}")
+
+
+@pytest.fixture(scope="session")
+def machine(possible):
     from machine import Machine
 
     booted = Machine()

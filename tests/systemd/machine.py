@@ -46,27 +46,36 @@ def within(root, *command):
 
 def mirror():
     """Where this machine gets its own Debian packages from; debootstrap knows one if it is no Debian."""
-    listed = run(["apt-get", "indextargets", "--format", "$(SITE)", f"Codename: {SUITE}", "Created-By: Packages"])
-    return listed.split()[:1]
+    listed = run(["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages"])
+    return [site for site in listed.split() if site.rstrip("/").endswith("/debian")][:1]
 
 
-def base():
-    """The tree before our files: Debian, the user, and Python packages. Made once, then kept under target/."""
-    wanted = (SHOP / "requirements.txt").read_text()
-    kept = CACHE / hashlib.sha256(f"{SUITE} {PACKAGES} {wanted}".encode()).hexdigest()[:12]
+def bootstrap(suite, packages, wanted="", prepare=lambda making: None):
+    """A Debian with these packages. Made once, then kept under target/."""
+    kept = CACHE / hashlib.sha256(f"{suite} {packages} {wanted}".encode()).hexdigest()[:12]
     if kept.exists():
         return kept
     making = kept.with_suffix(".making")
     shutil.rmtree(making, ignore_errors=True)
     CACHE.mkdir(parents=True, exist_ok=True)
-    run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, making, *mirror()])
+    run(["debootstrap", "--variant=minbase", f"--include={packages}", suite, making, *mirror()])
+    prepare(making)
+    making.rename(kept)
+    return kept
+
+
+def base():
+    """The tree before our files: Debian, the user, and Python packages."""
+    wanted = (SHOP / "requirements.txt").read_text()
+    return bootstrap(SUITE, PACKAGES, wanted, lambda making: add_user(making, wanted))
+
+
+def add_user(making, wanted):
     within(making, "useradd", "--create-home", "--shell", "/bin/bash", "maiviet")
     (making / HOME / "requirements.txt").write_text(wanted)
     within(making, "python3", "-m", "venv", f"/{HOME}/venv")
     within(making, f"/{HOME}/venv/bin/pip", "install", "--no-cache-dir", "--no-compile", "-r", f"/{HOME}/requirements.txt")
     within(making, "chown", "-R", "maiviet:maiviet", f"/{HOME}")
-    making.rename(kept)
-    return kept
 
 
 class Tree:
@@ -115,7 +124,7 @@ def furnish(root):
 class Machine:
     """The booted system. `host` paths are the same files seen from outside."""
 
-    def __init__(self):
+    def __init__(self, name="my-shop", base=base, furnish=furnish):
         self.tree = Tree(base())
         self.root = self.tree.root
         try:
@@ -123,21 +132,22 @@ class Machine:
         except BaseException:
             self.tree.remove()
             raise
-        self.console = open(CACHE / "console.log", "wb")
+        self.log = CACHE / f"{name}.log"
+        self.console = open(self.log, "wb")
         self.nspawn = subprocess.Popen(
-            [*NSPAWN, "--boot", "--private-network", "--machine=my-shop", "--console=pipe", f"--directory={self.root}"],
+            [*NSPAWN, "--boot", "--private-network", f"--machine={name}", "--console=pipe", f"--directory={self.root}"],
             stdin=subprocess.DEVNULL, stdout=self.console, stderr=subprocess.STDOUT,
         )
         try:
             self.init = until(self._init, "systemd's process")
             self.network = os.open(f"/proc/{self.init}/ns/net", os.O_RDONLY)
-            until(lambda: self.state("multi-user.target") == "active", f"the boot; see {CACHE}/console.log")
+            until(lambda: self.state("multi-user.target") == "active", f"the boot; see {self.log}")
         except BaseException:
             self.power_off()
             raise
 
     def _init(self):
-        assert self.nspawn.poll() is None, (CACHE / "console.log").read_text()
+        assert self.nspawn.poll() is None, self.log.read_text()
         children = Path(f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children").read_text().split()
         return next((int(child) for child in children if Path(f"/proc/{child}/comm").read_text() == "systemd\n"), None)
 
