@@ -37,10 +37,7 @@ pub struct Master {
     wanted: Start,
     /// The program and its arguments, for a new binary.
     program: Vec<OsString>,
-    /// Whether we run in the background, or took sockets over from a nginx that does.
-    daemonized: bool,
-    /// The process that started us: another nginx where we took over its sockets.
-    parent: Option<Pid>,
+    origin: Origin,
     /// The new binary that we started.
     new_binary: Option<Pid>,
     /// WINCH came: no workers until HUP, or until the new binary is gone.
@@ -54,16 +51,25 @@ pub struct Master {
     watchdog: Watchdog,
 }
 
+/// Where a master comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// The nginx that started us and whose sockets we took over.
+    pub older: Option<Pid>,
+    /// Whether we run in the background, or took sockets over from a nginx that does.
+    pub daemonized: bool,
+    /// Whether a service manager opened our sockets.
+    pub activated: bool,
+}
+
 /// What a master is born with.
 pub struct Birth {
     /// The configuration in force.
     pub running: Running,
     /// The program and its arguments.
     pub program: Vec<OsString>,
-    /// Whether we run in the background, or took sockets over from a nginx that does.
-    pub daemonized: bool,
-    /// The process that started us.
-    pub parent: Option<Pid>,
+    /// Where we come from.
+    pub origin: Origin,
     /// The parent that waits for us.
     pub launch: Launch,
 }
@@ -95,8 +101,7 @@ impl Master {
             phase: Phase::Running,
             wanted: Start::First,
             program: birth.program,
-            daemonized: birth.daemonized,
-            parent: birth.parent,
+            origin: birth.origin,
             new_binary: None,
             no_workers: false,
             launch: Some(birth.launch),
@@ -248,7 +253,7 @@ impl Master {
         let action = match received.signal {
             Signal::Quit => Some("shutting down"),
             Signal::Term | Signal::Int => Some("exiting"),
-            Signal::Winch if self.daemonized => Some("stop accepting connections"),
+            Signal::Winch if self.origin.daemonized => Some("stop accepting connections"),
             Signal::Hup => Some("reconfiguring"),
             Signal::Usr1 => Some("reopening logs"),
             Signal::Usr2 if refused => Some("ignoring"),
@@ -274,7 +279,7 @@ impl Master {
             }
             Signal::Usr1 => self.reopen(),
             Signal::Usr2 => self.change_binary(),
-            Signal::Winch if self.daemonized => self.stop_accepting(),
+            Signal::Winch if self.origin.daemonized => self.stop_accepting(),
             Signal::Winch | Signal::Kill => {}
         }
     }
@@ -367,8 +372,7 @@ impl Master {
 
     /// The service ends with us, unless another binary goes on with it.
     fn say_stopping(&self) {
-        let theirs = rustix::process::getppid() == self.parent && std::env::var_os("NGINX").is_some();
-        if self.new_binary.is_none() && !theirs {
+        if self.new_binary.is_none() && !self.older_runs() {
             notify::stopping(self.log());
         }
     }
@@ -398,9 +402,14 @@ impl Master {
         self.tell_workers(Signal::Quit, None);
     }
 
+    /// Whether the nginx whose sockets we took over still runs.
+    fn older_runs(&self) -> bool {
+        self.origin.older.is_some() && rustix::process::getppid() == self.origin.older
+    }
+
     /// nginx's rule: not while the other binary's master runs.
     fn upgrades_already(&self) -> bool {
-        self.new_binary.is_some() || rustix::process::getppid() == self.parent
+        self.new_binary.is_some() || self.older_runs()
     }
 
     fn change_binary(&mut self) {
@@ -415,7 +424,7 @@ impl Master {
 
     fn close_sockets(&mut self) {
         let sockets = std::mem::take(&mut self.running.sockets);
-        let theirs = rustix::process::getppid() == self.parent;
+        let theirs = self.older_runs() || self.origin.activated;
         let keep = |socket: &Listening| self.new_binary.is_some() || (socket.inherited && theirs);
         sockets::close(sockets, keep, self.log());
     }

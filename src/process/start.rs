@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::config::{Compiled, Setup};
 use super::fork::{self, Launch};
 use super::logs::{self, Logs};
-use super::master::{Birth, Master};
+use super::master::{Birth, Master, Origin};
 use super::running::{Candidate, Purpose, Refused, Running};
 use super::signals::{self, Order, Signals};
 use super::sockets::{self, Listening};
@@ -91,15 +91,17 @@ pub fn signal(call: &Call, order: Order, say: Say<'_>) -> i32 {
 /// # Safety
 /// The process has one thread.
 pub unsafe fn serve(call: Call, say: Say<'_>) -> i32 {
-    let parent = rustix::process::getppid();
     let upgraded = std::env::var("NGINX").ok();
+    let older = upgraded.as_ref().and_then(|_| rustix::process::getppid());
     let daemonized = upgraded.is_some();
-    let variable = upgraded.or_else(|| notify::sockets(&call.early));
+    let activated = if daemonized { None } else { notify::sockets(&call.early) };
+    let origin = Origin { older, daemonized, activated: activated.is_some() };
+    let variable = upgraded.or(activated);
     let inherited = variable.map(|variable| sockets::inherit(&variable, &call.early));
     let Ok(running) = open(&call, say, inherited.unwrap_or_default()) else { return FAILED };
     report(&running, call.version);
     // SAFETY: the caller has one thread.
-    match unsafe { launch(running, call, daemonized, parent) } {
+    match unsafe { launch(running, call, origin) } {
         Ok(code) => code,
         Err(Refused) => FAILED,
     }
@@ -129,16 +131,10 @@ fn report(running: &Running, version: &str) {
 
 /// # Safety
 /// The process has one thread.
-unsafe fn launch(
-    running: Running,
-    call: Call,
-    inherited: bool,
-    parent: Option<rustix::process::Pid>,
-) -> Result<i32, Refused> {
+unsafe fn launch(running: Running, call: Call, origin: Origin) -> Result<i32, Refused> {
     let log = Arc::clone(running.log());
     let conf = &running.cycle.process;
-    let (background, with_master) = (conf.daemon && !inherited, conf.master_process);
-    let before = rustix::process::getpid();
+    let (background, with_master) = (conf.daemon && !origin.daemonized, conf.master_process);
     let launch = if background {
         // SAFETY: the caller has one thread.
         let daemon = unsafe { fork::daemonize() };
@@ -149,7 +145,6 @@ unsafe fn launch(
     } else {
         Launch::foreground()
     };
-    let parent = if background { Some(before) } else { parent };
     let signals = Signals::hold().map_err(|error| {
         log.say_error(Level::Emerg, &error, "signalfd() failed");
         Refused
@@ -160,9 +155,9 @@ unsafe fn launch(
     drop(call.early);
     // SAFETY: the caller has one thread, and arguments and environment were copied.
     unsafe { title::prepare() };
-    let daemonized = background || inherited;
+    let origin = Origin { daemonized: background || origin.daemonized, ..origin };
     if with_master {
-        let birth = Birth { running, program: call.program, daemonized, parent, launch };
+        let birth = Birth { running, program: call.program, origin, launch };
         // SAFETY: the caller has one thread.
         Ok(unsafe { Master::new(birth, signals).run() })
     } else {
