@@ -20,6 +20,7 @@ pub(crate) mod uri;
 pub(crate) mod utf8;
 pub(crate) mod version;
 
+mod background;
 mod body;
 mod connection;
 mod counts;
@@ -51,6 +52,7 @@ mod types;
 mod variable;
 mod zone;
 
+pub(crate) use background::{Background, BackgroundWork};
 pub use body::{Body, BodyCut, BodyError, BodySource, BodyStream, Chunk, FileRange};
 pub use connection::{Client, Connection, TcpInfo};
 pub use counts::{Count, Counted, Meter, count, share_counts};

@@ -35,6 +35,7 @@ mod random_index;
 mod range;
 mod realip;
 mod referer;
+mod resolver;
 mod rewrite;
 mod secure_link;
 mod split_clients;
@@ -57,6 +58,7 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<load_module::LoadModule>(),
     erase::<error_log::ErrorLogs>(),
     erase::<http_core::HttpCore>(),
+    erase::<resolver::Resolvers>(),
     erase::<access_log::AccessLog>(),
     erase::<http_ssl::HttpSsl>(),
     erase::<upstream::Upstreams>(),

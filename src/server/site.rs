@@ -17,10 +17,11 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
 use super::exchange::exchange;
+use super::thread::begin_background;
 use crate::conf::Resources;
 use crate::diag::Diagnostic;
 use crate::http::date::DateCache;
-use crate::http::{Connection, Cycle, Local, ThreadState, User};
+use crate::http::{Connection, Cycle, Local, ThreadState, User, clock};
 use crate::load::{self, Disk, Loaded, Options, Sources, Supply};
 use crate::log::{ErrorLog, Level, LogFile, Sink};
 use crate::paths::{Given, Layout, Paths};
@@ -132,10 +133,12 @@ fn told(diagnostics: &[Diagnostic], sources: &Sources) -> String {
 }
 
 fn run(cycle: Arc<Cycle>, mut jobs: mpsc::UnboundedReceiver<Job>) -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let runtime =
+        Builder::new_current_thread().enable_all().on_thread_unpark(clock::turn).build_local(LocalOptions::default())?;
     let local = Rc::new(Local { cycle, engine: cycle::ENGINE, state: Rc::new(ThreadState::default()) });
     let dates = Rc::new(std::cell::RefCell::new(DateCache::new()));
     runtime.block_on(async move {
+        begin_background(&local);
         while let Some(job) = jobs.recv().await {
             let (local, dates) = (local.clone(), dates.clone());
             tokio::task::spawn_local(async move { answer(local, job, &dates).await });

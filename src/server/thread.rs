@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use super::h1;
 use super::listener::{self, Listener};
 use crate::cycle;
 use crate::http::date::DateCache;
-use crate::http::{Count, Counted, Cycle, Local, Meter, ThreadState, clock};
+use crate::http::{BackgroundWork, Count, Counted, Cycle, Local, Meter, ThreadState, clock};
 use crate::log::Level;
 
 /// What the worker's main thread asks of a thread.
@@ -68,11 +68,13 @@ pub struct Thread {
     pub(super) date: RefCell<DateCache>,
 }
 
-/// Numbers that all threads of a worker count together.
+/// What all threads of a worker have together.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Connections accepted so far: the next one's number.
     pub connections: AtomicU64,
+    /// Whether some thread does the work beside requests.
+    pub background: AtomicBool,
 }
 
 /// How many tasks may run before the system is asked for more events: those of one turn of nginx's loop.
@@ -250,6 +252,8 @@ pub(super) fn run(
 
 async fn serve(thread: Rc<Thread>, sockets: Vec<Accepting>, mut orders: UnboundedReceiver<Order>) {
     let mut accepting = accept_all(&thread, sockets);
+    let does_background = !thread.counters.background.swap(true, Ordering::Relaxed);
+    let mut background = does_background.then(|| begin_background(&thread.local()));
     while let Some(order) = orders.recv().await {
         if !matches!(order, Order::Stop) {
             accepting.iter().for_each(|(_, listener, listen)| listener::accept_waiting(&thread, listener, *listen));
@@ -259,6 +263,10 @@ async fn serve(thread: Rc<Thread>, sockets: Vec<Accepting>, mut orders: Unbounde
             Order::Replace(cycle, sockets, taken) => {
                 *thread.local.borrow_mut() = local(cycle, &thread.state);
                 accepting = accept_all(&thread, sockets);
+                if let Some(tasks) = &mut background {
+                    tasks.drain(..).for_each(|task| task.abort());
+                    *tasks = begin_background(&thread.local());
+                }
                 // Nobody waits any more where this took long.
                 let _ = taken.send(());
             }
@@ -273,6 +281,12 @@ async fn serve(thread: Rc<Thread>, sockets: Vec<Accepting>, mut orders: Unbounde
             Order::Stop => return,
         }
     }
+}
+
+/// Begins the work beside requests.
+pub(super) fn begin_background(local: &Rc<Local>) -> Vec<JoinHandle<()>> {
+    let Some(work) = local.cycle.extensions.get::<BackgroundWork>() else { return Vec::new() };
+    work.0.iter().map(|work| tokio::task::spawn_local(work.clone().work(local.clone()))).collect()
 }
 
 async fn until_idle(thread: &Thread) {

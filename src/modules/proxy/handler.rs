@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::cookie::SettledCookies;
 use super::headers::Headers;
@@ -9,7 +10,9 @@ use super::pass::{Target, Vars};
 use super::redirect::{Rule, apply_first};
 use super::request;
 use crate::http::{Flow, PhaseHandler, Request, Script};
-use crate::upstream::{BodyWanted, Conf, Content, Exchange, Passage, Protocol, Rewrite, Stop, Upstream, respond};
+use crate::upstream::{
+    BodyWanted, Conf, Content, Exchange, Named, Passage, Protocol, Resolver, Rewrite, Stop, respond,
+};
 
 /// Everything that `proxy_pass` and its kin say about a location, resolved.
 pub struct Proxy {
@@ -23,6 +26,8 @@ pub struct Proxy {
     pub(super) body_wanted: BodyWanted,
     pub(super) redirects: Vec<Arc<Rule>>,
     pub(super) cookies: SettledCookies,
+    /// Whom to ask for hosts that variables name, and how long to wait.
+    pub(super) resolver: Option<(Arc<Resolver>, Duration)>,
 }
 
 /// Answers all requests of a location.
@@ -54,19 +59,26 @@ impl Proxy {
 
     async fn serve(&self, r: &Rc<Request>) -> Result<Flow, Stop> {
         let evaluated;
-        let (upstream, vars): (Arc<Upstream>, &Vars) = match &self.target {
-            Target::Fixed { upstream, vars, .. } => (upstream.clone(), vars),
+        let (named, vars): (Named, &Vars) = match &self.target {
+            Target::Fixed { upstream, vars, .. } => (Named::Upstream(upstream.clone()), vars),
             Target::Evaluated(script) => {
-                let (upstream, vars) = Target::evaluate(script, r).map_err(Stop::Answer)?;
+                let (named, vars) = Target::evaluate(script, r).map_err(Stop::Answer)?;
                 *r.context::<EvaluatedVars>().0.borrow_mut() = vars.clone();
                 evaluated = vars;
-                (upstream, &evaluated)
+                (named, &evaluated)
             }
         };
         let content = self.body_wanted.read(r).await?;
         let passage = Passage::begin(r, vars.scheme.clone());
         let streamed = matches!(content, Content::Streamed { .. });
         let built = request::build(self, vars, r, &passage, streamed).map_err(Stop::Answer)?;
+        let upstream = match named {
+            Named::Upstream(upstream) => upstream,
+            named => {
+                let resolver = self.resolver.as_ref().map(|(resolver, timeout)| (resolver, *timeout));
+                Box::pin(named.look_up(r, resolver, !self.conf.ignore_client_abort)).await?
+            }
+        };
         let exchange = Exchange { r, conf: &self.conf, upstream, passage: &passage, protocol: Protocol::Http };
         let answer = exchange.run(content).await?;
         Ok(respond(&exchange, answer, self, built.asks_head).await)

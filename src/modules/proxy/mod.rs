@@ -15,6 +15,7 @@ use self::handler::Proxy;
 use self::headers::Headers;
 use self::pass::Pass;
 use self::redirect::Redirects;
+use super::resolver::NameService;
 use super::upstream::{Settings, check_all, want_temp_folders};
 use crate::conf::{Command, Ctx, Inherit, LocationBuilder, Module, NodeId, NodeKind, assign, temp_path};
 use crate::http::{Script, TempPath, VariableDef};
@@ -119,7 +120,7 @@ impl Module for ProxyPass {
             None => around(location.ctx, location.node),
         };
         if let Some(pass) = passes
-            && let Some(proxy) = build(conf, &pass, location.ctx)
+            && let Some(proxy) = build(conf, &pass, location.ctx, location.extensions.get::<NameService>())
         {
             if let Some(vars) = proxy.target.fixed_vars() {
                 location.extensions.insert(vars.clone());
@@ -155,7 +156,7 @@ fn default_temp_path(ctx: &Ctx<'_>) -> TempPath {
 }
 
 /// Everything resolved; `None` where the upstream was complained about.
-fn build(conf: &Conf, pass: &Pass, ctx: &mut Ctx<'_>) -> Option<Proxy> {
+fn build(conf: &Conf, pass: &Pass, ctx: &mut Ctx<'_>, names: Option<&NameService>) -> Option<Proxy> {
     let temp = default_temp_path(ctx);
     let target = pass.target(ctx)?;
     let set = conf.set_headers.as_ref().map_or(&[][..], |headers| &headers[..]);
@@ -174,5 +175,6 @@ fn build(conf: &Conf, pass: &Pass, ctx: &mut Ctx<'_>) -> Option<Proxy> {
         },
         redirects: conf.redirects.settled(),
         cookies: conf.cookies.settled(),
+        resolver: names.map(|names| (names.resolver.clone(), names.timeout)),
     })
 }

@@ -11,7 +11,7 @@ use crate::http::{LocationKind, Request, Script};
 use crate::log::Level;
 use crate::modules::http_core::passes_requests_on;
 use crate::modules::upstream::{self, UpstreamId, UpstreamList};
-use crate::upstream::{Upstream, UriPart, Url, parse_url};
+use crate::upstream::{Named, Upstream, UriPart, Url, parse_url};
 
 /// One `proxy_pass`.
 #[derive(Clone)]
@@ -144,8 +144,8 @@ impl Target {
     /// The upstream and the URL's parts for a request.
     ///
     /// # Errors
-    /// The status for a URL that makes no sense, or a host that cannot be found.
-    pub(super) fn evaluate(script: &Script, r: &Request) -> Result<(Arc<Upstream>, Vars), u16> {
+    /// The status for a URL that makes no sense.
+    pub(super) fn evaluate(script: &Script, r: &Request) -> Result<(Named, Vars), u16> {
         let text = script.eval(r);
         let complain = |status: u16, what: &str, about: &[u8], behind: &str| {
             r.log_with(Level::Error, |line| {
@@ -166,10 +166,11 @@ impl Target {
         }
         let named =
             r.cycle().extensions.get::<UpstreamList>().and_then(|list| list.find(url.host, url.port, url.no_port));
+        let host = Bytes::copy_from_slice(url.host);
         let upstream = match (named, url.address) {
-            (Some(upstream), _) => upstream,
-            (None, Some(address)) => Arc::new(Upstream::passing(Bytes::copy_from_slice(url.host), [address])),
-            (None, None) => return Err(complain(502, "no resolver defined to resolve ", url.host, "")),
+            (Some(upstream), _) => Named::Upstream(upstream),
+            (None, Some(address)) => Named::Upstream(Arc::new(Upstream::passing(host, [address]))),
+            (None, None) => Named::Host(host, url.port),
         };
         Ok((upstream, vars))
     }

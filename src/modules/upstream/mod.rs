@@ -14,6 +14,8 @@ mod zone;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -26,13 +28,14 @@ pub(super) use passing::{Passing, PassingHandler, Speaker};
 pub(super) use settings::{Settings, check_all, want_temp_folders};
 pub(super) use zone::Zones;
 
-use self::server::ServerConf;
-use crate::conf::{Args, Command, Ctx, Module, NodeId, NodeKind, Resources, SetResult};
+use self::server::{HostConf, ServerConf};
+use crate::conf::{Args, Command, Ctx, Module, NodeId, NodeKind, Resources, SetResult, assign};
 use crate::diag::{Diagnostic, Span};
-use crate::http::{VariableDef, ZoneKey, shared_zone};
+use crate::http::{BackgroundWork, VariableDef, ZoneKey, shared_zone};
+use crate::modules::resolver;
 use crate::schema::{Context, Schema};
 use crate::syntax::Directive;
-use crate::upstream::{Address, Balance, Health, Peer, Peers, Upstream, Url};
+use crate::upstream::{Address, Balance, Follower, Health, Peer, Peers, Resolver, Upstream, Url};
 
 /// `ngx_http_upstream_module`.
 pub struct Upstreams;
@@ -47,13 +50,21 @@ pub struct Conf {
     /// `keepalive` stands, and no method behind it.
     keepalive: bool,
     zone: bool,
+    resolver: Option<Arc<Resolver>>,
+    resolver_timeout: Option<Duration>,
 }
 
 impl Module for Upstreams {
     type Conf = Conf;
     const NAME: &'static str = "http_upstream";
-    const COMMANDS: &'static [Command<Conf>] =
-        &[Command::custom("upstream", block), Command::custom("server", server::add)];
+    const COMMANDS: &'static [Command<Conf>] = &[
+        Command::custom("upstream", block),
+        Command::custom("server", server::add),
+        Command::custom("resolver", |c, args, ctx| {
+            assign(&mut c.resolver, args, || Ok(Arc::new(resolver::read(args, ctx)?)))
+        }),
+        Command::msec("resolver_timeout", |c| &mut c.resolver_timeout),
+    ];
     const VARIABLES: &'static [VariableDef] = variables::VARIABLES;
 
     fn finish(ctx: &mut Ctx<'_>) {
@@ -218,7 +229,12 @@ fn build_one(ctx: &mut Ctx<'_>, named: &Named) -> Result<Arc<Upstream>, Option<D
     let conf = ctx.conf_at::<Conf>(node);
     let balance = conf.balance.clone().unwrap_or(Balance::RoundRobin);
     let peers = block_peers(conf, &named.host, health, balance.needs_ring())?;
-    Ok(Arc::new(Upstream { name, peers, balance, keepalive: keepalive::settled(ctx, node) }))
+    let resolving = resolving(conf, &named.host, ctx)?;
+    let upstream = Arc::new(Upstream { name, peers, balance, keepalive: keepalive::settled(ctx, node) });
+    if let Some((resolver, timeout)) = resolving {
+        follow(ctx, node, &upstream, (resolver, timeout));
+    }
+    Ok(upstream)
 }
 
 /// What other configurations of this file know of the upstream.
@@ -228,20 +244,74 @@ fn health(ctx: &Ctx<'_>, named: &Named) -> Arc<Health> {
     shared_zone(key, Health::default)
 }
 
-fn block_peers(conf: &Conf, name: &Bytes, health: Arc<Health>, ring: bool) -> Result<Peers, Option<Diagnostic>> {
-    let peers = |backup: bool| {
-        let servers = conf.servers.iter().filter(move |server| server.backup == backup);
-        servers.flat_map(|server| server.peers.iter().cloned()).collect::<Vec<Peer>>()
+/// How names of servers are resolved while running; `None` where there are none.
+fn resolving(
+    conf: &Conf,
+    name: &Bytes,
+    ctx: &Ctx<'_>,
+) -> Result<Option<(Arc<Resolver>, Duration)>, Option<Diagnostic>> {
+    if conf.servers.iter().all(|server| server.host.is_none()) {
+        return Ok(None);
+    }
+    let name = String::from_utf8_lossy(name);
+    let fault = |message: String| Some(Diagnostic::error("resolve", message));
+    if !conf.zone {
+        return Err(fault(format!("resolving names at run time requires upstream \"{name}\" to be in shared memory")));
+    }
+    let http = ctx.nodes().find(|node| matches!(ctx.kind(*node), NodeKind::Http));
+    let around = http.map(|node| ctx.conf_at::<resolver::Conf>(node));
+    let Some(resolver) = conf.resolver.as_ref().or(around.and_then(resolver::Conf::resolver)) else {
+        let message = format!("no resolver defined to resolve names at run time in upstream \"{name}\"");
+        return Err(fault(message));
     };
+    let timeout = conf.resolver_timeout.or(around.and_then(resolver::Conf::timeout)).unwrap_or(resolver::TIMEOUT);
+    Ok(Some((resolver.clone(), timeout)))
+}
+
+/// Has the names of an upstream's servers followed while the configuration runs.
+fn follow(ctx: &mut Ctx<'_>, node: NodeId, upstream: &Arc<Upstream>, (resolver, timeout): (Arc<Resolver>, Duration)) {
+    let conf = ctx.conf_at::<Conf>(node);
+    let backups = !conf.refuses_backup || conf.servers.iter().any(|server| server.backup);
+    let follower = |server: &ServerConf| {
+        let HostConf { host, template } = server.host.clone()?;
+        let (upstream, resolver, backup) = (upstream.clone(), resolver.clone(), server.backup);
+        Some(Arc::new(Follower { upstream, host, template, backup, backups, resolver, timeout }) as Arc<_>)
+    };
+    let followers: Vec<_> = conf.servers.iter().filter_map(follower).collect();
+    let mut work = ctx.extensions.get::<BackgroundWork>().cloned().unwrap_or_default();
+    work.0.extend(followers);
+    ctx.extensions.insert(work);
+}
+
+fn block_peers(conf: &Conf, name: &Bytes, health: Arc<Health>, ring: bool) -> Result<Peers, Option<Diagnostic>> {
     if conf.servers.is_empty() {
         return Err(None);
     }
-    let usual = peers(false);
-    if usual.is_empty() {
+    if conf.servers.iter().all(|server| server.backup) {
         let message = format!("no servers in upstream \"{}\"", String::from_utf8_lossy(name));
         return Err(Some(Diagnostic::error("empty-upstream", message)));
     }
-    Ok(Peers::new(usual, peers(true), health, ring))
+    let (usual, backup) = (peers(conf, &health, false), peers(conf, &health, true));
+    Ok(if conf.servers.iter().any(|server| server.host.is_some()) {
+        Peers::changing(usual, backup, health, ring)
+    } else {
+        Peers::new(usual, backup, health, ring)
+    })
+}
+
+/// The peers that are written down, and behind them those that the configuration before had found for names.
+fn peers(conf: &Conf, health: &Health, backup: bool) -> Vec<Peer> {
+    let written = conf.servers.iter().filter(|server| server.backup == backup);
+    let mut peers: Vec<Peer> = written.flat_map(|server| server.peers.iter().cloned()).collect();
+    for server in conf.servers.iter().filter(|server| backup || !server.backup) {
+        let Some(HostConf { host, template }) = &server.host else { continue };
+        for before in health.found_before(host, backup) {
+            let valid = before.host.as_ref().map_or(0, |host| host.valid.load(Ordering::Relaxed));
+            host.valid.store(valid, Ordering::Relaxed);
+            peers.push(template.found_again(&before, host));
+        }
+    }
+    peers
 }
 
 fn implicit_peers(named: &Named, resources: &mut dyn Resources) -> Result<Vec<Peer>, Option<Diagnostic>> {

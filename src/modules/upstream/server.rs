@@ -28,8 +28,6 @@ pub(super) struct HostConf {
     pub(super) template: Peer,
 }
 
-const RUNS: bool = false;
-
 pub(super) fn add(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
     let mut parameters = Parameters { weight: 1, max_fails: 1, fail_timeout: 10, ..Default::default() };
     for index in 2..args.len() {
@@ -47,10 +45,6 @@ pub(super) fn add(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult
     };
     let backup = parameters.backup;
     if parameters.resolve && url.address.is_none() {
-        if !RUNS {
-            let message = "the parameter \"resolve\" of \"server\" is known to nginx, not run by rnginx yet";
-            return Err(args.error(1, "not-run", message));
-        }
         let template = peer(Address::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, url.port))));
         let (name, service) = (Bytes::copy_from_slice(url.host), parameters.service);
         let host = Arc::new(Host { name, service, valid: 0.into() });
