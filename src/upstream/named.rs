@@ -25,6 +25,14 @@ pub(crate) enum Named {
 }
 
 impl Named {
+    /// The upstream's name, or the host.
+    pub(crate) fn name(&self) -> &Bytes {
+        match self {
+            Named::Upstream(upstream) => &upstream.name,
+            Named::Host(host, _) => host,
+        }
+    }
+
     /// The upstream; a host is looked up, by the resolver with its timeout.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use crate::http::escape::append_escaped;
 use crate::http::headers::parse_length;
 use crate::http::{Escape, HeaderId, Request};
 use crate::log::Level;
-use crate::upstream::Passage;
+use crate::upstream::{Named, Passage};
 
 /// What came of building a request.
 pub(super) struct Built {
@@ -49,11 +49,11 @@ pub(super) fn build(proxy: &Proxy, vars: &Vars, r: &Request, passage: &Passage, 
 
 /// The URL that a request goes to; `None` where variables make one that makes no sense.
 pub(super) fn destination(proxy: &Proxy, r: &Request) -> Option<Vec<u8>> {
-    let (upstream, vars) = match &proxy.target {
-        Target::Fixed { upstream, vars, .. } => (upstream.clone(), vars.clone()),
+    let (named, vars) = match &proxy.target {
+        Target::Fixed { upstream, vars, .. } => (Named::Upstream(upstream.clone()), vars.clone()),
         Target::Evaluated(script) => Target::evaluate(script, r).ok()?,
     };
-    let host = if vars.port.is_empty() { &upstream.name } else { &vars.host };
+    let host = if vars.port.is_empty() { named.name() } else { &vars.host };
     let mut url = [&vars.scheme[..], host].concat();
     append_uri(proxy, r, &vars, &mut url);
     Some(url)
