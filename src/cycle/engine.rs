@@ -127,7 +127,13 @@ impl fmt::Display for Text<'_> {
 impl Run {
     /// Before the first phase.
     pub fn new(r: &Request) -> Self {
-        Self::at(if r.internal.get() { Stage::ServerRewrite } else { Stage::PostRead }, r)
+        let stage = match &r.sub {
+            Some(sub) if sub.cloned && r.content_handler().is_some() => Stage::OwnContent,
+            Some(sub) if sub.cloned => Stage::Content,
+            _ if r.internal.get() => Stage::ServerRewrite,
+            _ => Stage::PostRead,
+        };
+        Self::at(stage, r)
     }
 
     /// Without phases: [`Self::go_on`] is to be given the answer.

@@ -114,6 +114,8 @@ pub enum FilterSlot {
     Charset,
     /// `ssi`.
     Ssi,
+    /// Where answers to subrequests join the body.
+    Postpone,
     /// `gzip`.
     Gzip,
     /// Range requests.

@@ -94,6 +94,8 @@ pub struct Subrequest {
     pub beside: bool,
     /// What stands in place of an empty answer, or one that is an error.
     pub stub: Option<Stub>,
+    /// It is answered by the handler that answers its parent, without the phases before (`slice`).
+    pub cloned: bool,
 }
 
 /// An answer for want of a better one.
@@ -297,6 +299,11 @@ impl Request {
         }
         let main = self.main.clone().unwrap_or_else(|| self.clone());
         let shares_body = sub.with_body && self.body.stored().is_some();
+        let (location, content) = match sub.cloned {
+            true => (self.location.get(), self.content.get()),
+            false => (self.server().base, None),
+        };
+        let captures = if sub.cloned { self.captures.borrow().clone() } else { Captures::default() };
         Ok(Rc::new(Self {
             local: self.local.clone(),
             connection: self.connection.clone(),
@@ -306,11 +313,11 @@ impl Request {
             method: Cell::new(sub.method.unwrap_or(Method::Get)),
             uri: RefCell::new(sub.uri.clone()),
             args: RefCell::new(sub.args.clone()),
-            unchanged_uri: Cell::new(false),
+            unchanged_uri: Cell::new(sub.cloned && self.unchanged_uri.get()),
             uri_changed: Cell::new(false),
             uri_changes_left: Cell::new(URI_CHANGES),
             subrequests_left: self.subrequests_left - 1,
-            valid_location: Cell::new(true),
+            valid_location: Cell::new(!sub.cloned || self.valid_location.get()),
             add_uri_to_alias: Cell::new(false),
             expect_settled: Cell::new(true),
             internal: Cell::new(true),
@@ -325,12 +332,12 @@ impl Request {
             start: super::clock::now(),
             counted: Cell::default(),
             server: Cell::new(self.server.get()),
-            location: Cell::new(self.server().base),
-            content: Cell::new(None),
+            location: Cell::new(location),
+            content: Cell::new(content),
             logging: Cell::new(false),
             post_action: Cell::new(false),
             variables: VarSlots::default(),
-            captures: RefCell::default(),
+            captures: RefCell::new(captures),
             contexts: RefCell::default(),
             lasting: RefCell::default(),
         }))

@@ -30,6 +30,10 @@ pub struct Response {
     pub allow_ranges: bool,
     /// Whether the body, being a part of a larger one, may be ranged only as a whole (`slice`, caches).
     pub single_range: bool,
+    /// Whether subrequests are ranged along with the main request (`slice`).
+    pub subrequest_ranges: bool,
+    /// Where in the whole of it the body begins, in bytes.
+    pub content_offset: u64,
     /// The body.
     pub body: Body,
     /// The file whose whole content the body is, as long as it is in one piece. What is made of such a body may

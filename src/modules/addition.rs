@@ -1,5 +1,6 @@
 //! `add_before_body`, `add_after_body`: other responses around this one. <https://nginx.org/en/docs/http/ngx_http_addition_module.html>
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -46,25 +47,42 @@ impl Module for Addition {
         let (before, after) = (uri(&conf.before), uri(&conf.after));
         if before.is_some() || after.is_some() {
             let types = conf.types.clone().unwrap_or_else(|| MediaTypes::new([&b"text/html"[..]]));
-            location.filter(FilterSlot::Addition, Add { before, after, types });
+            location.filter(FilterSlot::Addition, Head(types));
+            location.filter(FilterSlot::Postpone, Add { before, after });
         }
     }
 }
 
+/// Whether something is to be added to a request's response.
+#[derive(Default)]
+struct Wanted(Cell<bool>);
+
+/// What becomes of the head.
+struct Head(MediaTypes);
+
+impl Filter for Head {
+    fn filter(&self, r: &Rc<Request>, response: &mut Response) -> Result<(), u16> {
+        if response.status == 200 && r.is_main() && response.has_type(&self.0) {
+            r.context::<Wanted>().0.set(true);
+            response.clear_content_length();
+            response.clear_accept_ranges();
+            response.weaken_etag();
+        }
+        Ok(())
+    }
+}
+
+/// What becomes of the body: other filters have nothing to do with what is added.
 struct Add {
     before: Option<Bytes>,
     after: Option<Bytes>,
-    types: MediaTypes,
 }
 
 impl Filter for Add {
     fn filter(&self, r: &Rc<Request>, response: &mut Response) -> Result<(), u16> {
-        if response.status != 200 || !r.is_main() || !response.has_type(&self.types) {
+        if !r.find_context::<Wanted>().is_some_and(|wanted| wanted.0.take()) {
             return Ok(());
         }
-        response.clear_content_length();
-        response.clear_accept_ranges();
-        response.weaken_etag();
         let ask = |uri: &Option<Bytes>| uri.clone().map(Part::Inserted);
         let parts = [ask(&self.before), Some(Part::Main), ask(&self.after)].into_iter().flatten().collect();
         let r = r.clone();

@@ -38,6 +38,7 @@ mod referer;
 mod resolver;
 mod rewrite;
 mod secure_link;
+mod slice;
 mod split_clients;
 mod ssi;
 mod static_files;
@@ -90,6 +91,7 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<stub_status::StubStatus>(),
     erase::<proxy::ProxyPass>(),
     erase::<fastcgi::FastCgiPass>(),
+    erase::<slice::Slices>(),
     erase::<not_modified::NotModified>(),
     erase::<headers::AddHeaders>(),
     erase::<userid::Userid>(),

@@ -3,7 +3,7 @@
 mod body;
 mod parse;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +31,13 @@ impl Module for Range {
 
 /// What is to be done to the body, once the head is settled.
 #[derive(Default)]
-struct Plan(RefCell<Option<Cut>>);
+struct Plan(RefCell<Option<Cut>>, Cell<Option<Part>>);
+
+/// The one part of the response that the client gets, from its first byte to behind its last one.
+pub(super) fn chosen(r: &Request) -> Option<(u64, u64)> {
+    let part = r.find_context::<Plan>()?.1.get()?;
+    Some((part.start, part.end))
+}
 
 /// What remains of a body.
 enum Cut {
@@ -43,10 +49,12 @@ struct Cutter;
 
 impl Filter for Cutter {
     fn filter(&self, r: &Rc<Request>, response: &mut Response) -> Result<(), u16> {
-        if response.status == 200 && r.is_main() && r.headers.borrow().has(HeaderId::Range) {
-            let (r, plan) = (r.clone(), r.context::<Plan>());
+        let may_be_cut = r.is_main() || response.subrequest_ranges;
+        if response.status == 200 && may_be_cut && r.headers.borrow().has(HeaderId::Range) {
+            let (r, plan, offset) = (r.clone(), r.context::<Plan>(), response.content_offset);
             plan.0.borrow_mut().take();
-            response.body.wrap(|body| Box::new(body::Planned::new(r, body, plan)));
+            plan.1.set(None);
+            response.body.wrap(|body| Box::new(body::Planned::new(r, body, plan, offset)));
         }
         Ok(())
     }
@@ -60,10 +68,16 @@ impl Filter for Ranges {
         let Some(length) = response.content_length else { return Ok(()) };
         if r.head.version < Version::HTTP_10
             || response.status != 200
-            || !r.is_main()
+            || !(r.is_main() || response.subrequest_ranges)
             || !response.allow_ranges
             || max_ranges == 0
         {
+            return Ok(());
+        }
+        if let Some(main) = &r.main {
+            // It is a part of a response that has been ranged already.
+            let part = main.find_context::<Plan>().and_then(|plan| plan.1.get());
+            *r.context::<Plan>().0.borrow_mut() = part.map(Cut::One);
             return Ok(());
         }
         match wanted(r, response, length, max_ranges) {
@@ -81,7 +95,11 @@ impl Filter for Ranges {
                     [part] => one_part(response, part, length),
                     _ => several_parts(response, &parts, length),
                 };
-                *r.context::<Plan>().0.borrow_mut() = Some(cut);
+                let plan = r.context::<Plan>();
+                if let Cut::One(part) = cut {
+                    plan.1.set(Some(part));
+                }
+                *plan.0.borrow_mut() = Some(cut);
                 Ok(())
             }
         }

@@ -16,18 +16,21 @@ pub(super) struct Planned {
     r: Rc<Request>,
     body: Body,
     plan: Rc<Plan>,
+    /// Where in the response the body begins.
+    offset: u64,
 }
 
 impl Planned {
-    pub(super) fn new(r: Rc<Request>, body: Body, plan: Rc<Plan>) -> Self {
-        Self { r, body, plan }
+    pub(super) fn new(r: Rc<Request>, body: Body, plan: Rc<Plan>, offset: u64) -> Self {
+        Self { r, body, plan, offset }
     }
 
     fn settle(&mut self) {
         let Some(planned) = self.plan.0.borrow_mut().take() else { return };
         let body = std::mem::take(&mut self.body);
         self.body = match planned {
-            super::Cut::One(part) => cut(body, part),
+            super::Cut::One(part) if self.offset == 0 => cut(body, part),
+            super::Cut::One(part) => Body::Stream(Box::new(Cut { body, part, at: self.offset })),
             super::Cut::Several(parts) => multipart(&self.r, body, parts),
         };
     }
