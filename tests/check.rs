@@ -5,7 +5,7 @@
 use std::{fs, path::PathBuf, process::Command};
 
 use rnginx::{
-    check::check,
+    check::{check, reconsider},
     diag::{Diagnostic, Severity, Span},
     load::{Form, Loaded, Memory, Options, load},
     schema::{DirectiveSpec, Schema},
@@ -35,6 +35,7 @@ fn read(name: &str) -> (Loaded, Vec<Diagnostic>) {
     let options = Options { form: Some(Form::Full), ..Options::new(&path) };
     let (loaded, mut found) = load(&Memory::default().with(path, text), Schema::nginx(), &options);
     check(&loaded, Schema::nginx(), &runs, &mut found);
+    reconsider(&loaded, &mut found);
     loaded.sources.sort(&mut found);
     (loaded, found)
 }
@@ -63,6 +64,12 @@ fn show(loaded: &Loaded, one: &Diagnostic) -> String {
     }
     if let Some(help) = &one.help {
         shown += &format!("    help: {help}\n");
+    }
+    if let Some(fix) = &one.fix {
+        shown += &format!("    {:?} fix: {}\n", fix.certainty, fix.title);
+        for edit in &fix.edits {
+            shown += &format!("        {} -> `{}`\n", marked(edit.span), edit.text.replace('\n', "⏎"));
+        }
     }
     shown
 }

@@ -2,16 +2,25 @@
 
 use super::{Checker, habit};
 use crate::{
-    diag::{Diagnostic, Span},
+    diag::{Diagnostic, Fix, Span},
+    load::Sources,
     schema::{Context, DirectiveSpec, Opens, ValueType},
     syntax::{Directive, Word},
 };
 
 /// `;` where a block belongs, or a block where `;` belongs.
-pub(super) fn shape(directive: &Directive, spec: &DirectiveSpec) -> Option<Diagnostic> {
+pub(super) fn shape(sources: &Sources, directive: &Directive, spec: &DirectiveSpec) -> Option<Diagnostic> {
     let name = directive.name.text();
     if let Some((word, brace)) = directive.brace() {
-        return brace_in_word(directive, spec, word, brace);
+        let fault = brace_in_word(directive, spec, word, brace)?;
+        let is_placeholder = word.text().contains("{{");
+        // The bracket behind a condition is no part of it.
+        let bracket = u32::from(spec.opens == Some(Opens::If) && word.value.ends_with(b")"));
+        let span = Span { end: word.span.end - bracket, ..word.span };
+        return Some(match habit::quoted(sources, span).filter(|_| !is_placeholder) {
+            Some(text) => fault.fix(Fix::sure("put the word into quotes").replace(span, text)),
+            None => fault,
+        });
     }
     let has_block = directive.block.as_ref().is_some_and(|block| block.open == directive.end);
     if spec.opens.is_none() && has_block {
@@ -90,20 +99,29 @@ pub(super) fn arguments(
     let message = wrong_count(&name);
     let fault = Diagnostic::error("argument-count", message);
     if let Some(last) = habit::lost_semicolon(checker.sources, directive, context) {
-        return Some(fault.at(last.span).label("a `;` is missing behind this"));
+        let fault = fault.at(last.span).label("a `;` is missing behind this");
+        return Some(fault.fix(habit::add_semicolon(last.span)));
     }
     if let Some(continued) = directive.args.iter().find(|word| &*word.value == b"\\\n" || &*word.value == b"\\\r") {
         let help = "take it out: a directive goes on until its `;`";
-        return Some(fault.at(continued.span).label("a backslash does not join lines").help(help));
+        let fix = Fix::sure("take the backslash out").remove(Span { end: continued.span.start + 1, ..continued.span });
+        return Some(fault.at(continued.span).label("a backslash does not join lines").help(help).fix(fix));
     }
     let fault = fault.at(directive.span()).label(format!("{} here, it takes {}", arguments_here(count), spec.arity));
     Some(match (directive.args.first(), directive.args.get(1)) {
         (Some(sign), Some(value)) if &*sign.value == b"=" => {
-            fault.help(format!("write `{name} {};` without the `=`", value.text()))
+            let gap = Span { end: value.span.start, ..sign.span };
+            let fault = fault.help(format!("write `{name} {};` without the `=`", value.text()));
+            fault.fix(Fix::sure("take the `=` out").remove(gap))
         }
         (Some(first), Some(_)) if spec.arity.takes(1) && !first.quoted && is_text(spec) => {
             let all: Vec<_> = directive.args.iter().map(|word| word.text()).collect();
-            fault.help(format!("if it is one value, quote it: `{name} \"{}\";`", all.join(" ")))
+            let fault = fault.help(format!("if it is one value, quote it: `{name} \"{}\";`", all.join(" ")));
+            let whole = Span { start: first.span.start, ..directive.span() };
+            match habit::quoted(checker.sources, whole) {
+                Some(text) => fault.fix(Fix::likely("make it one value").replace(whole, text)),
+                None => fault,
+            }
         }
         _ => fault,
     })

@@ -126,7 +126,8 @@ impl Checker<'_> {
 
     /// A directive that may stand here.
     fn known(&mut self, directive: &Directive, spec: &'static DirectiveSpec, place: Place<'_>, scope: &mut Scope) {
-        let fault = count::shape(directive, spec).or_else(|| count::arguments(self, directive, spec, place.context));
+        let fault = count::shape(self.sources, directive, spec)
+            .or_else(|| count::arguments(self, directive, spec, place.context));
         if let Some(fault) = fault {
             self.refuse(directive, fault);
         } else if !count::is_cut(directive, spec) {

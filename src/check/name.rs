@@ -2,7 +2,7 @@
 
 use super::{Checker, Place, habit};
 use crate::{
-    diag::{Diagnostic, closest},
+    diag::{Diagnostic, Fix, closest},
     load::NOT_RUN,
     schema::{Context, DirectiveSpec, Presence},
     syntax::Directive,
@@ -50,13 +50,21 @@ fn unknown(
     if let Some(spec) = other {
         return (elsewhere(fault, spec), Some(spec));
     }
-    if let Some(who) = checker.schema.third_party(&directive.name.value) {
-        return (fault.label(format!("this belongs to {who}, which is not part of nginx")), None);
+    if let Some(habit) = habit::name(checker.sources, directive) {
+        return (habit.tell(fault), None);
     }
-    if let Some((label, help)) = habit::name(&directive.name.value) {
-        return (fault.label(label).help(help), None);
+    if let Some(who) = checker.schema.third_party(&directive.name.value) {
+        let fault = fault.label(format!("this belongs to {who}, which is not part of nginx"));
+        return (
+            fault.help("rnginx does not run it; take it out, or run this configuration with an nginx that has it"),
+            None,
+        );
     }
     let meant = meant(checker, &name, context);
+    let fault = match meant {
+        Some(spec) => fault.fix(respell(directive, &name, spec)),
+        None => fault,
+    };
     let fault = match meant {
         Some(spec) if spec.contexts.intersects(context) => fault.help(format!("did you mean `{}`?", spec.name)),
         Some(spec) => {
@@ -66,6 +74,13 @@ fn unknown(
         None => fault.label("nginx has no such directive"),
     };
     (fault, meant)
+}
+
+/// A wrong case is surely a slip; other letters may be meant for something else.
+fn respell(directive: &Directive, name: &str, spec: &DirectiveSpec) -> Fix {
+    let title = format!("write `{}`", spec.name);
+    let fix = if name.eq_ignore_ascii_case(spec.name) { Fix::sure(title) } else { Fix::likely(title) };
+    fix.replace(directive.name.span, spec.name)
 }
 
 /// The nearest name among those that may stand here, then among all.

@@ -2,7 +2,7 @@
 
 use super::scope::Scope;
 use crate::{
-    diag::{Diagnostic, closest},
+    diag::{Diagnostic, Fix, closest},
     schema::{DirectiveSpec, ValueType, value},
     syntax::{Directive, Word},
 };
@@ -59,8 +59,12 @@ fn flag(spec: &DirectiveSpec, word: &Word) -> Diagnostic {
     let message = format!("invalid value \"{value}\" in \"{}\" directive, it must be \"on\" or \"off\"", spec.name);
     let fault = Diagnostic::error("invalid-value", message).at(word.span);
     match &*value.to_ascii_lowercase() {
-        "true" | "yes" | "1" | "enable" | "enabled" => fault.help(format!("write `{} on;`", spec.name)),
-        "false" | "no" | "0" | "disable" | "disabled" => fault.help(format!("write `{} off;`", spec.name)),
+        "true" | "yes" | "1" | "enable" | "enabled" => {
+            fault.help(format!("write `{} on;`", spec.name)).fix(Fix::sure("write `on`").replace(word.span, "on"))
+        }
+        "false" | "no" | "0" | "disable" | "disabled" => {
+            fault.help(format!("write `{} off;`", spec.name)).fix(Fix::sure("write `off`").replace(word.span, "off"))
+        }
         _ => fault,
     }
 }
@@ -82,8 +86,11 @@ fn offset(spec: &DirectiveSpec, word: &Word) -> Diagnostic {
 }
 
 fn suggest(fault: Diagnostic, value: Option<std::string::String>) -> Diagnostic {
-    match value {
-        Some(value) => fault.help(format!("write `{value}`")),
+    match value.zip(fault.at) {
+        Some((value, at)) => {
+            let fix = Fix::sure(format!("write `{value}`")).replace(at, &*value);
+            fault.help(format!("write `{value}`")).fix(fix)
+        }
         None => fault,
     }
 }
@@ -126,7 +133,10 @@ fn access(word: &Word) -> Diagnostic {
 fn word_of(word: &Word, words: &[&str]) -> Diagnostic {
     let fault = Diagnostic::error("invalid-value", format!("invalid value \"{}\"", word.text())).at(word.span);
     match closest(&word.text(), words.iter().copied()) {
-        Some(meant) => fault.label(format!("did you mean `{meant}`?")).help(format!("one of: {}", words.join(", "))),
+        Some(meant) => {
+            let fix = Fix::likely(format!("write `{meant}`")).replace(word.span, meant);
+            fault.label(format!("did you mean `{meant}`?")).help(format!("one of: {}", words.join(", "))).fix(fix)
+        }
         None => fault.help(format!("one of: {}", words.join(", "))),
     }
 }

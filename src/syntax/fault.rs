@@ -1,7 +1,7 @@
 //! What the parser complains about: one small function for each of nginx's sentences.
 
 use super::reader::Origin;
-use crate::diag::{Diagnostic, Span};
+use crate::diag::{Diagnostic, Fix, Span};
 
 /// nginx reads a file through a buffer of this many bytes, and a word must fit into it.
 pub(super) const BUFFER: usize = 4096;
@@ -14,26 +14,33 @@ pub(super) fn unexpected(byte: u8, at: Span) -> Diagnostic {
 
 /// A second `;` or a `;` with nothing before it.
 pub(super) fn lonely_semicolon(at: Span) -> Diagnostic {
-    unexpected(b';', at).label("there is no directive that this could end").help("remove this `;`")
+    let fault = unexpected(b';', at).label("there is no directive that this could end").help("remove this `;`");
+    fault.fix(Fix::sure("remove this `;`").remove(at))
 }
 
 /// A `{` with no directive before it.
 pub(super) fn lonely_brace(at: Span, before: Option<Span>) -> Diagnostic {
     let fault = unexpected(b'{', at).label("this block has no directive before it");
     match before {
-        Some(end) => fault.related(end, "the `;` here ended the directive").help("remove the `;` before the `{`"),
+        Some(end) => {
+            let fault = fault.related(end, "the `;` here ended the directive").help("remove the `;` before the `{`");
+            fault.fix(Fix::sure("remove the `;` before the `{`").remove(end))
+        }
         None => fault,
     }
 }
 
 /// A `}` that no block of this file is waiting for.
 pub(super) fn lonely_close(at: Span) -> Diagnostic {
-    unexpected(b'}', at).label("no block is open here").help("remove this `}`, or look for a `}` too many above it")
+    let help = "remove this `}`, or look for a `}` too many above it";
+    let fault = unexpected(b'}', at).label("no block is open here").help(help);
+    fault.fix(Fix::likely("remove this `}`").remove(at))
 }
 
 /// A `}` while a statement still waits for its `;`.
 pub(super) fn missing_semicolon(close: Span, last: Span) -> Diagnostic {
-    unexpected(b'}', last).nginx_at(close).label("a `;` is missing behind this")
+    let fault = unexpected(b'}', last).nginx_at(close).label("a `;` is missing behind this");
+    fault.fix(Fix::sure("add the missing `;`").behind(last, ";"))
 }
 
 /// Something glued to a closing quote.
@@ -42,6 +49,7 @@ pub(super) fn glued(byte: u8, at: Span, quoted: Span) -> Diagnostic {
         .label("this is glued to the closing quote")
         .related(quoted, "the quoted word")
         .help("put a space or a `;` behind the closing quote, or the whole word into quotes")
+        .fix(Fix::likely("put a space behind the closing quote").before(at, " "))
 }
 
 /// nginx's sentence for a text that ends too early.
@@ -54,16 +62,18 @@ fn end_of(origin: Origin) -> &'static str {
 
 /// The text ends inside a statement. `at` is the last word, `end` the end of the text.
 pub(super) fn unfinished(origin: Origin, at: Span, end: Span) -> Diagnostic {
-    Diagnostic::error("unexpected-end", end_of(origin)).at(at).nginx_at(end).label("a `;` is missing behind this")
+    let fault = Diagnostic::error("unexpected-end", end_of(origin)).at(at).nginx_at(end);
+    fault.label("a `;` is missing behind this").fix(Fix::sure("add the missing `;`").behind(at, ";"))
 }
 
 /// The text ends inside a quoted word. `at` is the line where it opens.
-pub(super) fn unclosed_quote(origin: Origin, at: Span, end: Span) -> Diagnostic {
+pub(super) fn unclosed_quote(origin: Origin, quote: u8, at: Span, end: Span) -> Diagnostic {
     Diagnostic::error("unclosed-quote", end_of(origin))
         .at(at)
         .nginx_at(end)
         .met_at(at)
         .label("this quote is never closed")
+        .fix(Fix::likely("close it at the end of its line").behind(at, char::from(quote)))
 }
 
 /// The file ends inside a block.
@@ -72,6 +82,7 @@ pub(super) fn unclosed_block(at: Span, end: Span) -> Diagnostic {
         .at(at)
         .nginx_at(end)
         .label("this block is never closed")
+        .fix(Fix::likely("close it at the end of the file").behind(end, "}\n"))
 }
 
 /// A block in the `-g` option.

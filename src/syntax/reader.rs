@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
         self.rest = &self.rest[raw.len()..];
         let word = self.word(start, &raw[1..], true);
         if !self.refuse_long_quoted(start, quote) {
-            self.faults.push(fault::unclosed_quote(self.origin, word.span, self.end()));
+            self.faults.push(fault::unclosed_quote(self.origin, quote, word.span, self.end()));
         }
         word
     }

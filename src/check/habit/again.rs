@@ -1,0 +1,172 @@
+//! A second look at what has been said: the fault of one directive is often the slip in another.
+
+use super::{add_semicolon, lost_semicolon};
+use crate::{
+    diag::{Diagnostic, Fix, Severity, Span},
+    load::Loaded,
+    schema::{Context, Schema},
+    syntax::Directive,
+};
+
+/// What typesetting programs make of quotes.
+const QUOTES: [char; 12] = ['“', '”', '„', '‟', '«', '»', '″', '‘', '’', '‚', '‛', '′'];
+
+/// Directives whose last argument is a text that may well hold a `;`.
+const TEXTS: [&[u8]; 8] = [
+    b"add_header",
+    b"more_set_headers",
+    b"proxy_set_header",
+    b"grpc_set_header",
+    b"return",
+    b"set",
+    b"add_trailer",
+    b"sub_filter",
+];
+
+/// Looks once more at what has been said of a configuration: an argument at fault that begins a line, and is the name of a
+/// directive, is one because the `;` before it is lost; quotes that are letters to nginx explain most things; and a directive
+/// that nobody knows, behind a header on the same line, is a part of that header's value.
+pub fn reconsider(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
+    let (mut explained, mut spoken_for) = (Vec::new(), Vec::new());
+    for (number, said) in diagnostics.iter_mut().enumerate().filter(|(_, said)| said.severity == Severity::Error) {
+        let Some(found) = said.at.and_then(|at| around(&loaded.root, Context::MAIN, at)) else { continue };
+        let is_name = Some(found.directive.name.span) == said.at;
+        let lost = lost_semicolon(&loaded.sources, found.directive, found.context).filter(|_| !is_name);
+        if let Some(last) = lost {
+            said.at = Some(last.span);
+            said.label = Some("a `;` is missing behind this".into());
+            said.fix = Some(add_semicolon(last.span));
+        } else if let Some(fix) = plain_quotes(loaded, found.directive) {
+            said.label = Some("these quotes are letters to nginx".into());
+            said.help = Some("use `\"` or `'`".into());
+            said.fix = Some(fix);
+        } else if let Some(value) = cut_value(loaded, &found, said) {
+            // The first of the parts speaks for the others.
+            if explained.contains(&value.start) {
+                spoken_for.push(number);
+                continue;
+            }
+            explained.push(value.start);
+            said.label = Some("the `;` before it ended the value".into());
+            said.help = Some("put the whole value into quotes".into());
+            said.related.push((value, "the value begins here".into()));
+            said.fix = quote_value(loaded, value);
+        } else if said.code == "invalid-condition" {
+            said.fix = said.fix.take().or_else(|| condition(found.directive));
+            said.help = said.help.take().or_else(|| condition_help(found.directive));
+        }
+    }
+    for number in spoken_for.into_iter().rev() {
+        diagnostics.remove(number);
+    }
+}
+
+/// A directive, what it stands in, and the one before it.
+struct Found<'a> {
+    directive: &'a Directive,
+    context: Context,
+    before: Option<&'a Directive>,
+}
+
+/// The directive that has a place among its words.
+fn around(directives: &[Directive], context: Context, at: Span) -> Option<Found<'_>> {
+    directives.iter().enumerate().find_map(|(number, directive)| {
+        let words = directive.span();
+        if words.file == at.file && (words.start..words.end).contains(&at.start) {
+            let before = number.checked_sub(1).map(|before| &directives[before]);
+            return Some(Found { directive, context, before });
+        }
+        let opens = Schema::nginx().find(&directive.name.value, context)?.opens?;
+        around(directive.children(), opens.within(context), at)
+    })
+}
+
+/// The repair of typographic quotes in the words of a directive.
+fn plain_quotes(loaded: &Loaded, directive: &Directive) -> Option<Fix> {
+    let mut fix = Fix::sure("use plain quotes");
+    for word in std::iter::once(&directive.name).chain(&directive.args).filter(|word| !word.quoted) {
+        let text = std::str::from_utf8(loaded.sources.text(word.span)).ok()?;
+        for (at, letter) in text.char_indices().filter(|(_, letter)| QUOTES.contains(letter)) {
+            let start = word.span.start + at as u32;
+            let plain = if QUOTES[..7].contains(&letter) { "\"" } else { "'" };
+            fix = fix.replace(Span { start, end: start + letter.len_utf8() as u32, ..word.span }, plain);
+        }
+    }
+    (!fix.edits.is_empty()).then_some(fix)
+}
+
+/// The value of a header that a `;` has cut, if what is at fault is the rest of it.
+fn cut_value(loaded: &Loaded, found: &Found<'_>, said: &Diagnostic) -> Option<Span> {
+    let line = |span: Span| (span.file, loaded.sources.line(span));
+    let is_text = |one: &Directive| TEXTS.contains(&&*one.name.value) && one.args.len() > 1;
+    let own = found.directive;
+    if said.code == "invalid-parameter" || said.code == "argument-count" {
+        // `add_header A b c; d;`: the words behind the first are too many, and more follows on the line.
+        let rest = &loaded.sources.get(own.end.file).text[own.end.end as usize..];
+        let goes_on = rest.iter().take_while(|byte| **byte != b'\n').any(u8::is_ascii_alphanumeric);
+        let value = own.args.get(1).filter(|word| !word.quoted)?;
+        return (goes_on && is_text(own)).then_some(value.span);
+    }
+    if said.code != "unknown-directive" {
+        return None;
+    }
+    let before = found.before.filter(|before| line(before.end) == line(own.name.span))?;
+    if is_text(before) {
+        return before.args.get(1).filter(|word| !word.quoted).map(|word| word.span);
+    }
+    None
+}
+
+/// Quotes a value up to the last `;` of its line, `always` left out.
+fn quote_value(loaded: &Loaded, value: Span) -> Option<Fix> {
+    let text = &loaded.sources.get(value.file).text[value.start as usize..];
+    let line = std::str::from_utf8(text.split(|byte| *byte == b'\n').next()?).ok()?;
+    let line = line.split('#').next().unwrap_or(line).trim_end().strip_suffix(';')?;
+    let inner = line.strip_suffix("always").map_or(line, str::trim_end);
+    if inner.contains('"') || inner.contains(['{', '}']) {
+        return None;
+    }
+    let span = Span { end: value.start + inner.len() as u32, ..value };
+    Some(Fix::likely("put the value into quotes").replace(span, format!("\"{inner}\"")))
+}
+
+/// `==` for `=`, and brackets that are missing.
+fn condition(directive: &Directive) -> Option<Fix> {
+    let (first, last) = (directive.args.first()?, directive.args.last()?);
+    if let Some(double) = directive.args.iter().find(|word| &*word.value == b"==") {
+        return Some(Fix::sure("compare with one `=`").replace(double.span, "="));
+    }
+    let is_open = first.value.starts_with(b"(");
+    let is_closed = last.value.ends_with(b")");
+    (!is_open && !is_closed)
+        .then(|| Fix::sure("put the condition into brackets").before(first.span, "(").behind(last.span, ")"))
+}
+
+fn condition_help(directive: &Directive) -> Option<String> {
+    let has = |text: &[u8]| directive.args.iter().any(|word| *word.value == *text);
+    if has(b"&&") || has(b"||") || has(b"and") || has(b"or") {
+        return Some("`if` has no `&&` and no `||`: use a `map` over both, or two `if`".into());
+    }
+    if has(b"==") {
+        return Some("write `=`".into());
+    }
+    (!directive.args.first()?.value.starts_with(b"("))
+        .then(|| "the condition stands in brackets: `if ($name = value) { }`".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_semicolon_is_found_in_what_others_say() {
+        let text = "events { } http { server {\n listen 80\n server_name a;\n} }";
+        let (loaded, _) = Loaded::from_text("/n", text);
+        let at = text.find("server_name").expect("a word") as u32;
+        let at = Span { start: at, end: at + 11, ..loaded.root[0].name.span };
+        let mut said = vec![Diagnostic::error("invalid-parameter", "invalid parameter \"server_name\"").at(at)];
+        reconsider(&loaded, &mut said);
+        assert_eq!(loaded.sources.text(said[0].at.expect("a place")), b"80");
+        assert_eq!(said[0].nginx_at, Some(at));
+    }
+}
