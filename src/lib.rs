@@ -26,6 +26,8 @@ mod h1;
 
 mod tls;
 
+mod cache;
+
 mod upstream;
 
 mod conf;

@@ -33,7 +33,11 @@ impl Deref for TempPath {
 impl TempPath {
     /// The path of the file of a number: `0000000123` below `3/12` for levels 1 and 2.
     fn file(&self, number: u32) -> PathBuf {
-        let name = format!("{number:010}");
+        self.hashed(&format!("{number:010}"))
+    }
+
+    /// The path of a file of this name, its last characters naming the folders of the levels.
+    pub(crate) fn hashed(&self, name: &str) -> PathBuf {
         let mut path = self.path.clone();
         let mut end = name.len();
         for level in self.used_levels() {
@@ -49,7 +53,7 @@ impl TempPath {
     }
 
     /// Makes the folders above a file, which [`Self::path`] itself is not one of.
-    fn make_folders(&self, file: &Path) -> Result<(), TempFileError> {
+    pub(crate) fn make_folders(&self, file: &Path) -> Result<(), TempFileError> {
         let mut folders: Vec<&Path> = file.ancestors().skip(1).take(self.used_levels().count()).collect();
         folders.reverse();
         for folder in folders {
@@ -111,6 +115,37 @@ impl TempFileError {
     }
 }
 
+/// Why a temporary file did not get its name.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RenameError {
+    /// The folder for it, or the copy in it, could not be made.
+    #[error(transparent)]
+    Folder(TempFileError),
+    /// `rename` itself, or the copying, failed.
+    #[error("rename() \"{}\" to \"{}\" failed", from.display(), to.display())]
+    Rename {
+        /// The name that it had.
+        from: PathBuf,
+        /// The name that it was to have.
+        to: PathBuf,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+}
+
+impl RenameError {
+    /// Says it in a line of the error log, with the system's error behind it.
+    pub(crate) fn write(&self, line: &mut Line) {
+        match self {
+            RenameError::Folder(error) => error.write(line),
+            RenameError::Rename { error, .. } => {
+                line.put(self).error(error);
+            }
+        }
+    }
+}
+
 /// The number of the last file; all threads count together.
 static LAST: AtomicU32 = AtomicU32::new(0);
 
@@ -123,9 +158,29 @@ impl TempFile {
     /// # Errors
     /// Which call failed on which path, and why.
     pub fn create(place: &TempPath, lifetime: Lifetime) -> Result<Self, TempFileError> {
+        Self::create_named(place, lifetime, |number| place.file(number))
+    }
+
+    /// Makes a new file beside the one that it is to become: its name with a dot and ten digits behind it.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub(crate) fn create_beside(place: &TempPath, target: &Path) -> Result<Self, TempFileError> {
+        Self::create_named(place, Lifetime::WhileUsed, |number| {
+            let mut name = target.as_os_str().to_owned();
+            name.push(format!(".{number:010}"));
+            name.into()
+        })
+    }
+
+    fn create_named(
+        place: &TempPath,
+        lifetime: Lifetime,
+        name: impl Fn(u32) -> PathBuf,
+    ) -> Result<Self, TempFileError> {
         let mut number = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         loop {
-            let path = place.file(number);
+            let path = name(number);
             let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
             match rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR) {
                 Ok(file) => return Ok(Self::opened(file, path, lifetime)),
@@ -142,6 +197,51 @@ impl TempFile {
             let _ = rustix::fs::unlink(&path);
         }
         Self { file: Rc::new(file), path, length: 0, lifetime }
+    }
+
+    /// Gives the file another name for ever, in place of what had it; only where that is on another file system it
+    /// is copied. Folders are made where they are missing.
+    ///
+    /// # Errors
+    /// Which call failed, and why; the file is gone then.
+    pub(crate) fn rename(&mut self, place: &TempPath, target: &Path) -> Result<(), RenameError> {
+        let mut renamed = rustix::fs::rename(&self.path, target);
+        if renamed == Err(Errno::NOENT) {
+            place.make_folders(target).map_err(RenameError::Folder)?;
+            renamed = rustix::fs::rename(&self.path, target);
+        }
+        if renamed == Err(Errno::XDEV) {
+            return self.move_over(place, target);
+        }
+        renamed.map_err(|errno| self.not_renamed(target, errno.into()))?;
+        self.lifetime = Lifetime::Kept;
+        self.path = target.to_path_buf();
+        Ok(())
+    }
+
+    fn move_over(&mut self, place: &TempPath, target: &Path) -> Result<(), RenameError> {
+        let mut copy = Self::create_beside(place, target).map_err(RenameError::Folder)?;
+        let copied = copy.copy_from(self).map_err(|error| self.not_renamed(target, error));
+        copied?;
+        copy.rename(place, target)?;
+        *self = copy;
+        Ok(())
+    }
+
+    fn copy_from(&mut self, other: &Self) -> io::Result<()> {
+        const PIECE: u64 = 64 << 10;
+        while self.length < other.length {
+            let piece = super::read_range(&*other.file, self.length, PIECE.min(other.length - self.length) as usize)?;
+            if piece.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.append(&piece)?;
+        }
+        Ok(())
+    }
+
+    fn not_renamed(&self, target: &Path, error: io::Error) -> RenameError {
+        RenameError::Rename { from: self.path.clone(), to: target.to_path_buf(), error }
     }
 
     /// Writes at the end.
