@@ -60,6 +60,10 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// The code of two directives that name one folder: nginx's sentence tells where the first one stands, which is
+    /// the first place that is [related](Self::related).
+    pub const SAME_PATH: &'static str = "same-path";
+
     /// An error with nginx's sentence.
     pub fn error(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(Severity::Error, code, message.into())

@@ -316,7 +316,7 @@ mod tests {
     fn is_full_at_its_capacity() {
         let mut index = Index::new(1 << 20);
         index.capacity = 8;
-        (0..8).for_each(|number| drop(ask(&mut index, number)));
+        (0..8).for_each(|number| assert_eq!(ask(&mut index, number).1, Known::New));
         assert_eq!(index.ask(key(8), None, USES), Err(Full));
         assert_eq!(index.watermark, 7);
         assert_eq!(index.found(key(9), 1, 0), Err(Full));

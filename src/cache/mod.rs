@@ -14,8 +14,8 @@ mod manager;
 mod store;
 
 pub(crate) use entry::{Entry, Fault, Place};
-pub(crate) use header::{ETAG, Header, KEY, SIZE, VARY};
-pub(crate) use index::{Known, NodeId, Uses};
+pub(crate) use header::{ETAG, Header, KEY, VARY};
+pub(crate) use index::{Known, NodeId};
 pub(crate) use keeper::Keeper;
 pub(crate) use key::Key;
-pub(crate) use store::{Cache, Caches, Lock, Pace, Settings, Shared};
+pub(crate) use store::{Cache, Caches, Lock, Pace, Release, Settings, Shared};

@@ -44,6 +44,20 @@ impl Ctx<'_> {
         Ok(())
     }
 
+    /// Speaks of a zone that others may define later, or not at all.
+    ///
+    /// # Errors
+    /// nginx's sentence about a zone that is something else already.
+    pub fn expect_zone(&mut self, name: &[u8], owner: &'static str) -> Result<(), Diagnostic> {
+        let known = self.collected::<Zones>().0.iter().find(|zone| zone.name == name);
+        if known.is_none_or(|zone| zone.owner == owner) {
+            return Ok(());
+        }
+        let shown = String::from_utf8_lossy(name);
+        let message = format!("the shared memory zone \"{shown}\" is already declared for a different use");
+        Err(Diagnostic::error("zone", message))
+    }
+
     /// Complains about zones that were spoken of and never defined.
     pub(super) fn check_zones(&mut self) {
         let zones = std::mem::take(&mut self.collected::<Zones>().0);

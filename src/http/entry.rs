@@ -22,6 +22,15 @@ impl Request {
         }
     }
 
+    /// Goes on where another request stands: in its location, with what is settled about its URI.
+    pub fn continue_as(&self, other: &Self) {
+        self.enter(other.location_id());
+        self.content.set(other.content.get());
+        self.unchanged_uri.set(other.unchanged_uri.get());
+        self.valid_location.set(other.valid_location.get());
+        self.share_captures(other);
+    }
+
     fn connection_is_spent(&self) -> bool {
         let (core, connection) = (&self.location().core, &self.connection);
         connection.requests.get() >= core.keepalive_requests

@@ -87,7 +87,6 @@ pub use response::Response;
 pub use script::{Part, Script, is_true};
 pub(crate) use status::ServerTokens;
 pub use stored_body::StoredBody;
-pub(crate) use temp_file::RenameError;
 pub use temp_file::{Lifetime, TempFile, TempFileError, TempFolders, TempPath};
 pub use timer::Deadline;
 pub use tls_info::TlsInfo;

@@ -424,6 +424,11 @@ impl Request {
         self.counted.take();
     }
 
+    /// Takes what another request has captured.
+    pub(super) fn share_captures(&self, other: &Self) {
+        *self.captures.borrow_mut() = other.captures.borrow().clone();
+    }
+
     /// Ends what upstreams have begun, before the request is logged.
     pub fn finish_upstream(&self) {
         let upstream = self.out.upstream.borrow().clone();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -53,7 +54,7 @@ impl TempPath {
     }
 
     /// Makes the folders above a file, which [`Self::path`] itself is not one of.
-    pub(crate) fn make_folders(&self, file: &Path) -> Result<(), TempFileError> {
+    fn make_folders(&self, file: &Path) -> Result<(), TempFileError> {
         let mut folders: Vec<&Path> = file.ancestors().skip(1).take(self.used_levels().count()).collect();
         folders.reverse();
         for folder in folders {
@@ -207,7 +208,7 @@ impl TempFile {
     pub(crate) fn rename(&mut self, place: &TempPath, target: &Path) -> Result<(), RenameError> {
         let mut renamed = rustix::fs::rename(&self.path, target);
         if renamed == Err(Errno::NOENT) {
-            place.make_folders(target).map_err(RenameError::Folder)?;
+            make_all_folders(target).map_err(|error| self.not_renamed(target, error))?;
             renamed = rustix::fs::rename(&self.path, target);
         }
         if renamed == Err(Errno::XDEV) {
@@ -256,6 +257,12 @@ impl TempFile {
         }
         Ok(())
     }
+}
+
+/// Makes the folders above a file, those above the levels too: somebody may have emptied the disk by hand.
+fn make_all_folders(file: &Path) -> io::Result<()> {
+    let Some(folder) = file.parent() else { return Ok(()) };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 impl Drop for TempFile {

@@ -19,7 +19,10 @@ pub fn level(diagnostic: &Diagnostic) -> Level {
 
 /// `MESSAGE in FILE:LINE`, as nginx writes it into a log.
 pub fn sentence(sources: &Sources, diagnostic: &Diagnostic) -> String {
-    let message = cut(&diagnostic.message);
+    let mut message = std::borrow::Cow::from(cut(&diagnostic.message));
+    if let Some((first, _)) = diagnostic.related.first().filter(|_| diagnostic.code == Diagnostic::SAME_PATH) {
+        message = format!("{message} used in {} and", sources.place(*first)).into();
+    }
     let is_placed = level(diagnostic) != Level::Crit;
     match diagnostic.nginx_at.filter(|_| is_placed) {
         Some(span) => format!("{message} in {}", sources.place(span)),

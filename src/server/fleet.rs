@@ -11,6 +11,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::thread::{self, Accepting, Counters, Order};
+use crate::cache::Keeper;
 use crate::http::{Cycle, ListenSpec};
 
 /// An open listening socket: one descriptor for all threads, or one for each where `reuseport` stands.
@@ -30,6 +31,7 @@ pub struct Fleet {
     threads: Vec<JoinHandle<()>>,
     orders: Vec<UnboundedSender<Order>>,
     done: Arc<OwnedFd>,
+    keeper: Keeper,
 }
 
 impl Fleet {
@@ -42,7 +44,7 @@ impl Fleet {
         let done = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let running = Arc::new(AtomicUsize::new(count));
         let counters = Arc::new(Counters::default());
-        let mut fleet = Self { threads: Vec::new(), orders: Vec::new(), done };
+        let mut fleet = Self { threads: Vec::new(), orders: Vec::new(), done, keeper: Keeper::default() };
         for sockets in share(&cycle, &sockets, count)? {
             let (sender, orders) = unbounded_channel();
             let (cycle, counters) = (cycle.clone(), counters.clone());
@@ -57,6 +59,7 @@ impl Fleet {
             fleet.threads.push(std::thread::Builder::new().name("nginx".into()).spawn(body)?);
             fleet.orders.push(sender);
         }
+        fleet.keeper.keep(&cycle);
         Ok(fleet)
     }
 
@@ -73,6 +76,7 @@ impl Fleet {
             let _ = orders.send(Order::Replace(cycle.clone(), sockets, taken.clone()));
         }
         drop(taken);
+        self.keeper.keep(cycle);
         let until = Instant::now() + PATIENCE;
         while all_taken.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok() {}
         Ok(())
@@ -95,6 +99,7 @@ impl Fleet {
 
     /// Waits for all threads.
     pub fn join(self) {
+        self.keeper.end();
         for thread in self.threads {
             // A panic has been reported where it happened.
             let _ = thread.join();

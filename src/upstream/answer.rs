@@ -1,6 +1,7 @@
 //! An upstream's answer becomes the response: which headers pass, which have a meaning, what body follows.
 //! Behaviour of nginx's `ngx_http_upstream_process_headers`.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,9 +10,10 @@ use std::task::Poll;
 use bytes::Bytes;
 
 use super::buffer::Buffer;
+use super::cache::{Kept, Saver, Stored};
 use super::conf::Conf;
 use super::decode::Framing;
-use super::exchange::{Answer, Exchange};
+use super::exchange::{Answer, Came, Exchange};
 use super::lease::Lease;
 use super::passage::{Action, Passage};
 use super::relay::{Begun, Relay, say_fault, say_heard, say_surplus};
@@ -67,7 +69,15 @@ pub(crate) enum Responding {
 }
 
 /// Makes the response. `asked_head` says that the upstream was asked for the head alone.
-pub(crate) async fn respond(exchange: &Exchange<'_>, answer: Answer, rewrite: &dyn Rewrite, asked_head: bool) -> Flow {
+pub(crate) async fn respond(exchange: &Exchange<'_>, came: Came, rewrite: &dyn Rewrite, asked_head: bool) -> Flow {
+    let answer = match came {
+        Came::Answer(answer) => answer,
+        Came::Stored(stored) => {
+            let Exchange { r, conf, passage, .. } = exchange;
+            let speaks_http = exchange.protocol.is_http();
+            return send_stored((r, conf, passage), *stored, (rewrite, speaks_http));
+        }
+    };
     match begin(exchange, answer, rewrite, asked_head) {
         Responding::Now(flow) => flow,
         Responding::Wait(mut response, mut relay) => {
@@ -77,7 +87,7 @@ pub(crate) async fn respond(exchange: &Exchange<'_>, answer: Answer, rewrite: &d
             if relay.is_refused() {
                 return Flow::Close(response.status);
             }
-            response.body = Body::Stream(relay);
+            response.body = relay.into_body();
             Flow::Respond(response)
         }
     }
@@ -89,36 +99,65 @@ fn begin(exchange: &Exchange<'_>, answer: Answer, rewrite: &dyn Rewrite, asked_h
     let bodiless = matches!(head.status, 204 | 304) || asked_head;
     let empty = !reader.marks_end() && (bodiless || (!head.chunked && head.content_length == Some(0)));
     lease.reusable = empty && !head.close && head.status != 101;
+    let caching = exchange.caching();
+    if let Some(caching) = &caching {
+        caching.take_head(&head, conf);
+    }
     if intercepts(r, conf, &head) {
+        if let Some(caching) = caching {
+            caching.intercepted(head.status);
+        }
         lease.end(r, passage);
         return Responding::Now(Flow::Finalize(head.status));
     }
     if let Some(flow) = accel_redirect(r, conf, &head, rewrite) {
         passage.set_headers(head.headers);
         lease.end(r, passage);
+        if let Some(caching) = caching {
+            caching.free();
+        }
         return Responding::Now(flow);
     }
     let buffered = buffers(r, conf, &head.headers);
-    let mut response = Box::new(make_response(r, conf, &mut head, passage, (rewrite, reader.speaks_http())));
+    let kept_head = match caching.is_some() && !bare {
+        true => reader.head_to_keep(&head, &buffer[..body_at]),
+        false => Cow::Borrowed(&[][..]),
+    };
+    let kept = caching.as_ref().map_or(Kept::Not, |caching| caching.kept());
+    let mut response =
+        Box::new(make_response((r, conf, passage), &mut head, (rewrite, reader.speaks_http()), kept));
     if bare {
         response.bare = true;
         response.status = 200;
         r.out.keep_alive.set(false);
     }
     if head.status == 101 && !reader.marks_end() && r.headers.borrow().has(HeaderId::Upgrade) {
+        if let Some(caching) = caching {
+            caching.free();
+        }
         response.upgrade = true;
         r.out.keep_alive.set(false);
         let (r, passage) = (Rc::clone(r), Rc::clone(passage));
         response.tunnel = Some(tunnel::open(r, passage, lease, conf, (buffer, body_at)));
         return Responding::Now(Flow::Respond(response));
     }
+    let saver = caching.and_then(|caching| match buffered {
+        true => caching.save(r, conf, head.status, &kept_head),
+        false => {
+            caching.free();
+            None
+        }
+    });
     if empty {
+        if let Some(saver) = saver {
+            saver.commit();
+        }
         passage.hold(lease);
         return Responding::Now(Flow::Respond(response));
     }
     let trailers = conf.pass_trailers.then_some(conf.buffer_size);
     let framing = reader.framing(r, &head, buffered, trailers);
-    begin_body(exchange, lease, (framing, !head.close), (buffer, body_at, buffered), response)
+    begin_body(exchange, lease, (framing, !head.close), (buffer, body_at, buffered, saver), response)
 }
 
 /// What came with the head may be all there is, and needs no stream then.
@@ -126,7 +165,7 @@ fn begin_body(
     exchange: &Exchange<'_>,
     mut lease: Lease,
     (mut framing, may_keep): (Framing, bool),
-    (mut data, body_at, buffered): (Buffer, usize, bool),
+    (mut data, body_at, buffered, saver): (Buffer, usize, bool, Option<Box<Saver>>),
     mut response: Box<Response>,
 ) -> Responding {
     let Exchange { r, conf, passage, .. } = exchange;
@@ -150,13 +189,16 @@ fn begin_body(
     if taken.done && !conf.pass_trailers {
         lease.reusable = framing.is_reusable(keep);
         passage.hold(lease);
+        if let Some(saver) = saver {
+            saver.finish(&data[body_at..]);
+        }
         response.body = Body::Bytes(data.freeze().slice(body_at..));
         return Responding::Now(Flow::Respond(response));
     }
     data.drop_front(body_at);
     let (r, passage, conf) = (Rc::clone(r), Rc::clone(passage), Arc::clone(conf));
     let sends_body = r.method.get() != Method::Head;
-    let begun = Begun { r, passage, conf, lease, framing, buffered, keep, data };
+    let begun = Begun { r, passage, conf, lease, framing, buffered, keep, data, saver };
     let mut relay = Box::new(Relay::new(begun));
     if let Some(sentence) = taken.short {
         relay.break_off(action, sentence);
@@ -166,7 +208,7 @@ fn begin_body(
     if buffered && sends_body {
         return Responding::Wait(response, relay);
     }
-    response.body = Body::Stream(relay);
+    response.body = relay.into_body();
     Responding::Now(Flow::Respond(response))
 }
 
@@ -201,9 +243,9 @@ fn accel_redirect(r: &Request, conf: &Conf, head: &UpstreamHead, rewrite: &dyn R
     if conf.ignored.has(HeaderId::XAccelRedirect, b"") {
         return None;
     }
-    let mut kept = Response::default();
+    let mut kept = Response { allow_ranges: conf.force_ranges, ..Response::default() };
     for (id, name, value) in head.headers.iter().filter(|(id, ..)| REDIRECTED.contains(id)) {
-        pass(r, conf, id, (name, value), rewrite, &mut kept);
+        pass(r, id, (name, value), rewrite, &mut kept);
     }
     apply_limit_rate(r, conf, &head.headers);
     let mut pending = r.out.pending.borrow_mut();
@@ -230,12 +272,37 @@ fn unsafe_uri(r: &Request, target: &[u8]) -> Flow {
     Flow::Finalize(404)
 }
 
-fn make_response(
-    r: &Request,
-    conf: &Conf,
-    head: &mut UpstreamHead,
-    passage: &Passage,
+/// What was kept is the answer.
+pub(super) fn send_stored(
+    (r, conf, passage): (&Request, &Conf, &Passage),
+    stored: Stored,
     (rewrite, speaks_http): (&dyn Rewrite, bool),
+) -> Flow {
+    let Stored { mut head, bare, body } = stored;
+    if let Some(flow) = accel_redirect(r, conf, &head, rewrite) {
+        passage.set_headers(head.headers);
+        return flow;
+    }
+    let is_conditional = passage.caching().is_some_and(|caching| caching.is_cacheable());
+    let made = make_response((r, conf, passage), &mut head, (rewrite, speaks_http), Kept::Stored);
+    let mut response = Box::new(made);
+    response.unconditional = !is_conditional;
+    if bare {
+        response.bare = true;
+        response.status = 200;
+        r.out.keep_alive.set(false);
+    }
+    if r.method.get() != Method::Head {
+        response.body = body;
+    }
+    Flow::Respond(response)
+}
+
+fn make_response(
+    (r, conf, passage): (&Request, &Conf, &Passage),
+    head: &mut UpstreamHead,
+    (rewrite, speaks_http): (&dyn Rewrite, bool),
+    kept: Kept,
 ) -> Response {
     let mut response = Response::new(head.status);
     let line = head.status_line();
@@ -247,17 +314,17 @@ fn make_response(
     response.no_server = passed(HeaderId::Server);
     response.no_date = passed(HeaderId::Date);
     response.content_length = head.content_length.filter(|_| !head.chunked);
-    response.unconditional = true;
-    if conf.force_ranges {
+    response.unconditional = kept == Kept::Not;
+    if conf.force_ranges || (kept != Kept::Not && head.headers.has(HeaderId::AcceptRanges)) {
         response.allow_ranges = true;
-        response.single_range = true;
+        response.single_range = kept != Kept::Stored;
     }
     let charset = head.headers.get(HeaderId::XAccelCharset);
     if let Some(charset) = charset.filter(|_| !conf.ignored.has(HeaderId::XAccelCharset, b"")) {
         response.override_charset = Some(Bytes::copy_from_slice(charset));
     }
     apply_limit_rate(r, conf, &head.headers);
-    pass_headers(r, conf, head, passage, rewrite, &mut response);
+    pass_headers((r, conf, passage), head, rewrite, &mut response);
     if response.content_type.is_some() {
         // What an earlier upstream said before it redirected counts no more.
         r.out.pending.borrow_mut().remove(HeaderId::ContentType);
@@ -267,10 +334,8 @@ fn make_response(
 
 /// Passes the headers on. They are moved, unless somebody asks for what the upstream said.
 fn pass_headers(
-    r: &Request,
-    conf: &Conf,
+    (r, conf, passage): (&Request, &Conf, &Passage),
     head: &mut UpstreamHead,
-    passage: &Passage,
     rewrite: &dyn Rewrite,
     response: &mut Response,
 ) {
@@ -281,27 +346,29 @@ fn pass_headers(
             response.set_upstream_type(content_type_bytes(content_type));
         }
         response.headers = headers;
-        response.headers.retain(|id, name, _| !stays(conf, id) && !conf.hidden.has(id, name));
+        let ranges = response.allow_ranges;
+        response.headers.retain(|id, name, _| !stays(id, ranges) && !conf.hidden.has(id, name));
         return;
     }
     response.headers = Headers::with_capacity(headers.len(), 512);
     for (id, name, value) in headers.iter() {
         if !conf.hidden.has(id, name) {
-            pass(r, conf, id, (name, value), rewrite, response);
+            pass(r, id, (name, value), rewrite, response);
         }
     }
     passage.set_headers(headers);
 }
 
 /// Headers that are not passed on as they are.
-fn stays(conf: &Conf, id: HeaderId) -> bool {
+fn stays(id: HeaderId, ranges: bool) -> bool {
     match id {
         HeaderId::ContentLength
         | HeaderId::Connection
         | HeaderId::KeepAlive
         | HeaderId::TransferEncoding
         | HeaderId::ContentType => true,
-        HeaderId::AcceptRanges => conf.force_ranges,
+        // We say so ourselves.
+        HeaderId::AcceptRanges => ranges,
         _ => false,
     }
 }
@@ -323,20 +390,13 @@ fn content_type_bytes(value: &[u8]) -> Bytes {
 }
 
 /// Passes one header on.
-fn pass(
-    r: &Request,
-    conf: &Conf,
-    id: HeaderId,
-    (name, value): (&[u8], &[u8]),
-    rewrite: &dyn Rewrite,
-    response: &mut Response,
-) {
+fn pass(r: &Request, id: HeaderId, (name, value): (&[u8], &[u8]), rewrite: &dyn Rewrite, response: &mut Response) {
     let changed = match id {
         HeaderId::ContentType => {
             response.set_upstream_type(content_type_bytes(value));
             return;
         }
-        _ if stays(conf, id) => return,
+        _ if stays(id, response.allow_ranges) => return,
         HeaderId::Location => {
             let changed = rewrite.location(r, value);
             response.redirect = changed.is_some();

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::address::Address;
 use super::balance::Balance;
+use super::cache::CacheConf;
 use super::peers::Peers;
 use super::pool::KeepAlive;
 use crate::http::{HeaderId, Request, Script, TempPath};
@@ -129,6 +130,10 @@ impl Names {
 /// How a location speaks to its upstream. Sizes in bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Conf {
+    /// The beginning of its directives' names, for messages: `proxy`.
+    pub(crate) module: &'static str,
+    /// `proxy_cache` and its kin.
+    pub(crate) cache: Option<Arc<CacheConf>>,
     /// `proxy_connect_timeout`
     pub(crate) connect_timeout: Duration,
     /// `proxy_send_timeout`

@@ -10,6 +10,7 @@ use std::time::Instant;
 use rustix::io::Errno;
 
 use super::buffer::Buffer;
+use super::cache::{Caching, Stored};
 use super::choice::{Choice, Outcome};
 use super::conf::{Conf, NextOn, Upstream};
 use super::head::{HeadRead, HeadReader, Protocol, Refused};
@@ -46,6 +47,14 @@ pub(crate) struct Answer {
     pub(super) lease: Lease,
 }
 
+/// What a request ends in.
+pub(crate) enum Came {
+    /// A peer's answer.
+    Answer(Answer),
+    /// What was kept of an earlier one.
+    Stored(Box<Stored>),
+}
+
 /// Why there is no answer at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
@@ -53,6 +62,8 @@ pub(crate) enum Stop {
     Answer(u16),
     /// The client is gone; the status is for the log.
     Close(u16),
+    /// What was kept of an earlier answer is still good enough.
+    Stale,
 }
 
 impl From<BodyError> for Stop {
@@ -67,6 +78,7 @@ impl Stop {
         match self {
             Stop::Answer(status) => Flow::Finalize(status),
             Stop::Close(status) => Flow::Close(status),
+            Stop::Stale => Flow::Finalize(500),
         }
     }
 }
@@ -100,6 +112,7 @@ impl Failure {
             Failure::Error | Failure::InvalidHeader => 502,
             Failure::Timeout => 504,
             Failure::Status(status) | Failure::Client(Stop::Answer(status) | Stop::Close(status)) => *status,
+            Failure::Client(Stop::Stale) => 500,
         }
     }
 }
@@ -109,7 +122,20 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// What becomes of the request where none does.
-    pub(crate) async fn run(&self, content: Content) -> Result<Answer, Stop> {
+    pub(crate) async fn run(&self, content: Content) -> Result<Came, Stop> {
+        let asked = self.ask(content).await;
+        match self.caching() {
+            None => asked.map(Came::Answer),
+            Some(caching) => self.or_stored(asked, &caching),
+        }
+    }
+
+    /// The request's dealings with a cache.
+    pub(super) fn caching(&self) -> Option<Rc<Caching>> {
+        self.conf.cache.as_ref().and_then(|_| self.passage.caching())
+    }
+
+    async fn ask(&self, content: Content) -> Result<Answer, Stop> {
         let mut choice = Choice::new(self.upstream.clone(), self.r);
         if self.conf.next_upstream_tries > 0 {
             choice.tries = choice.tries.min(self.conf.next_upstream_tries);
@@ -138,7 +164,7 @@ impl Exchange<'_> {
     /// A connection to the next peer, and whether it has served before; `None` where that peer was given up.
     fn connect(&self, choice: &mut Choice, began: Instant) -> Result<Option<(Socket, bool)>, Stop> {
         choice.next();
-        let Some(peer) = choice.peer() else { return Err(Stop::Answer(self.no_live_peer())) };
+        let Some(peer) = choice.peer() else { return Err(self.no_live_peer()) };
         self.passage.choose(&peer.name, peer.address.is_unix());
         if let Some(socket) = pool::take(self.r, choice) {
             return Ok(Some((socket, true)));
@@ -171,14 +197,22 @@ impl Exchange<'_> {
         report(self.r, level, action, what);
     }
 
-    fn no_live_peer(&self) -> u16 {
+    fn no_live_peer(&self) -> Stop {
         self.passage.choose(&self.upstream.name, false);
         self.report(Level::Error, Action::Connecting, |line| {
             line.put("no live upstreams");
         });
         self.passage.failed(502);
         self.passage.end();
-        502
+        self.otherwise(NextOn::ERROR, 502)
+    }
+
+    /// The request's end where no peer has answered.
+    fn otherwise(&self, on: NextOn, status: u16) -> Stop {
+        match self.caching().is_some_and(|caching| caching.serves_stale_on_error(on)) {
+            true => Stop::Stale,
+            false => Stop::Answer(status),
+        }
     }
 
     /// Whether the status that came is one that another peer may do better on.
@@ -238,7 +272,7 @@ impl Exchange<'_> {
             return Ok(());
         }
         self.passage.end();
-        Err(Stop::Answer(failure.status()))
+        Err(self.otherwise(wanted, failure.status()))
     }
 }
 
@@ -254,6 +288,9 @@ struct Tried {
     streams: bool,
     began: Instant,
 }
+
+/// What is said of an answer that has no head.
+const NO_HEAD: &[u8] = b"upstream sent no valid HTTP/1.0 header";
 
 /// How many header fields there is room for from the beginning.
 const USUAL_FIELDS: usize = 16;
@@ -392,12 +429,19 @@ impl<'a> Try<'a> {
 
     fn parse(&mut self) -> Poll<Result<(), Failure>> {
         let Self { exchange, reader, buffer, head, .. } = self;
+        let caching = exchange.caching();
         let mut say = |level, sentence: &[u8]| {
+            // What has no head may be kept without one.
+            if caching.is_some() && sentence == NO_HEAD {
+                return;
+            }
             exchange.report(level, Action::ReadingHead, |line| {
                 line.bytes(sentence);
             });
         };
-        let read = reader.read(buffer, exchange.conf.buffer_size, head, &mut say);
+        // What is written before the head takes room of the buffer.
+        let taken = caching.as_ref().map_or(0, |caching| caching.head_at());
+        let read = reader.read(buffer, exchange.conf.buffer_size.saturating_sub(taken), head, &mut say);
         head.dropped.drain(..).for_each(|sentence| say(Level::Warn, &sentence));
         match read {
             Ok(HeadRead::Partial) => return Poll::Pending,
@@ -415,8 +459,10 @@ impl<'a> Try<'a> {
         let Some(client) = self.exchange.r.client.as_ref().filter(|_| !self.exchange.conf.ignore_client_abort) else {
             return Poll::Pending;
         };
-        // The body's reader looks at the client itself while it waits for it.
-        if self.sender.starved || client.poll_gone(cx).is_pending() {
+        // The body's reader looks at the client itself while it waits for it. What is to be kept is fetched for
+        // others too.
+        let for_others = self.exchange.caching().is_some_and(|caching| caching.is_cacheable());
+        if self.sender.starved || for_others || client.poll_gone(cx).is_pending() {
             return Poll::Pending;
         }
         client_is_gone(self.exchange.r, self.action());

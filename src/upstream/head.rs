@@ -1,5 +1,6 @@
 //! The head of an answer, in whatever protocol the peer speaks.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,6 +32,27 @@ pub(crate) struct FastCgi {
 }
 
 impl Protocol {
+    /// Whether it is HTTP.
+    pub(super) fn is_http(&self) -> bool {
+        matches!(self, Protocol::Http)
+    }
+
+    /// Reads a head that was [kept](HeadReader::head_to_keep); `None` where it makes no sense.
+    pub(super) fn read_kept(&self, bytes: &[u8]) -> Option<UpstreamHead> {
+        let mut head = UpstreamHead::new();
+        let mut parser = UpstreamParser::new();
+        match self {
+            Protocol::Http => {
+                let parsed = parser.parse(bytes, usize::MAX, &mut head).ok()?;
+                matches!(parsed, UpstreamParse::Done(_)).then_some(head)
+            }
+            Protocol::Cgi | Protocol::FastCgi(_) => {
+                let read = read_cgi(&mut parser, bytes, usize::MAX, &mut head).ok()?;
+                matches!(read, HeadRead::Done(_)).then_some(head)
+            }
+        }
+    }
+
     /// Whether a request's body goes in FastCGI's records.
     pub(super) fn sends_records(&self) -> bool {
         matches!(self, Protocol::FastCgi(_))
@@ -108,6 +130,19 @@ impl HeadReader {
                 Framing::FastCgi(Box::new(FastCgiBody::new(*reader, length, buffered, keeps)))
             }
         }
+    }
+
+    /// The head as it is kept; one in records as CGI has it.
+    pub(super) fn head_to_keep<'h>(&self, head: &UpstreamHead, bytes: &'h [u8]) -> Cow<'h, [u8]> {
+        if !matches!(self, HeadReader::FastCgi(_)) {
+            return Cow::Borrowed(bytes);
+        }
+        let mut kept = Vec::with_capacity(bytes.len());
+        for (_, name, value) in head.headers.iter() {
+            kept.extend([name, b": ", value, b"\r\n"].concat());
+        }
+        kept.extend_from_slice(b"\r\n");
+        Cow::Owned(kept)
     }
 
     /// Whether it is HTTP.

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::cache::Caching;
 use super::lease::Lease;
 use crate::http::{Headers, Request, UpstreamInfo, clock};
 use crate::log::{Level, Line};
@@ -56,6 +57,8 @@ pub(crate) struct Passage {
     trailers: RefCell<Headers>,
     /// The connection of an answer that was read to its end.
     held: RefCell<Option<Lease>>,
+    /// Its dealings with a cache.
+    caching: RefCell<Option<Rc<Caching>>>,
 }
 
 thread_local! {
@@ -114,6 +117,7 @@ impl Passage {
         passage.redirected.set(passage.last.borrow().is_some());
         *passage.scheme.borrow_mut() = scheme;
         *passage.peer.borrow_mut() = None;
+        passage.caching.take();
         passage.headers.borrow_mut().clear();
         passage.trailers.borrow_mut().clear();
         passage
@@ -159,6 +163,16 @@ impl Passage {
     /// Keeps the connection of an answer that was read to its end until the answer has been made of it.
     pub(super) fn hold(&self, lease: Lease) {
         *self.held.borrow_mut() = Some(lease);
+    }
+
+    /// The request's dealings with a cache, where it has any.
+    pub(crate) fn caching(&self) -> Option<Rc<Caching>> {
+        self.caching.borrow().clone()
+    }
+
+    /// Notes that the request deals with a cache.
+    pub(super) fn set_caching(&self, caching: Rc<Caching>) {
+        *self.caching.borrow_mut() = Some(caching);
     }
 
     /// Notes which peer it is.

@@ -11,12 +11,13 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::buffer::{BUFFER, Buffer};
+use super::cache::Saver;
 use super::conf::Conf;
 use super::decode::{Fault, Framing};
 use super::exchange::{client_is_gone, level};
 use super::lease::Lease;
 use super::passage::{Action, Passage, report};
-use crate::http::{BodyCut, BodyStream, Chunk, Deadline, FileRange, Headers, Lifetime, Request, TempFile, clock};
+use crate::http::{Body, BodyCut, BodyStream, Chunk, Deadline, FileRange, Headers, Lifetime, Request, TempFile, clock};
 use crate::log::{Level, Line};
 
 /// A body that is relayed.
@@ -37,6 +38,8 @@ pub(crate) struct Relay {
     /// Bytes in the queue that are in memory.
     queued: usize,
     file: Option<TempFile>,
+    /// Writes it into the cache.
+    saver: Option<Box<Saver>>,
     end: Option<Result<(), BodyCut>>,
     /// The upstream's answer could not be understood, or not be stored.
     refused: bool,
@@ -54,6 +57,7 @@ pub(super) struct Begun {
     pub(super) keep: bool,
     /// What came of the body so far, without coding.
     pub(super) data: Buffer,
+    pub(super) saver: Option<Box<Saver>>,
 }
 
 /// `proxy_limit_rate`
@@ -69,7 +73,7 @@ const BURST: usize = 32;
 impl Relay {
     /// A body on its way.
     pub(super) fn new(begun: Begun) -> Self {
-        let Begun { r, passage, conf, lease, framing, buffered, keep, data } = begun;
+        let Begun { r, passage, conf, lease, framing, buffered, keep, data, saver } = begun;
         let per_second = conf.limit_rate.as_ref().map_or(0, |script| rate(&script.eval(&r)));
         let rate =
             (buffered && per_second > 0).then(|| Rate { per_second, start: clock::now(), pause: Deadline::default() });
@@ -87,6 +91,7 @@ impl Relay {
             queue: VecDeque::new(),
             queued: 0,
             file: None,
+            saver,
             end: None,
             refused: false,
             rate,
@@ -95,6 +100,26 @@ impl Relay {
             relay.pass_on();
         }
         relay
+    }
+
+    /// As a body. What is to be kept is read to its end even where nobody wants it any more.
+    pub(super) fn into_body(self: Box<Self>) -> Body {
+        match self.saver {
+            None => Body::Stream(self),
+            Some(_) => Body::Stream(Box::new(Kept(Some(self)))),
+        }
+    }
+
+    /// Reads on to the end for the cache's sake alone.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            self.queue.clear();
+            self.queued = 0;
+            if self.end.is_some() || self.saver.is_none() {
+                return Poll::Ready(());
+            }
+            ready!(self.poll_fill(BUFFER, cx));
+        }
     }
 
     /// Waits until there is something to pass on. nginx sends the head no earlier than that, where it buffers.
@@ -113,7 +138,7 @@ impl Relay {
     /// Whether the client has gone, which ends the body too.
     pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &self.r.client {
-            Some(client) if !self.conf.ignore_client_abort => ready!(client.poll_gone(cx)),
+            Some(client) if !self.conf.ignore_client_abort && self.saver.is_none() => ready!(client.poll_gone(cx)),
             _ => return Poll::Pending,
         }
         client_is_gone(&self.r, Action::ReadingBody);
@@ -134,6 +159,9 @@ impl Relay {
     pub(super) fn finish(&mut self) {
         self.end = Some(Ok(()));
         self.pass_on();
+        if let Some(saver) = self.saver.take() {
+            saver.commit();
+        }
         self.lease.reusable = self.framing.is_reusable(self.keep);
         if let Some(trailers) = self.framing.trailers() {
             self.passage.set_trailers(trailers);
@@ -143,6 +171,7 @@ impl Relay {
     /// The answer has broken off. What is held back goes nowhere any more; the rest still goes out.
     fn cut(&mut self) {
         self.held = None;
+        self.saver = None;
         self.queue.push_back(Chunk::Flush);
         self.end = Some(Err(BodyCut));
         self.release();
@@ -241,6 +270,9 @@ impl Relay {
 
     fn pass_on(&mut self) {
         let Some(buffer) = self.held.take().filter(|buffer| !buffer.is_empty()) else { return };
+        if self.saver.as_mut().is_some_and(|saver| !saver.append(&buffer)) {
+            self.saver = None;
+        }
         self.queued += buffer.len();
         self.queue.push_back(Chunk::Bytes(buffer.freeze()));
         if !self.buffered {
@@ -287,6 +319,9 @@ impl Relay {
 
     /// Moves what waits in memory to the temporary file; `false` where it must stay.
     fn spill(&mut self) -> bool {
+        if self.saver.is_some() {
+            return self.lean_on_saved();
+        }
         let length = self.file.as_ref().map_or(0, |file| file.length);
         if self.queued == 0 || length + self.queued as u64 > self.conf.max_temp_file_size {
             return false;
@@ -297,6 +332,22 @@ impl Relay {
             });
             self.cut();
             return false;
+        }
+        true
+    }
+
+    /// What waits in memory stands in the cache's file already, and is sent from there.
+    fn lean_on_saved(&mut self) -> bool {
+        let Some((file, length)) = self.saver.as_ref().and_then(|saver| saver.file()) else { return false };
+        if self.queued == 0 {
+            return false;
+        }
+        let start = length - self.queued as u64;
+        self.queue.retain(|chunk| !matches!(chunk, Chunk::Bytes(_)));
+        self.queued = 0;
+        match self.queue.back_mut() {
+            Some(Chunk::File(range)) if range.end == start => range.end = length,
+            _ => self.queue.push_back(Chunk::File(FileRange { file, start, end: length })),
         }
         true
     }
@@ -393,6 +444,36 @@ impl BodyStream for Relay {
         let mut trailers = self.passage.trailers().clone();
         trailers.retain(|id, name, _| !self.conf.hidden.has(id, name));
         Some(trailers)
+    }
+}
+
+/// A body that is kept.
+struct Kept(Option<Box<Relay>>);
+
+impl BodyStream for Kept {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, BodyCut>>> {
+        self.0.as_mut().map_or(Poll::Ready(None), |relay| relay.poll_next(cx))
+    }
+
+    fn poll_progress(&mut self, cx: &mut Context<'_>) {
+        if let Some(relay) = &mut self.0 {
+            relay.poll_progress(cx);
+        }
+    }
+
+    fn trailers(&mut self) -> Option<Headers> {
+        self.0.as_mut().and_then(|relay| relay.trailers())
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let Some(mut relay) = self.0.take().filter(|relay| relay.saver.is_some()) else { return };
+        // While the thread ends nothing is read any more.
+        if tokio::runtime::Handle::try_current().is_ok() {
+            relay.passage.end();
+            tokio::task::spawn_local(std::future::poll_fn(move |cx| relay.poll_rest(cx)));
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::redirect::{Rule, apply_first};
 use super::request;
 use crate::http::{Flow, PhaseHandler, Request, Script};
 use crate::upstream::{
-    BodyWanted, Conf, Content, Exchange, Named, Passage, Protocol, Resolver, Rewrite, Stop, respond,
+    BodyWanted, Conf, Content, Exchange, Named, Passage, Protocol, Resolver, Rewrite, Stop, from_cache, respond,
 };
 
 /// Everything that `proxy_pass` and its kin say about a location, resolved.
@@ -19,6 +19,8 @@ pub struct Proxy {
     pub(super) conf: Arc<Conf>,
     pub(super) target: Target,
     pub(super) headers: Headers,
+    /// The same for answers that may be kept.
+    pub(super) cached_headers: Option<Headers>,
     pub(super) body: Option<Script>,
     pub(super) method: Option<Script>,
     pub(super) http_11: bool,
@@ -70,6 +72,10 @@ impl Proxy {
         };
         let content = self.body_wanted.read(r).await?;
         let passage = Passage::begin(r, vars.scheme.clone());
+        let key = |out: &mut Vec<u8>| request::append_key(self, r, vars, out);
+        if let Some(flow) = from_cache((r, &self.conf, &passage), (self, &Protocol::Http), key).await? {
+            return Ok(flow);
+        }
         let streamed = matches!(content, Content::Streamed { .. });
         let built = request::build(self, vars, r, &passage, streamed).map_err(Stop::Answer)?;
         let upstream = match named {

@@ -45,6 +45,24 @@ enum Piece {
 const DEFAULTS: &[&str] =
     &["Host", "Connection", "Content-Length", "Transfer-Encoding", "TE", "Keep-Alive", "Expect", "Upgrade"];
 
+/// The same where answers may be kept.
+const CACHE_DEFAULTS: &[&str] = &[
+    "Host",
+    "Connection",
+    "Content-Length",
+    "Transfer-Encoding",
+    "TE",
+    "Keep-Alive",
+    "Expect",
+    "Upgrade",
+    "If-Modified-Since",
+    "If-Unmodified-Since",
+    "If-None-Match",
+    "If-Match",
+    "Range",
+    "If-Range",
+];
+
 /// How a request's body is announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyLength {
@@ -56,13 +74,22 @@ pub(super) enum BodyLength {
 
 impl Headers {
     pub(super) fn new(set: &[SetHeader], vars: Option<&Vars>, ctx: &mut Ctx<'_>) -> Self {
+        Self::with_defaults(DEFAULTS, (set, vars), ctx)
+    }
+
+    /// For answers that may be kept: what the client has kept, or wants only a part of, is our matter then.
+    pub(super) fn for_cache(set: &[SetHeader], vars: Option<&Vars>, ctx: &mut Ctx<'_>) -> Self {
+        Self::with_defaults(CACHE_DEFAULTS, (set, vars), ctx)
+    }
+
+    fn with_defaults(defaults: &[&str], (set, vars): (&[SetHeader], Option<&Vars>), ctx: &mut Ctx<'_>) -> Self {
         let mut pieces = Vec::new();
         let mut names = Names::default();
         for header in set {
             names.insert(&header.name);
             pieces.push(Piece::Line([&header.name[..], b": "].concat().into(), header.value.clone()));
         }
-        for name in DEFAULTS {
+        for name in defaults {
             names.insert(name.as_bytes());
             if set.iter().any(|header| header.name.eq_ignore_ascii_case(name.as_bytes())) {
                 continue;
@@ -72,6 +99,8 @@ impl Headers {
                 "Connection" => Some(Piece::Lines(Bytes::from_static(b"Connection: close\r\n"))),
                 "Content-Length" => Some(Piece::Length),
                 "Transfer-Encoding" => Some(Piece::Chunked),
+                "If-Modified-Since" => Some(variable(b"If-Modified-Since: ", b"upstream_cache_last_modified", ctx)),
+                "If-None-Match" => Some(variable(b"If-None-Match: ", b"upstream_cache_etag", ctx)),
                 _ => None,
             });
         }
@@ -111,6 +140,11 @@ fn append_line(r: &Request, name: &[u8], value: &Script, out: &mut Vec<u8>) {
     } else {
         out.extend_from_slice(b"\r\n");
     }
+}
+
+fn variable(name: &'static [u8], variable: &[u8], ctx: &mut Ctx<'_>) -> Piece {
+    let value = Script::new(vec![Part::Variable(ctx.variable(variable, Default::default()))]);
+    Piece::Line(Bytes::from_static(name), value)
 }
 
 /// `$proxy_host`, settled where it is the same for all requests.

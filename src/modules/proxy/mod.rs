@@ -16,7 +16,7 @@ use self::headers::Headers;
 use self::pass::Pass;
 use self::redirect::Redirects;
 use super::resolver::NameService;
-use super::upstream::{Settings, check_all, want_temp_folders};
+use super::upstream::{Settings, check_all, check_caches, read_cache_path, want_temp_folders};
 use crate::conf::{Command, Ctx, Inherit, LocationBuilder, Module, NodeId, NodeKind, assign, temp_path};
 use crate::http::{Script, TempPath, VariableDef};
 use crate::upstream::BodyWanted;
@@ -36,6 +36,9 @@ pub struct Conf {
     redirects: Redirects,
     cookies: Cookies,
 }
+
+/// Whose the caches are.
+const OWNER: &str = "http_proxy";
 
 /// Headers of answers that stay with us.
 const HIDDEN: &[&str] = &[
@@ -101,6 +104,22 @@ impl Module for ProxyPass {
             assign(&mut c.common.temp_path, args, || temp_path(args, ctx))
         }),
         Command::script("proxy_limit_rate", |c| &mut c.common.limit_rate),
+        Command::custom("proxy_cache", |c, args, ctx| c.common.cache.read_zone(args, ctx, OWNER)),
+        Command::custom("proxy_cache_path", |_, args, ctx| read_cache_path(args, ctx, OWNER)),
+        Command::script("proxy_cache_key", |c| &mut c.common.cache.key),
+        Command::custom("proxy_cache_bypass", |c, args, ctx| c.common.cache.read_bypass(args, ctx)),
+        Command::custom("proxy_no_cache", |c, args, ctx| c.common.cache.read_no_cache(args, ctx)),
+        Command::custom("proxy_cache_valid", |c, args, _| c.common.cache.read_valid(args)),
+        Command::number("proxy_cache_min_uses", |c| &mut c.common.cache.min_uses),
+        Command::offset("proxy_cache_max_range_offset", |c| &mut c.common.cache.max_range_offset),
+        Command::custom("proxy_cache_use_stale", |c, args, _| c.common.cache.read_use_stale(args)),
+        Command::custom("proxy_cache_methods", |c, args, _| c.common.cache.read_methods(args)),
+        Command::flag("proxy_cache_lock", |c| &mut c.common.cache.lock),
+        Command::msec("proxy_cache_lock_timeout", |c| &mut c.common.cache.lock_timeout),
+        Command::msec("proxy_cache_lock_age", |c| &mut c.common.cache.lock_age),
+        Command::flag("proxy_cache_revalidate", |c| &mut c.common.cache.revalidate),
+        Command::flag("proxy_cache_convert_head", |c| &mut c.common.cache.convert_head),
+        Command::flag("proxy_cache_background_update", |c| &mut c.common.cache.background_update),
     ];
     const VARIABLES: &'static [VariableDef] = variables::VARIABLES;
 
@@ -131,6 +150,7 @@ impl Module for ProxyPass {
 
     fn finish(ctx: &mut Ctx<'_>) {
         check_all::<Conf>(ctx, "proxy", |conf| &conf.common);
+        check_caches::<Conf>(ctx, (OWNER, "proxy"), |conf| &conf.common.cache);
         let default = default_temp_path(ctx);
         want_temp_folders::<Conf>(ctx, |conf| &conf.common, default);
     }
@@ -160,9 +180,13 @@ fn build(conf: &Conf, pass: &Pass, ctx: &mut Ctx<'_>, names: Option<&NameService
     let temp = default_temp_path(ctx);
     let target = pass.target(ctx)?;
     let set = conf.set_headers.as_ref().map_or(&[][..], |headers| &headers[..]);
+    let cache = conf.common.cache.resolve(ctx, OWNER);
+    let cached_headers = cache.as_ref().map(|_| Headers::for_cache(set, target.fixed_vars(), ctx));
+    let common = crate::upstream::Conf { cache, ..conf.common.resolve(HIDDEN, || temp) };
     Some(Proxy {
-        conf: Arc::new(conf.common.resolve(HIDDEN, || temp)),
+        conf: Arc::new(common),
         headers: Headers::new(set, target.fixed_vars(), ctx),
+        cached_headers,
         target,
         body: conf.set_body.clone(),
         method: conf.method.clone(),

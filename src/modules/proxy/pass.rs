@@ -40,6 +40,8 @@ pub(super) struct Vars {
     pub(super) port: Bytes,
     /// The URI, empty where there is none.
     pub(super) uri: Bytes,
+    /// What the keys of kept answers begin with.
+    pub(super) key_start: Bytes,
 }
 
 /// Where requests go.
@@ -107,14 +109,17 @@ impl Vars {
     fn new(scheme: Bytes, url: &Url<'_>) -> Self {
         let uri = Bytes::copy_from_slice(url.uri);
         if url.is_unix() {
-            return Self { scheme, host: Bytes::from_static(b"localhost"), port: Bytes::new(), uri };
+            let key_start = [&scheme[..], b"unix:", url.host, b":"].concat().into();
+            return Self { scheme, host: Bytes::from_static(b"localhost"), port: Bytes::new(), uri, key_start };
         }
         if url.no_port || url.port == HTTP_PORT {
             let host = Bytes::copy_from_slice(url.host);
-            return Self { scheme, host, port: Bytes::from_static(b"80"), uri };
+            let key_start = [&scheme[..], url.host].concat().into();
+            return Self { scheme, host, port: Bytes::from_static(b"80"), uri, key_start };
         }
-        let host = [url.host, b":", url.port_text].concat().into();
-        Self { scheme, host, port: Bytes::copy_from_slice(url.port_text), uri }
+        let host: Bytes = [url.host, b":", url.port_text].concat().into();
+        let key_start = [&scheme[..], &host].concat().into();
+        Self { scheme, host, port: Bytes::copy_from_slice(url.port_text), uri, key_start }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The request as it goes to the upstream: line, headers, body.
 
 use super::handler::Proxy;
-use super::headers::BodyLength;
+use super::headers::{BodyLength, Headers};
 use super::pass::{Target, Vars};
 use crate::http::escape::append_escaped;
 use crate::http::headers::parse_length;
@@ -26,7 +26,12 @@ pub(super) fn build(proxy: &Proxy, vars: &Vars, r: &Request, passage: &Passage, 
         None => body_length(r, streamed),
     };
     let mut out = passage.take_request();
-    append_method(proxy, r, &mut out);
+    let caching = proxy.cached_headers.as_ref().zip(passage.caching());
+    if caching.as_ref().is_some_and(|(_, caching)| caching.asks_get()) {
+        out.extend_from_slice(b"GET");
+    } else {
+        append_method(proxy, r, &mut out);
+    }
     let asks_head = out.eq_ignore_ascii_case(b"HEAD");
     out.push(b' ');
     let uri_start = out.len();
@@ -37,9 +42,10 @@ pub(super) fn build(proxy: &Proxy, vars: &Vars, r: &Request, passage: &Passage, 
         return Err(500);
     }
     out.extend_from_slice(if proxy.http_11 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
-    proxy.headers.append(r, length, &mut out);
+    let headers = caching.filter(|(_, caching)| caching.is_cacheable()).map_or(&proxy.headers, |(headers, _)| headers);
+    headers.append(r, length, &mut out);
     if proxy.pass_request_headers {
-        append_client_headers(proxy, r, &mut out);
+        append_client_headers(headers, r, &mut out);
     }
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(body.as_deref().unwrap_or_default());
@@ -86,6 +92,12 @@ fn append_method(proxy: &Proxy, r: &Request, out: &mut Vec<u8>) {
     }
 }
 
+/// The key that nginx makes where there is no `proxy_cache_key`: scheme, host and URI as the upstream gets it.
+pub(super) fn append_key(proxy: &Proxy, r: &Request, vars: &Vars, out: &mut Vec<u8>) {
+    out.extend_from_slice(&vars.key_start);
+    append_uri(proxy, r, vars, out);
+}
+
 fn append_uri(proxy: &Proxy, r: &Request, vars: &Vars, out: &mut Vec<u8>) {
     if proxy.target.fixed_vars().is_none() && !vars.uri.is_empty() {
         return out.extend_from_slice(&vars.uri);
@@ -118,9 +130,9 @@ fn had_escapes(r: &Request) -> bool {
     memchr::memchr(b'%', path).is_some()
 }
 
-fn append_client_headers(proxy: &Proxy, r: &Request, out: &mut Vec<u8>) {
+fn append_client_headers(headers: &Headers, r: &Request, out: &mut Vec<u8>) {
     for (id, name, value) in r.headers.borrow().iter() {
-        if !proxy.headers.hides(id, name) {
+        if !headers.hides(id, name) {
             out.extend_from_slice(name);
             out.extend_from_slice(b": ");
             out.extend_from_slice(value);

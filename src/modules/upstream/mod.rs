@@ -2,6 +2,8 @@
 //! <https://nginx.org/en/docs/http/ngx_http_upstream_module.html>
 
 mod balance;
+mod cache;
+mod cache_path;
 mod commands;
 mod keepalive;
 mod params;
@@ -20,6 +22,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub(super) use balance::Balances;
+pub(super) use cache::check_caches;
+pub(super) use cache_path::read_cache_path;
 pub(super) use commands::passing_commands;
 pub(super) use keepalive::KeepAlives;
 pub(super) use params::{Encoding, ParamList, Params, add_param};

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::cache::CacheSettings;
 use crate::conf::{Args, Ctx, Inherit, NodeId, NodeKind, SetResult, assign};
 use crate::diag::{Diagnostic, Span};
 use crate::http::{Script, TempFolders, TempPath};
@@ -68,6 +69,7 @@ pub struct Settings {
     pub ignored: Option<Names>,
     pub hide: Option<Vec<Box<[u8]>>>,
     pub pass: Option<Vec<Box<[u8]>>>,
+    pub cache: CacheSettings,
     /// Where this block says something about sizes that must go together.
     pub sizes_at: Option<Span>,
 }
@@ -100,6 +102,7 @@ impl Settings {
         self.ignored.inherit(&parent.ignored);
         self.hide.inherit(&parent.hide);
         self.pass.inherit(&parent.pass);
+        self.cache.inherit(&parent.cache);
     }
 
     /// Reads `…_next_upstream`.
@@ -211,6 +214,8 @@ impl Settings {
         let minute = Duration::from_secs(60);
         let (count, each) = self.buffers.unwrap_or((8, self.default_buffer()));
         Conf {
+            module: "proxy",
+            cache: None,
             connect_timeout: self.connect_timeout.unwrap_or(minute),
             send_timeout: self.send_timeout.unwrap_or(minute),
             read_timeout: self.read_timeout.unwrap_or(minute),

@@ -2,8 +2,8 @@
 
 use std::io::Write as _;
 
-use crate::http::{HeaderId, Request, VariableDef};
-use crate::upstream::{Attempt, Passage};
+use crate::http::{HeaderId, Request, VariableDef, date};
+use crate::upstream::{Attempt, Caching, Passage};
 
 pub(super) const VARIABLES: &[VariableDef] = &[
     VariableDef::new("upstream_addr", |r, out| {
@@ -25,10 +25,15 @@ pub(super) const VARIABLES: &[VariableDef] = &[
     }),
     VariableDef::new("upstream_bytes_received", |r, out| each(r, out, |attempt, out| number(out, attempt.received))),
     VariableDef::new("upstream_bytes_sent", |r, out| each(r, out, |attempt, out| number(out, attempt.sent))),
-    // Nothing is cached yet, and nginx says of what is not cached that there is no such value.
-    VariableDef::new("upstream_cache_status", |_, _| false),
-    VariableDef::new("upstream_cache_last_modified", |_, _| false),
-    VariableDef::new("upstream_cache_etag", |_, _| false),
+    VariableDef::new("upstream_cache_status", |r, out| {
+        cached(r, |caching| Some(out.extend_from_slice(caching.status().text().as_bytes())))
+    }),
+    VariableDef::new("upstream_cache_last_modified", |r, out| {
+        cached(r, |caching| Some(out.extend_from_slice(&date::format_http(caching.last_modified()?))))
+    }),
+    VariableDef::new("upstream_cache_etag", |r, out| {
+        cached(r, |caching| Some(out.extend_from_slice(&caching.etag()?)))
+    }),
     VariableDef::family("upstream_http_", |r, name, out| {
         let Some(passage) = Passage::of(r) else { return false };
         join(passage.headers().find_variable(name), out)
@@ -39,6 +44,11 @@ pub(super) const VARIABLES: &[VariableDef] = &[
     }),
     VariableDef::family("upstream_cookie_", cookie),
 ];
+
+/// Asks a request's dealings with a cache; `false` where it has none, or they have no such value.
+fn cached(r: &Request, ask: impl FnOnce(&Caching) -> Option<()>) -> bool {
+    Passage::of(r).and_then(|passage| passage.caching()).and_then(|caching| ask(&caching)).is_some()
+}
 
 /// Appends a value for each attempt, with a colon where an internal redirect stands between them.
 fn each(r: &Request, out: &mut Vec<u8>, value: impl Fn(&Attempt, &mut Vec<u8>)) -> bool {
