@@ -13,7 +13,7 @@ pub(super) fn update(r: &Rc<Request>, caching: &Rc<Caching>) -> bool {
         method: Some(r.method.get()),
         with_body: true,
         beside: true,
-        in_memory: false,
+        ..Subrequest::default()
     };
     let Ok(sub) = r.subrequest(wanted) else { return false };
     sub.continue_as(r);
