@@ -124,8 +124,7 @@ fn begin(exchange: &Exchange<'_>, answer: Answer, rewrite: &dyn Rewrite, asked_h
         false => Cow::Borrowed(&[][..]),
     };
     let kept = caching.as_ref().map_or(Kept::Not, |caching| caching.kept());
-    let mut response =
-        Box::new(make_response((r, conf, passage), &mut head, (rewrite, reader.speaks_http()), kept));
+    let mut response = Box::new(make_response((r, conf, passage), &mut head, (rewrite, reader.speaks_http()), kept));
     if bare {
         response.bare = true;
         response.status = 200;
