@@ -82,6 +82,13 @@ impl<T: Clone> HostTable<T> {
         Ok(())
     }
 
+    /// All names, as they are written: `*.example.com`, `www.example.*`; `.example.com` as the two that it stands for.
+    pub fn names(&self) -> impl Iterator<Item = Vec<u8>> {
+        let exact = self.exact.keys().map(|name| name.to_vec());
+        let heads = self.heads.keys().map(|name| [b"*", &name[..]].concat());
+        exact.chain(heads).chain(self.tails.keys().map(|name| [name, &b"*"[..]].concat()))
+    }
+
     /// The value of a name in lower case: exact names first, then the longest wildcard at the front, then the
     /// longest at the end.
     pub fn find(&self, name: &[u8]) -> Option<&T> {

@@ -7,6 +7,7 @@ mod config;
 mod folders;
 mod fork;
 mod logs;
+mod lost;
 mod master;
 mod notify;
 mod pid;

@@ -7,7 +7,7 @@ use super::bundle::Bundle;
 use super::config::{Compiled, Setup, from_disk, temporary_folders};
 use super::logs::{self, Logs, Wanted};
 use super::sockets::{self, Listening, Plan};
-use super::{folders, pid};
+use super::{folders, lost, pid};
 use crate::http::Cycle;
 use crate::load::{level, sentence};
 use crate::log::{ErrorLog, Level, refresh_zone};
@@ -103,6 +103,7 @@ impl Running {
         let mut new = candidate.open(&self.sockets, Purpose::Serve, &log)?;
         new.bundle.serial = serial;
         logs::redirect_stderr(new.log());
+        lost::say(&self.cycle, &new.cycle, new.log());
         sockets::remove_unused(&self.sockets, &new.sockets, new.log());
         *self = new;
         Ok(())

@@ -105,6 +105,24 @@ fn listeners_come_and_go() {
 }
 
 #[test]
+fn what_a_reload_takes_away_is_named() {
+    let place = Place::new();
+    let (port, other) = (place.port, free_port());
+    let server =
+        |listen: &str, names: &str| format!("server {{ listen 127.0.0.1:{port}; {listen} server_name {names}; }}");
+    place.configure("", &server(&format!("listen 127.0.0.1:{other};"), "a.example .b.example c.*"));
+    let nginx = place.start();
+    nginx.place.configure("", &server("", "a.example"));
+    nginx.reload();
+    let lost = |message: &String| message.contains("no longer");
+    let messages: Vec<_> = nginx.place.messages().into_iter().filter(lost).collect();
+    let name =
+        |name| format!("[notice] the new configuration no longer has server name \"{name}\" on 127.0.0.1:{port}");
+    let listens = format!("[notice] the new configuration no longer listens on 127.0.0.1:{other}");
+    assert_eq!(messages, [name("*.b.example"), name("b.example"), name("c.*"), listens]);
+}
+
+#[test]
 fn what_cannot_be_swapped_starts_another_worker() {
     if !is_root() {
         return;
