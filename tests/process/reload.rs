@@ -108,8 +108,10 @@ fn listeners_come_and_go() {
 fn what_a_reload_takes_away_is_named() {
     let place = Place::new();
     let (port, other) = (place.port, free_port());
-    let server =
-        |listen: &str, names: &str| format!("server {{ listen 127.0.0.1:{port}; {listen} server_name {names}; }}");
+    let second = format!("server {{ listen 127.0.0.1:{port}; }}");
+    let server = |listen: &str, names: &str| {
+        format!("server {{ listen 127.0.0.1:{port}; {listen} server_name {names}; }} {second}")
+    };
     place.configure("", &server(&format!("listen 127.0.0.1:{other};"), "a.example .b.example c.*"));
     let nginx = place.start();
     nginx.place.configure("", &server("", "a.example"));
