@@ -98,7 +98,8 @@ pub fn help(layout: &Layout) -> String {
 
 /// The lines of `-V`, behind the line of `-v`.
 pub fn configure(layout: &Layout) -> String {
-    let mut text = "configure arguments:".to_owned();
+    // What reads this looks for OpenSSL's sentence about names; ours is rustls, which has them always.
+    let mut text = "TLS SNI support enabled\nconfigure arguments:".to_owned();
     for (name, value) in layout.arguments() {
         text += &format!(" --{name}={value}");
     }

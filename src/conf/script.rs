@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Ctx, pcre};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Span};
 use crate::http::{Part, Regex, Script, VarIndex};
 use crate::syntax::Word;
 
@@ -21,11 +21,19 @@ impl Ctx<'_> {
     /// # Errors
     /// As [`Self::script`].
     pub fn script_from(&mut self, word: &Word, text: &[u8]) -> Result<Script, Diagnostic> {
+        self.script_at(word.span, text)
+    }
+
+    /// Compiles text that stands at a place.
+    ///
+    /// # Errors
+    /// As [`Self::script`].
+    pub fn script_at(&mut self, at: Span, text: &[u8]) -> Result<Script, Diagnostic> {
         let mut parts = Vec::new();
         let mut rest = text;
-        while let Some(at) = memchr::memchr(b'$', rest) {
-            push_literal(&mut parts, &rest[..at]);
-            let (part, behind) = self.reference(word, &rest[at + 1..])?;
+        while let Some(dollar) = memchr::memchr(b'$', rest) {
+            push_literal(&mut parts, &rest[..dollar]);
+            let (part, behind) = self.reference(at, &rest[dollar + 1..])?;
             parts.push(part);
             rest = behind;
         }
@@ -34,7 +42,7 @@ impl Ctx<'_> {
     }
 
     /// One reference, behind its `$`.
-    fn reference<'t>(&mut self, word: &Word, text: &'t [u8]) -> Result<(Part, &'t [u8]), Diagnostic> {
+    fn reference<'t>(&mut self, at: Span, text: &'t [u8]) -> Result<(Part, &'t [u8]), Diagnostic> {
         if let [digit @ b'1'..=b'9', rest @ ..] = text {
             return Ok((Part::Capture(digit - b'0'), rest));
         }
@@ -44,16 +52,16 @@ impl Ctx<'_> {
                 let [b'}', rest @ ..] = rest else {
                     let name = String::from_utf8_lossy(name);
                     let message = format!("the closing bracket in \"{name}\" variable is missing");
-                    return Err(Diagnostic::error("invalid-variable", message).at(word.span));
+                    return Err(Diagnostic::error("invalid-variable", message).at(at));
                 };
                 (name, rest)
             }
             _ => split_name(text),
         };
         if name.is_empty() {
-            return Err(Diagnostic::error("invalid-variable", "invalid variable name").at(word.span));
+            return Err(Diagnostic::error("invalid-variable", "invalid variable name").at(at));
         }
-        Ok((Part::Variable(self.variable(name, word.span)), rest))
+        Ok((Part::Variable(self.variable(name, at)), rest))
     }
 
     /// Compiles a regular expression; its named groups become variables.

@@ -72,6 +72,10 @@ pub struct Server {
     pub merge_slashes: bool,
     /// `http2`
     pub http2: bool,
+    /// `http2_max_concurrent_streams`
+    pub http2_streams: u32,
+    /// `http2_body_preread_size`, bytes.
+    pub http2_preread: u32,
 }
 
 /// An address to listen on, and the servers behind it.

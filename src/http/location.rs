@@ -246,6 +246,8 @@ pub struct CoreConf {
     pub sendfile: bool,
     /// `sendfile_max_chunk`; 0 is no limit.
     pub sendfile_max_chunk: u64,
+    /// `http2_chunk_size`, bytes, where it is set.
+    pub http2_chunk_size: Option<usize>,
     /// `tcp_nodelay`
     pub tcp_nodelay: bool,
     /// `auth_delay`

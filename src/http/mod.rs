@@ -89,7 +89,7 @@ pub(crate) use status::ServerTokens;
 pub use stored_body::StoredBody;
 pub use temp_file::{Lifetime, TempFile, TempFileError, TempFolders, TempPath};
 pub use timer::Deadline;
-pub use tls_info::TlsInfo;
+pub use tls_info::{TlsInfo, VerifyFault};
 pub use tunnel::{ClientIo, Tunnel};
 pub use types::MediaTypes;
 pub use variable::{BuiltinGet, Compute, GetFn, Getter, VarIndex, VarSlots, Variable, VariableDef, VariableNames};

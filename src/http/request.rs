@@ -242,6 +242,11 @@ impl SentHead {
 const URI_CHANGES: u8 = 11;
 
 impl Request {
+    /// The number of the server that it is for.
+    pub fn server_id(&self) -> ServerId {
+        self.server.get()
+    }
+
     /// A main request, before any phase.
     pub fn new(local: Rc<Local>, connection: Rc<Connection>, incoming: Incoming) -> Rc<Self> {
         let server = local.cycle.server(incoming.server);

@@ -1,7 +1,5 @@
 //! What a request knows of the encryption of its connection.
 
-use std::cell::Cell;
-
 use bytes::Bytes;
 
 /// An encrypted connection, for `$ssl_…`.
@@ -30,7 +28,7 @@ pub struct TlsInfo {
     /// The client's own certificate in DER.
     pub certificate: Option<Bytes>,
     /// What is wrong with it.
-    pub refused: Cell<Option<VerifyFault>>,
+    pub refused: Option<VerifyFault>,
 }
 
 /// Why a certificate is not trusted, in OpenSSL's numbers and words.

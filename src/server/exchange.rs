@@ -225,13 +225,15 @@ fn respond(logged: Logged, mut response: Box<Response>, dates: &RefCell<DateCach
     r.out.head_sent.set(true);
     let sent = if matches!(body, Body::Empty) { Stage::Done } else { Stage::Data };
     r.out.complete.set(sent == Stage::Done);
-    answer.map(|()| ResponseBody { logged, body, file: None, stage: sent })
+    answer.map(|()| ResponseBody { logged, body, rest: Bytes::new(), file: None, stage: sent })
 }
 
 /// A response's body as the `http` crate's world pulls it.
 pub(super) struct ResponseBody {
     logged: Logged,
     body: Body,
+    /// What is left of a piece.
+    rest: Bytes,
     /// What is left of a file's piece.
     file: Option<FileRange>,
     stage: Stage,
@@ -248,6 +250,15 @@ impl ResponseBody {
     fn count(&self, length: usize) {
         let out = &self.logged.0.out;
         out.bytes.set(out.bytes.get() + length as u64);
+    }
+
+    /// The last piece says that it is the last, where that is known.
+    fn end_early(&mut self) {
+        let file_is_done = self.file.as_ref().is_none_or(FileRange::is_empty);
+        if self.rest.is_empty() && file_is_done && matches!(self.body, Body::Empty) {
+            self.stage = Stage::Done;
+            self.logged.0.out.complete.set(true);
+        }
     }
 
     fn file_piece(&mut self) -> Option<Result<Bytes, BodyCut>> {
@@ -270,18 +281,25 @@ impl HttpBody for ResponseBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyCut>>> {
         while self.stage == Stage::Data {
-            if let Some(piece) = self.file_piece() {
-                return Poll::Ready(Some(piece.map(|bytes| {
-                    self.count(bytes.len());
-                    Frame::data(bytes)
-                })));
+            if !self.rest.is_empty() {
+                let most = self.logged.0.location().core.http2_chunk_size.unwrap_or(usize::MAX).max(1);
+                let length = self.rest.len().min(most);
+                let bytes = self.rest.split_to(length);
+                self.count(length);
+                self.end_early();
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            match self.file_piece() {
+                None => {}
+                Some(Ok(bytes)) => {
+                    self.rest = bytes;
+                    continue;
+                }
+                Some(Err(cut)) => return Poll::Ready(Some(Err(cut))),
             }
             match ready!(self.body.poll_next(cx)) {
                 Some(Err(cut)) => return Poll::Ready(Some(Err(cut))),
-                Some(Ok(Chunk::Bytes(bytes))) => {
-                    self.count(bytes.len());
-                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
-                }
+                Some(Ok(Chunk::Bytes(bytes))) => self.rest = bytes,
                 Some(Ok(Chunk::File(range))) => self.file = Some(range),
                 Some(Ok(Chunk::Flush)) => {}
                 None => self.stage = Stage::Trailers,

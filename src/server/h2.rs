@@ -1,6 +1,6 @@
-//! HTTP/2 connections on hyper, in the clear with prior knowledge. RFC 9113.
+//! HTTP/2 connections on hyper, encrypted, or in the clear with prior knowledge. RFC 9113.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
@@ -20,13 +20,19 @@ use super::exchange::{ResponseBody, exchange};
 use super::h1;
 use super::stream::ClientStream;
 use super::thread::Thread;
-use crate::http::{BodyCut, Connection, Count, Counted, Local};
+use crate::http::{BodyCut, Connection, Count, Counted, Local, Server};
 
 /// What an HTTP/2 client sends first (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Streams that a client may have open at once: nginx's `http2_max_concurrent_streams`.
-const STREAMS: u32 = 128;
+/// What a client may send on all streams together before it is told to go on, in bytes.
+const CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// The server that a connection belongs to.
+fn server<'a>(local: &'a Local, connection: &Connection) -> &'a Server {
+    let listen = &local.cycle.listens[connection.listen.get()];
+    local.cycle.server(listen.virtual_servers(connection.local.map(|local| local.ip())).fallback(connection))
+}
 
 /// Serves a connection that may begin with HTTP/2's preface, or with an HTTP/1 request.
 pub(super) async fn serve_or_h1(
@@ -71,28 +77,36 @@ async fn first_bytes(thread: &Thread, stream: &mut ClientStream, mut first: Vec<
 pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStream, connection: Rc<Connection>) {
     let stream = Replayed { first, stream };
     let open = Rc::new(Open::new(thread.clone()));
+    let newest = RefCell::new(thread.local());
     let service = service_fn(|request| {
-        let (thread, connection, guard) = (thread.clone(), connection.clone(), open.begin());
+        super::move_on(&thread, &mut newest.borrow_mut(), &connection);
+        let (local, thread) = (newest.borrow().clone(), thread.clone());
+        let (connection, guard) = (connection.clone(), open.begin());
         async move {
             thread.meter.add(Count::Requests);
             let counted = Some(thread.meter.during(Count::Writing));
-            let answered = exchange(thread.local(), connection, request, &thread.date, counted).await;
+            let answered = exchange(local, connection, request, &thread.date, counted).await;
             // An error resets the stream: nginx's 444.
             let response = answered.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))?;
             io::Result::Ok(response.map(|body| Answered { body, _guard: guard }))
         }
     });
+    let local = thread.local();
+    let server = server(&local, &connection);
+    let (count, size) = server.large_client_header_buffers;
     let mut builder = http2::Builder::new(LocalExecutor);
-    builder.timer(TokioTimer::new()).max_concurrent_streams(STREAMS).auto_date_header(false);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(server.http2_streams)
+        .initial_stream_window_size(server.http2_preread)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(u32::try_from(count.saturating_mul(size)).unwrap_or(u32::MAX))
+        .auto_date_header(false);
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut drain = thread.drain_watch();
     let spent = open.clone();
-    let local = thread.local();
-    let (idle, most) = local.cycle.listens.get(connection.listen.get()).map_or((Duration::ZERO, u64::MAX), |listen| {
-        let server = local.cycle.server(listen.servers.default);
-        let core = &local.cycle.location(server.base).core;
-        (core.keepalive_timeout, core.keepalive_requests)
-    });
+    let core = &local.cycle.location(server.base).core;
+    let (idle, most) = (core.keepalive_timeout, core.keepalive_requests);
     let ended = tokio::select! {
         _ = serving.as_mut() => true,
         _ = drain.wait_for(|draining| *draining) => false,

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::task::{Poll, ready};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use rustls::server::UnbufferedServerConnection;
@@ -11,10 +12,13 @@ use rustls::{CommonState, Error, HandshakeKind, ProtocolVersion};
 
 use super::stream::ClientStream;
 use super::thread::Thread;
+use super::tls_certificate;
 use super::tls_stream::TlsStream;
-use crate::http::{Connection, Deadline, Local, Request, Server, ServerId, TlsInfo, VirtualServers, host};
+use crate::http::{
+    Connection, Deadline, Local, Request, Server, ServerId, TlsInfo, VerifyFault, VirtualServers, host,
+};
 use crate::log::{Level, Line};
-use crate::tls::{Channel, ClientHello, Hello, Reason, Site, Sites, cipher_name, read_hello};
+use crate::tls::{Channel, ClientHello, Hello, Reason, Site, Sites, Trust, Verify, cipher_name, read_hello};
 
 /// What a handshake has come to.
 pub(super) struct Accepted {
@@ -41,7 +45,7 @@ pub(super) async fn accept(
 
 struct Greeting<'a> {
     thread: &'a Thread,
-    local: &'a Local,
+    local: &'a Rc<Local>,
     connection: &'a Connection,
     deadline: RefCell<Deadline>,
 }
@@ -62,24 +66,40 @@ impl Greeting<'_> {
         let servers = self.servers();
         let server = if host.is_empty() { servers.default } else { servers.choose(&host).server };
         let Some(site) = self.site(servers, server).filter(|site| !site.reject) else {
-            reject(&mut stream);
-            self.say(Level::Info, |line| {
+            refuse(&mut stream, UNRECOGNIZED_NAME);
+            return self.say(Level::Info, |line| {
                 line.put("handshake rejected");
             });
-            return None;
         };
-        let connection = UnbufferedServerConnection::new(site.config.clone()).ok()?;
+        let config = match &site.dynamic {
+            None => site.config.clone(),
+            Some(dynamic) => {
+                let (server_name, host) = (hello.server_name.clone().into(), host.clone().into());
+                let greeting = TlsInfo { server_name, host, ..TlsInfo::default() };
+                let read = tls_certificate::config(self.local, self.connection, server, site, dynamic, greeting);
+                let Some(config) = read else {
+                    refuse(&mut stream, INTERNAL_ERROR);
+                    return self.say(Level::Info, |line| {
+                        line.put("SSL_do_handshake() failed (SSL: error:0A000179:SSL routines::cert cb error)");
+                    });
+                };
+                config
+            }
+        };
+        let connection = UnbufferedServerConnection::new(config).ok()?;
         let mut stream = TlsStream::new(stream, Channel::new(connection));
         if let Err(error) = stream.channel().take_in(&mut first) {
             stream.flush_now();
-            self.say_failed(&error);
-            return None;
+            return self.say_failed(&error);
         }
+        let session_id = session_id(stream.channel().outgoing());
         self.shake_hands(&mut stream).await?;
         let state = stream.channel().state();
         let http2 = state.alpn_protocol() == Some(b"h2");
         // It is there once.
-        let _ = self.connection.tls.set(Rc::new(info(state, hello, host)));
+        let refused = site.trust.as_ref().and_then(|trust| verdict(trust, state));
+        let info = TlsInfo { session_id, refused, ..info(state, hello, host) };
+        let _ = self.connection.tls.set(Rc::new(info));
         Some(Accepted { stream: ClientStream::Tls(Box::new(stream)), first: Vec::new(), http2 })
     }
 
@@ -133,7 +153,7 @@ impl Greeting<'_> {
         }
     }
 
-    fn say_gone(&self, error: Option<io::Error>) -> Option<()> {
+    fn say_gone<T>(&self, error: Option<io::Error>) -> Option<T> {
         self.say(Level::Info, |line| {
             match &error {
                 None => line.put("peer closed connection in SSL handshake"),
@@ -145,14 +165,14 @@ impl Greeting<'_> {
         })
     }
 
-    fn say_failed(&self, error: &Error) -> Option<()> {
+    fn say_failed<T>(&self, error: &Error) -> Option<T> {
         self.say(Level::Info, |line| {
             line.put("SSL_do_handshake() failed (SSL: ").put(Reason(error)).put(')');
         })
     }
 
     /// Says what nginx says; ends in nothing.
-    fn say(&self, level: Level, message: impl FnOnce(&mut Line)) -> Option<()> {
+    fn say<T>(&self, level: Level, message: impl FnOnce(&mut Line)) -> Option<T> {
         let cycle = &self.local.cycle;
         let server: &Server = cycle.server(self.servers().default);
         cycle.location(server.base).core.error_log.write(level, Some(self.connection.number), |line| {
@@ -170,7 +190,54 @@ pub(super) fn refusal(r: &Request) -> Option<u16> {
         r.log(Level::Info, "client sent plain HTTP request to HTTPS port");
         return Some(497);
     }
-    None
+    let (tls, sites) = (r.connection.tls.get()?, r.cycle().extensions.get::<Sites>()?);
+    if sites.verify.iter().all(|verify| *verify == Verify::Off) {
+        return None;
+    }
+    if !tls.host.is_empty() && tls.host != r.host.borrow()[..] && asks_for_another(r, tls, sites) {
+        let what = "client attempted to request the server name different from the one that was negotiated";
+        r.log(Level::Info, what);
+        return Some(421);
+    }
+    let verify = sites.verify(r.server_id());
+    match (verify, tls.refused) {
+        (Verify::Off, _) => None,
+        (_, Some(fault)) if verify != Verify::OptionalNoCa || !fault.is_of_issuer() => {
+            let VerifyFault { code, text } = fault;
+            r.log(Level::Info, format_args!("client SSL certificate verify error: ({code}:{text})"));
+            Some(495)
+        }
+        (Verify::On, _) if tls.certificate.is_none() => {
+            r.log(Level::Info, "client sent no required SSL certificate");
+            Some(496)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a request is for a server that wants to know its clients, and the connection was made for another one.
+fn asks_for_another(r: &Request, tls: &TlsInfo, sites: &Sites) -> bool {
+    let listen = &r.cycle().listens[r.connection.listen.get()];
+    let servers = listen.virtual_servers(r.connection.local.map(|local| local.ip()));
+    if servers.find(&tls.host).is_none() {
+        return false;
+    }
+    let asked = servers.choose(&r.host.borrow()).server;
+    sites.verify(asked) != Verify::Off
+}
+
+/// What is wrong with the client's certificate.
+fn verdict(trust: &Trust, state: &CommonState) -> Option<VerifyFault> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs().cast_signed());
+    trust.verify(state.peer_certificates()?, now).err()
+}
+
+/// The session's number in the server's first message (RFC 8446, 4.1.3), which is not encrypted.
+fn session_id(sent: &[u8]) -> Bytes {
+    const LENGTH: usize = 5 + 4 + 2 + 32;
+    let id = sent.get(LENGTH).and_then(|length| sent.get(LENGTH + 1..LENGTH + 1 + usize::from(*length)));
+    let digits = id.unwrap_or_default().iter().fold(String::new(), |out, byte| out + &format!("{byte:02x}"));
+    digits.into()
 }
 
 /// A name that clients ask for, as a host's name.
@@ -182,11 +249,15 @@ fn host_of(name: &[u8]) -> Vec<u8> {
     host
 }
 
-/// Tells a client that nobody here has that name (RFC 8446, 6.2).
-fn reject(stream: &mut ClientStream) {
-    const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+/// Nobody here has that name (RFC 8446, 6.2).
+const UNRECOGNIZED_NAME: u8 = 112;
+/// Something of our own went wrong.
+const INTERNAL_ERROR: u8 = 80;
+
+/// Tells a client why it is not greeted.
+fn refuse(stream: &mut ClientStream, alert: u8) {
     // It learns as much from the close.
-    let _ = stream.try_write(&UNRECOGNIZED_NAME, &[]);
+    let _ = stream.try_write(&[21, 3, 3, 0, 2, 2, alert], &[]);
 }
 
 fn info(state: &CommonState, hello: ClientHello, host: Vec<u8>) -> TlsInfo {
@@ -202,10 +273,9 @@ fn info(state: &CommonState, hello: ClientHello, host: Vec<u8>) -> TlsInfo {
         host: host.into(),
         alpn: state.alpn_protocol().map(Bytes::copy_from_slice),
         reused: state.handshake_kind() == Some(HandshakeKind::Resumed),
-        session_id: Bytes::new(),
         ciphers: hello.ciphers.into(),
         groups: hello.groups.into(),
         certificate: state.peer_certificates().and_then(|chain| Some(Bytes::copy_from_slice(chain.first()?))),
-        refused: std::cell::Cell::new(None),
+        ..TlsInfo::default()
     }
 }

@@ -95,7 +95,9 @@ impl TlsStream {
 
     pub(super) fn try_sendfile(&mut self, file: &OwnedFd, offset: &mut u64, count: usize) -> io::Result<usize> {
         let Self { socket, channel } = self;
-        at_once(send_file(channel, file, offset, count, &mut |bytes| now(socket, bytes)))
+        let sent = at_once(channel.poll_send_file(file, *offset, count, &mut |bytes| now(socket, bytes)))?;
+        *offset += sent as u64;
+        Ok(sent)
     }
 
     pub(super) fn poll_sendfile(
@@ -106,7 +108,10 @@ impl TlsStream {
         count: usize,
     ) -> Poll<io::Result<usize>> {
         let Self { socket, channel } = self;
-        send_file(channel, file, offset, count, &mut |bytes| socket.poll_write(cx, &[IoSlice::new(bytes)]))
+        let mut write = |bytes: &[u8]| socket.poll_write(cx, &[IoSlice::new(bytes)]);
+        let sent = ready!(channel.poll_send_file(file, *offset, count, &mut write))?;
+        *offset += sent as u64;
+        Poll::Ready(Ok(sent))
     }
 
     /// Ready when the client has gone. What it sends meanwhile is kept, as far as it is little.
@@ -120,30 +125,6 @@ impl TlsStream {
         let Self { socket, channel } = self;
         channel.close(&mut |bytes| now(socket, bytes));
     }
-}
-
-type Write<'a> = &'a mut dyn FnMut(&[u8]) -> Poll<io::Result<usize>>;
-
-/// Sends some of a file. What was encrypted and not taken yet is not read again.
-fn send_file(
-    channel: &mut Channel<UnbufferedServerConnection>,
-    file: &OwnedFd,
-    offset: &mut u64,
-    count: usize,
-    write: Write<'_>,
-) -> Poll<io::Result<usize>> {
-    let sent = match ready!(channel.poll_settled(count, write))? {
-        Some(told) => told,
-        None => ready!(PIECES.with_borrow_mut(|pieces| {
-            let read = rustix::io::pread(file, &mut pieces[..count.min(PIECE)], *offset).map_err(io::Error::from)?;
-            if read == 0 {
-                return Poll::Ready(Ok(0));
-            }
-            channel.poll_write(&pieces[..read], &[], write)
-        }))?,
-    };
-    *offset += sent as u64;
-    Poll::Ready(Ok(sent))
 }
 
 /// Writes what the socket takes now.

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::task::{Poll, ready};
 
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
@@ -27,6 +28,8 @@ thread_local! {
     /// What was just read, and what is just being sent.
     static INPUT: RefCell<Vec<u8>> = RefCell::new(vec![0; LONGEST + READ]);
     static OUTPUT: RefCell<Vec<u8>> = RefCell::new(vec![0; WRITE + (4 << 10)]);
+    /// A piece of a file.
+    static PIECE: RefCell<Vec<u8>> = RefCell::new(vec![0; WRITE]);
     /// The head of an answer with the beginning of its body, which leave in one record.
     static JOINED: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(RECORD));
 }
@@ -112,6 +115,11 @@ impl<S: Side> Channel<S> {
     /// Whether decrypted bytes wait.
     pub fn has_plain(&self) -> bool {
         !self.plain.is_empty()
+    }
+
+    /// Bytes that the socket has not taken yet.
+    pub fn outgoing(&self) -> &[u8] {
+        &self.outgoing
     }
 
     /// Takes bytes that were read from the socket already, before all others.
@@ -353,6 +361,26 @@ impl<S: Side> Channel<S> {
                 return Poll::Ready(Ok(taken));
             }
         }
+    }
+
+    /// Sends some bytes of a file. What was encrypted and not taken yet is not read again.
+    ///
+    /// # Errors
+    /// As [`Self::poll_write`], and the file's.
+    pub fn poll_send_file(
+        &mut self,
+        file: &OwnedFd,
+        offset: u64,
+        count: usize,
+        write: &mut dyn FnMut(&[u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Some(told) = ready!(self.poll_settled(count, write))? {
+            return Poll::Ready(Ok(told));
+        }
+        PIECE.with_borrow_mut(|piece| {
+            let read = rustix::io::pread(file, &mut piece[..count.min(WRITE)], offset).map_err(io::Error::from)?;
+            if read == 0 { Poll::Ready(Ok(0)) } else { self.poll_write(&piece[..read], &[], write) }
+        })
     }
 
     /// Encrypts a portion; tells how much plain text it took, and how many bytes it made of it.

@@ -10,6 +10,8 @@ use rustls::pki_types::pem::{PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
 
+use super::der::Der;
+use super::x509::{Certificate, RevocationList};
 use super::{pem_key, provider};
 
 /// Why a certificate or key is not taken: the function of OpenSSL that fails, and its reason.
@@ -62,9 +64,13 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, KeyFault
     let mut found = Vec::new();
     for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(&spell_plainly(pem)) {
         match section {
-            Ok((SectionKind::Certificate, der)) => {
+            Ok((SectionKind::Certificate, mut der)) => {
+                // What a trusted one says of its trust stands behind it.
+                if let Some(own) = Der(&der).raw().map(<[u8]>::len) {
+                    der.truncate(own);
+                }
                 let der = CertificateDer::from(der);
-                rustls::server::ParsedCertificate::try_from(&der).map_err(|_| KeyFault::new(CALL, BAD_CERTIFICATE))?;
+                Certificate::read(&der).ok_or_else(|| KeyFault::new(CALL, BAD_CERTIFICATE))?;
                 found.push(der);
             }
             Ok(_) => {}
@@ -72,6 +78,25 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, KeyFault
         }
     }
     if found.is_empty() { Err(KeyFault::new(CALL, NO_START_LINE)) } else { Ok(found) }
+}
+
+/// The lists of revoked certificates of a PEM text, in DER.
+///
+/// # Errors
+/// There is none, or one is none.
+pub fn revocation_lists(pem: &[u8]) -> Result<Vec<Vec<u8>>, KeyFault> {
+    const CALL: &str = "PEM_read_bio_X509_CRL()";
+    let mut found = Vec::new();
+    for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(pem) {
+        match section {
+            Ok((SectionKind::Crl, der)) if RevocationList::read(&der).is_some() => found.push(der),
+            Ok((SectionKind::Crl, _)) => return Err(KeyFault::new(CALL, BAD_CERTIFICATE.replace("X509", "X509_CRL"))),
+            Ok(_) => {}
+            Err(_) => return Err(KeyFault::new(CALL, BAD_BASE64)),
+        }
+    }
+    let nothing = NO_START_LINE.replace("TRUSTED CERTIFICATE", "X509 CRL");
+    if found.is_empty() { Err(KeyFault::new(CALL, nothing)) } else { Ok(found) }
 }
 
 /// OpenSSL knows a certificate by three names.
@@ -113,9 +138,10 @@ fn plain_key(pem: &[u8]) -> Option<PrivateKeyDer<'static>> {
 /// # Errors
 /// They do not belong together.
 pub fn key_pair(chain: Vec<CertificateDer<'static>>, key: Arc<dyn SigningKey>) -> Result<CertifiedKey, String> {
-    let pair = CertifiedKey::new(chain, key);
-    match pair.keys_match() {
-        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(pair),
-        Err(_) => Err(MISMATCH.to_owned()),
-    }
+    let own = chain.first().and_then(|der| Certificate::read(der));
+    let fits = match (key.public_key(), own) {
+        (Some(public), Some(own)) => public.as_ref() == own.key_info,
+        _ => true,
+    };
+    if fits { Ok(CertifiedKey::new(chain, key)) } else { Err(MISMATCH.to_owned()) }
 }

@@ -3,6 +3,8 @@
 mod channel;
 mod ciphers;
 mod der;
+mod dynamic;
+mod backend;
 mod hello;
 mod keys;
 mod pem_key;
@@ -10,14 +12,23 @@ mod reason;
 mod sessions;
 mod site;
 mod tickets;
+mod verify;
+mod x509;
+mod names;
+mod client_cert;
 
 pub use channel::Channel;
 pub use ciphers::{Ciphers, cipher_name, curve_name, curves};
+pub use backend::{Backend, BackendFault, BackendParts};
+pub use dynamic::{CertificateCache, Dynamic};
 pub use hello::{ClientHello, Hello, read as read_hello};
-pub use keys::{KeyFault, certificates, key_pair, private_key, unreadable};
+pub use keys::{KeyFault, certificates, key_pair, private_key, revocation_lists, unreadable};
 pub use reason::Reason;
 pub use sessions::{Scoped, Sessions};
-pub use site::{Site, SiteParts, Sites, Verify};
+pub use site::{Certificates, Site, SiteParts, Sites, Verify};
+pub use client_cert::ClientCertificates;
+pub use names::{serial, subject, times, Style};
+pub use verify::{Purpose, Trust};
 pub use tickets::{TicketKeys, Tickets};
 
 use std::sync::{Arc, OnceLock};

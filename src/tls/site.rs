@@ -10,7 +10,7 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, ServerConfig, SignatureScheme, SupportedProtocolVersion};
 
-use super::{Scoped, Sessions, TicketKeys, Tickets};
+use super::{Dynamic, Scoped, Sessions, TicketKeys, Tickets, Trust};
 use crate::http::{ServerId, VirtualServers};
 
 /// `ssl_verify_client`
@@ -34,6 +34,10 @@ pub struct Site {
     pub config: Arc<ServerConfig>,
     /// `ssl_reject_handshake`
     pub reject: bool,
+    /// Whom to believe what clients say of themselves; `None` where nobody is asked.
+    pub trust: Option<Arc<Trust>>,
+    /// Certificates whose names hold variables.
+    pub dynamic: Option<Arc<Dynamic>>,
 }
 
 /// What a site is made of.
@@ -64,6 +68,10 @@ pub struct SiteParts {
     pub scope: [u8; 16],
     /// `ssl_reject_handshake`
     pub reject: bool,
+    /// See [`Site::trust`].
+    pub trust: Option<Arc<Trust>>,
+    /// See [`Site::dynamic`].
+    pub dynamic: Option<Arc<Dynamic>>,
 }
 
 /// As much early data as nginx takes, in bytes: what OpenSSL allows by itself.
@@ -97,7 +105,7 @@ impl Site {
         } else if let Some(keys) = parts.tickets {
             config.ticketer = Arc::new(Tickets { keys, scope: parts.scope, lifetime: parts.lifetime });
         }
-        Ok(Self { config: Arc::new(config), reject: parts.reject })
+        Ok(Self { config: Arc::new(config), reject: parts.reject, trust: parts.trust, dynamic: parts.dynamic })
     }
 }
 
@@ -107,12 +115,19 @@ pub struct Sites {
     /// By the default server of an address, the server that a client asked for, and whether the address itself speaks
     /// HTTP/2.
     pub sites: HashMap<(ServerId, ServerId, bool), Arc<Site>>,
+    /// `ssl_verify_client` of each server.
+    pub verify: Vec<Verify>,
 }
 
 impl Sites {
     /// The site of a server.
     pub fn find(&self, servers: &VirtualServers, server: ServerId) -> Option<&Arc<Site>> {
         self.sites.get(&(servers.default, server, servers.http2_address))
+    }
+
+    /// `ssl_verify_client` of a server.
+    pub fn verify(&self, server: ServerId) -> Verify {
+        self.verify.get(server.0 as usize).copied().unwrap_or_default()
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use bytes::Bytes;
 use rustix::io::Errno;
 
 use super::buffer::Buffer;
@@ -18,10 +19,11 @@ use super::lease::Lease;
 use super::passage::{Action, Passage, report};
 use super::pool;
 use super::send::{Content, SendError, Sender};
-use super::socket::{ConnectError, Options, Socket};
+use super::socket::{ConnectError, HandshakeError, Options, Socket};
 use crate::h1::response::UpstreamHead;
 use crate::http::{BodyError, Deadline, Flow, Headers, Method, Request, clock};
 use crate::log::{Level, Line};
+use crate::tls::{Backend, BackendFault, Reason};
 
 /// What is asked of an upstream, and of which one.
 pub(crate) struct Exchange<'a> {
@@ -30,6 +32,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) passage: &'a Rc<Passage>,
     pub(crate) protocol: Protocol,
+    /// How the connection is encrypted, and the name of the other end.
+    pub(crate) secure: Option<(Arc<Backend>, Bytes)>,
 }
 
 /// An answer of which the head has been read.
@@ -166,7 +170,8 @@ impl Exchange<'_> {
         choice.next();
         let Some(peer) = choice.peer() else { return Err(self.no_live_peer()) };
         self.passage.choose(&peer.name, peer.address.is_unix());
-        if let Some(socket) = pool::take(self.r, choice) {
+        let secure = self.secure.as_ref().map(|(backend, name)| (backend, &name[..]));
+        if let Some(socket) = pool::take(self.r, choice, secure) {
             return Ok(Some((socket, true)));
         }
         let connected = Socket::connect(&peer.address, Options { keepalive: self.conf.socket_keepalive });
@@ -179,7 +184,10 @@ impl Exchange<'_> {
             });
         };
         match connected {
-            Ok(socket) => Ok(Some((socket, false))),
+            Ok(mut socket) => {
+                self.encrypt(&mut socket)?;
+                Ok(Some((socket, false)))
+            }
             Err(ConnectError::Socket(errno)) => {
                 failed(errno, Level::Alert, &[b"socket() failed"]);
                 Err(Stop::Answer(500))
@@ -191,6 +199,23 @@ impl Exchange<'_> {
                 self.turn_away(choice, &Failure::Error, tried).map(|()| None)
             }
         }
+    }
+
+    fn encrypt(&self, socket: &mut Socket) -> Result<(), Stop> {
+        let Some((backend, name)) = &self.secure else { return Ok(()) };
+        match backend.channel(self.r, name) {
+            Ok(Some(channel)) => {
+                socket.encrypt(channel, backend.clone(), name.clone());
+                return Ok(());
+            }
+            Ok(None) => {}
+            Err(error) => self.report(Level::Alert, Action::Handshaking, |line| {
+                line.put("SSL_new() failed (SSL: ").put(error).put(')');
+            }),
+        }
+        self.passage.failed(500);
+        self.passage.end();
+        Err(Stop::Answer(500))
     }
 
     fn report(&self, level: Level, action: Action, what: impl FnOnce(&mut Line)) {
@@ -349,6 +374,25 @@ impl<'a> Try<'a> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        if self.socket.must_shake_hands() {
+            match self.socket.poll_handshake(cx) {
+                Poll::Ready(Ok(())) => {
+                    self.timer.clear();
+                    self.connected = true;
+                    self.exchange.passage.connected(false);
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.unshaken(&error))),
+                Poll::Pending => {
+                    if !self.timer.is_set() {
+                        self.timer.set(self.exchange.conf.connect_timeout);
+                    }
+                    if self.timer.poll(cx).is_ready() {
+                        return Poll::Ready(Err(Failure::Timeout));
+                    }
+                    return self.watch_client(cx);
+                }
+            }
+        }
         if !self.sent
             && let Err(failure) = self.send(cx)
         {
@@ -387,6 +431,32 @@ impl<'a> Try<'a> {
             Poll::Pending => {}
         }
         Ok(())
+    }
+
+    /// Says why the other end cannot be spoken to.
+    fn unshaken(&self, error: &HandshakeError) -> Failure {
+        let say = |level: Level, what: &dyn Fn(&mut Line)| {
+            self.exchange.report(level, Action::Handshaking, |line| what(line));
+        };
+        match error {
+            HandshakeError::Untrusted(BackendFault::Certificate(fault)) => say(Level::Error, &|line| {
+                line.put(format_args!("upstream SSL certificate verify error: ({}:{})", fault.code, fault.text));
+            }),
+            HandshakeError::Untrusted(BackendFault::Name) => say(Level::Error, &|line| {
+                let name = self.exchange.secure.as_ref().map(|(_, name)| &name[..]).unwrap_or_default();
+                line.put("upstream SSL certificate does not match \"").bytes(name).put('"');
+            }),
+            HandshakeError::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                Some(inner) => say(Level::Error, &|line| {
+                    line.put("SSL_do_handshake() failed (SSL: ").put(Reason(inner)).put(')');
+                }),
+                None if error.kind() == io::ErrorKind::UnexpectedEof => say(Level::Error, &|line| {
+                    line.put("peer closed connection in SSL handshake");
+                }),
+                None => return self.broken("SSL_do_handshake()", error),
+            },
+        }
+        Failure::Error
     }
 
     fn broken(&self, call: &str, error: &io::Error) -> Failure {

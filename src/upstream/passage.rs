@@ -304,6 +304,7 @@ impl Attempt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Connecting,
+    Handshaking,
     Sending,
     ReadingHead,
     ReadingBody,
@@ -314,6 +315,7 @@ impl Action {
     pub(super) fn text(self) -> &'static str {
         match self {
             Action::Connecting => " while connecting to upstream",
+            Action::Handshaking => " while SSL handshaking to upstream",
             Action::Sending => " while sending request to upstream",
             Action::ReadingHead => " while reading response header from upstream",
             Action::ReadingBody => " while reading upstream",

@@ -12,6 +12,7 @@ use super::conf::Upstream;
 use super::peers::Peer;
 use super::socket::Socket;
 use crate::http::{Deadline, Request, clock};
+use crate::tls::Backend;
 
 /// `keepalive` and its kin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +51,7 @@ struct Idle {
 }
 
 /// A connection to the peer in use that has waited for a request, if there is one.
-pub(super) fn take(r: &Request, choice: &Choice) -> Option<Socket> {
+pub(super) fn take(r: &Request, choice: &Choice, secure: Option<(&Arc<Backend>, &[u8])>) -> Option<Socket> {
     let upstream = choice.upstream();
     upstream.keepalive?;
     let peer = choice.peer()?;
@@ -58,7 +59,7 @@ pub(super) fn take(r: &Request, choice: &Choice) -> Option<Socket> {
     let mut pools = pools.pools.borrow_mut();
     let pool = pools.iter_mut().find(|pool| pool.is_of(upstream))?;
     let same = |other: &Arc<Peer>| Arc::ptr_eq(other, peer) || other.address == peer.address;
-    let at = pool.idle.iter().rposition(|idle| same(&idle.peer))?;
+    let at = pool.idle.iter().rposition(|idle| same(&idle.peer) && idle.socket.suits(secure))?;
     Some(pool.idle.remove(at).socket)
 }
 

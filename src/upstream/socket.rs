@@ -3,30 +3,48 @@
 //! Most requests are sent in one call right behind `connect`, so a socket is at first watched for reading alone:
 //! a peer that takes a request out of the socket's buffer does not wake us up. Writing is watched once it blocks.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use bytes::Bytes;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, recv, send, sendmsg, socket_with,
 };
+use rustls::client::UnbufferedClientConnection;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::address::Address;
 use crate::http::clock;
+use crate::tls::{Backend, BackendFault, Channel};
 
 /// A connection to a peer.
 pub(crate) struct Socket {
     io: Io,
+    /// What it is encrypted with.
+    tls: Option<Box<Encryption>>,
     /// Bytes sent for the request in hand.
     pub(crate) sent: u64,
     /// Requests sent on it, the one in hand included.
     pub(crate) requests: u64,
     /// When it was opened.
     pub(crate) opened: Instant,
+}
+
+/// What a connection is encrypted with.
+pub(crate) struct Encryption {
+    channel: Channel<UnbufferedClientConnection>,
+    /// Whose ways it follows.
+    backend: Arc<Backend>,
+    /// The name of the other end.
+    name: Bytes,
+    /// The handshake is done, and the other end is who it should be.
+    settled: bool,
 }
 
 enum Io {
@@ -52,11 +70,105 @@ pub(crate) enum ConnectError {
     Connect(Errno),
 }
 
+/// Why a handshake came to nothing.
+#[derive(Debug)]
+pub(crate) enum HandshakeError {
+    /// The socket's error, or rustls's inside of one.
+    Io(io::Error),
+    /// The other end is not who it should be.
+    Untrusted(BackendFault),
+}
+
 /// What was asked of a new socket.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Options {
     /// `SO_KEEPALIVE`
     pub(crate) keepalive: bool,
+}
+
+impl Io {
+    fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Plain(fd) => fd.as_fd(),
+            Io::Watched(fd, _) => fd.get_ref().as_fd(),
+            Io::Nowhere => unreachable!("a socket is somewhere between its calls"),
+        }
+    }
+
+    fn watch(&mut self, watch: Watch) -> io::Result<&AsyncFd<OwnedFd>> {
+        let enough = matches!(self, Self::Watched(_, have) if *have == Watch::Both || *have == watch);
+        if !enough {
+            let fd = match std::mem::replace(self, Io::Nowhere) {
+                Io::Plain(fd) => fd,
+                Io::Watched(fd, _) => fd.into_inner(),
+                Io::Nowhere => unreachable!("a socket is somewhere between its calls"),
+            };
+            let interest = match watch {
+                Watch::Reading => Interest::READABLE,
+                Watch::Both => Interest::READABLE | Interest::WRITABLE,
+            };
+            // SAFETY: an `OwnedFd` is an open descriptor, always the same one, and closes only when it is dropped.
+            let watched = unsafe { AsyncFd::register_with_interest(fd, interest) };
+            match watched {
+                Ok(fd) => *self = Io::Watched(fd, watch),
+                Err(error) => {
+                    let (fd, error) = error.into_parts();
+                    *self = Io::Plain(fd);
+                    return Err(error);
+                }
+            }
+        }
+        match self {
+            Io::Watched(fd, _) => Ok(fd),
+            _ => unreachable!("it was watched or has just been"),
+        }
+    }
+
+    /// Reads what is there into the buffer; 0 bytes at the end.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let fd = self.watch(Watch::Reading)?;
+        loop {
+            let mut guard = ready!(fd.poll_read_ready(cx))?;
+            match recv(fd.get_ref(), &mut *buffer, RecvFlags::empty()) {
+                Ok((_, read)) => {
+                    if read > 0 && read < buffer.len() {
+                        guard.clear_ready();
+                    }
+                    return Poll::Ready(Ok(read));
+                }
+                Err(Errno::AGAIN) => guard.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Poll::Ready(Err(errno.into())),
+            }
+        }
+    }
+
+    /// Tries at once, and waits only where that would block.
+    fn poll_write_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        if !matches!(self, Io::Watched(_, Watch::Both)) {
+            match write(self.fd()) {
+                Err(Errno::AGAIN | Errno::NOTCONN) => {}
+                sent => return Poll::Ready(sent.map_err(Into::into)),
+            }
+        }
+        let fd = self.watch(Watch::Both)?;
+        loop {
+            let mut guard = ready!(fd.poll_write_ready(cx))?;
+            match write(fd.get_ref().as_fd()) {
+                Err(Errno::AGAIN) => guard.clear_ready(),
+                Err(Errno::INTR) => {}
+                sent => return Poll::Ready(sent.map_err(Into::into)),
+            }
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_with(cx, |fd| send(fd, bytes, SendFlags::NOSIGNAL))
+    }
 }
 
 impl Socket {
@@ -81,76 +193,75 @@ impl Socket {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(errno) => return Err(ConnectError::Connect(errno)),
         }
-        Ok(Self { io: Io::Plain(fd), sent: 0, requests: 0, opened: clock::now() })
-    }
-
-    fn fd(&self) -> BorrowedFd<'_> {
-        match &self.io {
-            Io::Plain(fd) => fd.as_fd(),
-            Io::Watched(fd, _) => fd.get_ref().as_fd(),
-            Io::Nowhere => unreachable!("a socket is somewhere between its calls"),
-        }
-    }
-
-    fn watch(&mut self, watch: Watch) -> io::Result<&AsyncFd<OwnedFd>> {
-        let enough = matches!(self.io, Io::Watched(_, have) if have == Watch::Both || have == watch);
-        if !enough {
-            let fd = match std::mem::replace(&mut self.io, Io::Nowhere) {
-                Io::Plain(fd) => fd,
-                Io::Watched(fd, _) => fd.into_inner(),
-                Io::Nowhere => unreachable!("a socket is somewhere between its calls"),
-            };
-            let interest = match watch {
-                Watch::Reading => Interest::READABLE,
-                Watch::Both => Interest::READABLE | Interest::WRITABLE,
-            };
-            // SAFETY: an `OwnedFd` is an open descriptor, always the same one, and closes only when it is dropped.
-            let watched = unsafe { AsyncFd::register_with_interest(fd, interest) };
-            match watched {
-                Ok(fd) => self.io = Io::Watched(fd, watch),
-                Err(error) => {
-                    let (fd, error) = error.into_parts();
-                    self.io = Io::Plain(fd);
-                    return Err(error);
-                }
-            }
-        }
-        match &self.io {
-            Io::Watched(fd, _) => Ok(fd),
-            _ => unreachable!("it was watched or has just been"),
-        }
+        Ok(Self { io: Io::Plain(fd), tls: None, sent: 0, requests: 0, opened: clock::now() })
     }
 
     /// The error that is pending on the socket, as one is where `connect` failed later.
     pub(crate) fn pending_error(&self) -> Option<io::Error> {
-        match rustix::net::sockopt::socket_error(self.fd()) {
+        match rustix::net::sockopt::socket_error(self.io.fd()) {
             Ok(Ok(())) => None,
             Ok(Err(errno)) | Err(errno) => Some(errno.into()),
         }
     }
 
+    /// Encrypts what follows; the handshake is still to come.
+    pub(crate) fn encrypt(&mut self, channel: Channel<UnbufferedClientConnection>, backend: Arc<Backend>, name: Bytes) {
+        self.tls = Some(Box::new(Encryption { channel, backend, name, settled: false }));
+    }
+
+    /// Whether it is what a request needs: in the clear, or encrypted for the same name in the same way.
+    pub(crate) fn suits(&self, secure: Option<(&Arc<Backend>, &[u8])>) -> bool {
+        match (&self.tls, secure) {
+            (None, None) => true,
+            (Some(tls), Some((backend, name))) => tls.settled && tls.backend.is_like(backend) && tls.name == name,
+            _ => false,
+        }
+    }
+
+    /// Whether a handshake is still to be done.
+    pub(crate) fn must_shake_hands(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| !tls.settled)
+    }
+
+    /// Goes on with the handshake. It begins by connecting.
+    pub(crate) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HandshakeError>> {
+        let Self { io, tls, .. } = self;
+        let Some(tls) = tls else { return Poll::Ready(Ok(())) };
+        let io = RefCell::new(io);
+        let (mut read_cx, mut write_cx) = (Context::from_waker(cx.waker()), Context::from_waker(cx.waker()));
+        let shaken = tls.channel.poll_handshake(
+            &mut |buffer| io.borrow_mut().poll_read(&mut read_cx, buffer),
+            &mut |bytes| io.borrow_mut().poll_write(&mut write_cx, bytes),
+        );
+        ready!(shaken).map_err(HandshakeError::Io)?;
+        tls.backend.check(tls.channel.state(), &tls.name).map_err(HandshakeError::Untrusted)?;
+        tls.settled = true;
+        Poll::Ready(Ok(()))
+    }
+
     /// Reads what is there into the buffer; 0 bytes at the end.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let fd = self.watch(Watch::Reading)?;
-        loop {
-            let mut guard = ready!(fd.poll_read_ready(cx))?;
-            match recv(fd.get_ref(), &mut *buffer, RecvFlags::empty()) {
-                Ok((_, read)) => {
-                    if read > 0 && read < buffer.len() {
-                        guard.clear_ready();
-                    }
-                    return Poll::Ready(Ok(read));
-                }
-                Err(Errno::AGAIN) => guard.clear_ready(),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Poll::Ready(Err(errno.into())),
-            }
+        let Self { io, tls, .. } = self;
+        match tls {
+            None => io.poll_read(cx, buffer),
+            Some(tls) => tls.channel.poll_read(buffer, &mut |bytes| io.poll_read(cx, bytes)),
         }
     }
 
     /// Sends some of the slices.
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let sent = ready!(self.poll_write_with(cx, |fd| match slices {
+        if let Some(tls) = &mut self.tls {
+            let (first, second) = match slices {
+                [] => (&[][..], &[][..]),
+                [first] => (&first[..], &[][..]),
+                [first, second, ..] => (&first[..], &second[..]),
+            };
+            let io = &mut self.io;
+            let sent = ready!(tls.channel.poll_write(first, second, &mut |bytes| io.poll_write(cx, bytes)))?;
+            self.sent += sent as u64;
+            return Poll::Ready(Ok(sent));
+        }
+        let sent = ready!(self.io.poll_write_with(cx, |fd| match slices {
             [slice] => send(fd, slice, SendFlags::NOSIGNAL),
             _ => sendmsg(fd, slices, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL),
         }))?;
@@ -166,37 +277,29 @@ impl Socket {
         offset: &mut u64,
         count: usize,
     ) -> Poll<io::Result<usize>> {
-        let sent = ready!(self.poll_write_with(cx, |fd| rustix::fs::sendfile(fd, file, Some(offset), count)))?;
+        if let Some(tls) = &mut self.tls {
+            let io = &mut self.io;
+            let sent = ready!(tls.channel.poll_send_file(file, *offset, count, &mut |bytes| io.poll_write(cx, bytes)))?;
+            *offset += sent as u64;
+            self.sent += sent as u64;
+            return Poll::Ready(Ok(sent));
+        }
+        let sent = ready!(self.io.poll_write_with(cx, |fd| rustix::fs::sendfile(fd, file, Some(offset), count)))?;
         self.sent += sent as u64;
         Poll::Ready(Ok(sent))
     }
 
-    /// Tries at once, and waits only where that would block.
-    fn poll_write_with(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut write: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        if !matches!(self.io, Io::Watched(_, Watch::Both)) {
-            match write(self.fd()) {
-                Err(Errno::AGAIN | Errno::NOTCONN) => {}
-                sent => return Poll::Ready(sent.map_err(Into::into)),
-            }
-        }
-        let fd = self.watch(Watch::Both)?;
-        loop {
-            let mut guard = ready!(fd.poll_write_ready(cx))?;
-            match write(fd.get_ref().as_fd()) {
-                Err(Errno::AGAIN) => guard.clear_ready(),
-                Err(Errno::INTR) => {}
-                sent => return Poll::Ready(sent.map_err(Into::into)),
-            }
-        }
-    }
-
     /// Ready when an idle connection has something to say: its end, an error, or bytes that nobody asked for.
     pub(crate) fn poll_disturbed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Ok(fd) = self.watch(Watch::Reading) else { return Poll::Ready(()) };
+        let Self { io, tls, .. } = self;
+        if let Some(tls) = tls {
+            // Tickets for sessions may still come; data must not.
+            return match tls.channel.poll_ended(0, &mut |bytes| io.poll_read(cx, bytes)) {
+                Poll::Pending if !tls.channel.has_plain() => Poll::Pending,
+                _ => Poll::Ready(()),
+            };
+        }
+        let Ok(fd) = io.watch(Watch::Reading) else { return Poll::Ready(()) };
         loop {
             let Ok(mut guard) = ready!(fd.poll_read_ready(cx)) else { return Poll::Ready(()) };
             let mut byte = [0];
@@ -204,6 +307,19 @@ impl Socket {
                 Err(Errno::AGAIN) => guard.clear_ready(),
                 _ => return Poll::Ready(()),
             }
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let Self { io, tls, .. } = self;
+        if let Some(tls) = tls.as_mut().filter(|tls| tls.settled) {
+            let fd = io.fd();
+            tls.channel.close(&mut |bytes| match send(fd, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+                Err(Errno::AGAIN) => Poll::Pending,
+                sent => Poll::Ready(sent.map_err(Into::into)),
+            });
         }
     }
 }

@@ -43,6 +43,9 @@ pub struct Conf {
     limit_except: Option<(u32, NodeId)>,
     auto_redirect: bool,
     http2: Option<bool>,
+    http2_streams: Option<u64>,
+    http2_preread: Option<usize>,
+    http2_chunk_size: Option<usize>,
     client_header_timeout: Option<Duration>,
     client_header_buffer_size: Option<usize>,
     connection_pool_size: Option<usize>,
@@ -193,6 +196,9 @@ impl Module for HttpCore {
         Command::msec("lingering_time", |c| &mut c.lingering_time),
         Command::msec("lingering_timeout", |c| &mut c.lingering_timeout),
         Command::flag("http2", |c| &mut c.http2),
+        Command::number("http2_max_concurrent_streams", |c| &mut c.http2_streams),
+        Command::size("http2_body_preread_size", |c| &mut c.http2_preread),
+        Command::size("http2_chunk_size", |c| &mut c.http2_chunk_size),
         Command::flag("reset_timedout_connection", |c| &mut c.reset_timedout_connection),
         Command::text("post_action", |c| &mut c.post_action),
         Command::size("subrequest_output_buffer_size", |c| &mut c.subrequest_output_buffer_size),
@@ -253,6 +259,9 @@ impl Module for HttpCore {
         conf.post_action.inherit(&parent.post_action);
         conf.subrequest_output_buffer_size.inherit(&parent.subrequest_output_buffer_size);
         conf.http2.inherit(&parent.http2);
+        conf.http2_streams.inherit(&parent.http2_streams);
+        conf.http2_preread.inherit(&parent.http2_preread);
+        conf.http2_chunk_size.inherit(&parent.http2_chunk_size);
         conf.internal.inherit(&parent.internal);
     }
 

@@ -41,6 +41,7 @@ pub fn resolve(ctx: &Ctx<'_>, node: NodeId, error_log: Arc<ErrorLog>) -> CoreCon
         send_timeout: conf.send_timeout.unwrap_or(MINUTE),
         sendfile: conf.sendfile.unwrap_or(false),
         sendfile_max_chunk: conf.sendfile_max_chunk.map_or(2 << 20, |size| size as u64),
+        http2_chunk_size: conf.http2_chunk_size,
         tcp_nodelay: conf.tcp_nodelay.unwrap_or(true),
         auth_delay: conf.auth_delay.unwrap_or_default(),
         satisfy_any: conf.satisfy_any.unwrap_or(false),

@@ -63,6 +63,8 @@ pub fn build_server(ctx: &Ctx<'_>, node: NodeId) -> Server {
         underscores_in_headers: conf.underscores_in_headers.unwrap_or(false),
         merge_slashes: conf.merge_slashes.unwrap_or(true),
         http2: conf.http2.unwrap_or(false),
+        http2_streams: conf.http2_streams.map_or(128, |count| u32::try_from(count).unwrap_or(u32::MAX)),
+        http2_preread: conf.http2_preread.map_or(64 << 10, |size| u32::try_from(size).unwrap_or(u32::MAX)),
     }
 }
 

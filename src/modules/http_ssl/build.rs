@@ -7,18 +7,21 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
-use rustls::version::{TLS12, TLS13};
-use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
+use rustls::SupportedProtocolVersion;
 
+use super::choice::{self, Chosen, DEFAULT_CIPHERS};
 use super::commands::{Commands, Lost};
 use super::load::{self, fault};
-use super::{Builtin, Conf, DEFAULT_PROTOCOLS, PROTOCOLS, settings};
+use super::{Builtin, Conf, Located, settings};
 use crate::conf::{Ctx, NodeId};
-use crate::diag::{Diagnostic, Span};
+use crate::diag::Diagnostic;
 use crate::http::{ServerId, ZoneKey, shared_zone};
 use crate::modules::http_core::{self, EncryptedAddress};
-use crate::tls::{self, Ciphers, Sessions, Site, SiteParts, Sites, TicketKeys, Verify};
+use crate::tls::{
+    ClientCertificates, Dynamic, Purpose, Sessions, Site, SiteParts, Sites, TicketKeys, Trust, Verify,
+};
 
 /// What one server brings: that of its own, and that which counts only where it is the address's default.
 struct Prepared {
@@ -28,6 +31,9 @@ struct Prepared {
     tickets: Option<Arc<TicketKeys>>,
     sessions: Option<Arc<Sessions>>,
     scope: [u8; 16],
+    trust: Option<Arc<Trust>>,
+    verifier: Arc<dyn ClientCertVerifier>,
+    dynamic: Option<Arc<Dynamic>>,
 }
 
 /// nginx's `ssl_session_timeout`.
@@ -94,101 +100,41 @@ fn prepare(ctx: &mut Ctx<'_>, node: NodeId, lost: &mut Lost) -> Result<Option<Pr
         return Err(Box::new(fault("no-certificate-key", last, message)));
     }
     let commands = Commands::read(&conf.conf_commands, lost)?;
-    let (suites, groups) = (suites(conf, &commands, lost)?, groups(conf, &commands, lost)?);
+    let chosen = Chosen::of(conf.ciphers.as_ref(), DEFAULT_CIPHERS, conf.curve.as_ref(), &commands, lost)?;
     let passwords = conf.passwords.clone().unwrap_or_default();
+    let dynamic = dynamic(ctx, node, &certificates, &keys)?;
     let mut pairs = Vec::new();
     for (certificate, key) in certificates.iter().zip(&keys) {
-        if certificate.value.contains(&b'$') || key.value.contains(&b'$') {
-            let message = format!("variables in \"{}\" are known to nginx, not run by rnginx yet", certificate.text());
-            return Err(Box::new(Diagnostic::error("not-run", message).at(certificate.at)));
+        if dynamic.is_some() {
+            break;
         }
         pairs.push(load::pair(ctx, certificate, key, &passwords)?);
     }
     let scope = scope(ctx.conf_at::<Conf>(node), &pairs);
     files(ctx, node, &mut pairs, lost)?;
-    let versions = versions(ctx.conf_at::<Conf>(node), &commands, lost)?;
-    let provider = CryptoProvider { cipher_suites: suites, kx_groups: groups, ..(**tls::provider()).clone() };
+    let (trust, verifier) = clients(ctx, node)?;
+    let conf = ctx.conf_at::<Conf>(node);
+    let versions = choice::versions(conf.protocols, conf.protocols_at, "ssl_protocols", &commands, lost)?;
     Ok(Some(Prepared {
-        provider: Arc::new(provider),
+        provider: chosen.provider(),
         versions,
         certificates: load::shared(pairs),
         tickets: tickets(ctx, node, &commands)?,
         sessions: sessions(ctx, node),
         scope,
+        trust,
+        verifier,
+        dynamic,
     }))
-}
-
-/// Suites of both versions.
-fn suites(conf: &Conf, commands: &Commands, lost: &mut Lost) -> Result<Vec<SupportedCipherSuite>, Box<Diagnostic>> {
-    let written = commands.ciphers.as_ref().or(conf.ciphers.as_ref());
-    let list = written.map_or_else(|| "HIGH:!aNULL:!MD5".to_owned(), super::Located::text);
-    let read = Ciphers::read(&list).map_err(|_| {
-        let detail = "error:0A0000B9:SSL routines::no cipher match";
-        let message = format!("SSL_CTX_set_cipher_list(\"{list}\") failed (SSL: {detail})");
-        let place = written.map_or(Span::default(), |written| written.at);
-        let help = "rnginx has the suites with ECDHE and AES-GCM or ChaCha20 only";
-        Box::new(Diagnostic::error("no-cipher", message).at(place).after_reading().help(help))
-    })?;
-    if let Some(written) = written {
-        lost.add("ssl_ciphers", &read.missing, written.at);
-    }
-    let mut suites = commands.suites.clone().unwrap_or_else(Ciphers::tls13);
-    suites.extend(read.tls12);
-    Ok(suites)
-}
-
-fn groups(
-    conf: &Conf,
-    commands: &Commands,
-    lost: &mut Lost,
-) -> Result<Vec<&'static dyn rustls::crypto::SupportedKxGroup>, Box<Diagnostic>> {
-    let written = commands.groups.as_ref().or(conf.curve.as_ref());
-    let list = written.map_or_else(|| "auto".to_owned(), super::Located::text);
-    let (groups, missing) = tls::curves(&list).map_err(|group| {
-        let detail = format!("error:0A080106:SSL routines::passed invalid argument:group '{group}' cannot be set");
-        let message = format!("SSL_CTX_set1_curves_list(\"{list}\") failed (SSL: {detail})");
-        let place = written.map_or(Span::default(), |written| written.at);
-        Box::new(Diagnostic::error("no-curve", message).at(place).after_reading())
-    })?;
-    if let Some(written) = written {
-        lost.add("ssl_ecdh_curve", &missing, written.at);
-    }
-    Ok(groups)
-}
-
-fn versions(
-    conf: &Conf,
-    commands: &Commands,
-    lost: &mut Lost,
-) -> Result<Vec<&'static SupportedProtocolVersion>, Box<Diagnostic>> {
-    let bits = commands.limit_versions(conf.protocols.unwrap_or(DEFAULT_PROTOCOLS));
-    let at = conf.protocols_at.unwrap_or_default();
-    let old: Vec<_> = PROTOCOLS.iter().filter(|(_, bit)| bits & bit & !DEFAULT_PROTOCOLS != 0).collect();
-    let old: Vec<_> = old.into_iter().map(|(name, _)| (*name).to_owned()).collect();
-    lost.add("ssl_protocols", &old, at);
-    let known = [(16, &TLS12), (32, &TLS13)];
-    let versions: Vec<_> = known.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, version)| *version).collect();
-    if versions.is_empty() {
-        let message = "\"ssl_protocols\" leaves nothing that rnginx speaks: TLSv1.2 or TLSv1.3";
-        return Err(Box::new(Diagnostic::error("no-protocol", message).at(at)));
-    }
-    Ok(versions)
 }
 
 /// Files that only have to be there, and what is sent along with certificates.
 fn files(ctx: &mut Ctx<'_>, node: NodeId, pairs: &mut [CertifiedKey], lost: &mut Lost) -> Result<(), Box<Diagnostic>> {
     let conf = ctx.conf_at::<Conf>(node);
-    if conf.verify.unwrap_or_default() != Verify::Off {
-        let message = "\"ssl_verify_client\" is known to nginx, not run by rnginx yet";
-        return Err(Box::new(Diagnostic::error("not-run", message).at(conf.verify_at.unwrap_or_default())));
-    }
     let (trusted, dhparam) = (conf.trusted_certificate.clone(), conf.dhparam.clone());
     let stapling = conf.stapling.unwrap_or(false);
     let (file, at) = (conf.stapling_file.clone(), conf.stapling_at.unwrap_or_default());
     let responder = conf.stapling_responder.is_some();
-    if let Some(trusted) = &trusted {
-        load::certificates(ctx, trusted)?;
-    }
     if let Some(name) = &dhparam {
         load::dhparam(ctx, name)?;
         lost.add("ssl_dhparam", &[name.text()], name.at);
@@ -216,6 +162,58 @@ fn files(ctx: &mut Ctx<'_>, node: NodeId, pairs: &mut [CertifiedKey], lost: &mut
     Ok(())
 }
 
+/// Names of certificates that hold variables; then none of them is read now.
+fn dynamic(
+    ctx: &mut Ctx<'_>,
+    node: NodeId,
+    certificates: &[Located],
+    keys: &[Located],
+) -> Result<Option<Arc<Dynamic>>, Box<Diagnostic>> {
+    if !certificates.iter().chain(keys).any(|name| name.value.contains(&b'$')) {
+        return Ok(None);
+    }
+    let mut pairs = Vec::new();
+    for (certificate, key) in certificates.iter().zip(keys) {
+        pairs.push((ctx.script_at(certificate.at, &certificate.value)?, ctx.script_at(key.at, &key.value)?));
+    }
+    let conf = ctx.conf_at::<Conf>(node);
+    let passwords = conf.passwords.as_deref().cloned().unwrap_or_default();
+    let cache = conf.certificate_cache.flatten();
+    Ok(Some(Arc::new(Dynamic { pairs, passwords, folder: ctx.conf_path(""), cache })))
+}
+
+/// Whether clients are asked for certificates, and which of those are believed.
+fn clients(
+    ctx: &mut Ctx<'_>,
+    node: NodeId,
+) -> Result<(Option<Arc<Trust>>, Arc<dyn ClientCertVerifier>), Box<Diagnostic>> {
+    let conf = ctx.conf_at::<Conf>(node);
+    let (verify, depth) = (conf.verify.unwrap_or_default(), conf.verify_depth.unwrap_or(1));
+    let (client, trusted, crl) = (conf.client_certificate.clone(), conf.trusted_certificate.clone(), conf.crl.clone());
+    if matches!(verify, Verify::On | Verify::Optional) && client.is_none() && trusted.is_none() {
+        let message = "no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client";
+        let at = conf.verify_at.unwrap_or_default();
+        return Err(Box::new(Diagnostic::error("no-client-ca", message).at(at).after_reading()));
+    }
+    let mut authorities = Vec::new();
+    if let Some(name) = client.filter(|_| verify != Verify::Off) {
+        authorities = load::certificates(ctx, &name)?;
+    }
+    let verifier = ClientCertificates::new(&authorities);
+    if let Some(name) = &trusted {
+        authorities.extend(load::certificates(ctx, name)?);
+    }
+    let revoked = match &crl {
+        Some(name) => load::revoked(ctx, name)?,
+        None => Vec::new(),
+    };
+    if verify == Verify::Off {
+        return Ok((None, WebPkiClientVerifier::no_client_auth()));
+    }
+    let trust = Trust { anchors: authorities, revoked, depth, purpose: Purpose::Client };
+    Ok((Some(Arc::new(trust)), Arc::new(verifier)))
+}
+
 /// Whether a certificate says where to ask whether it is still good: the number of OCSP stands in it.
 fn names_responder(pair: &CertifiedKey) -> bool {
     const OCSP: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1];
@@ -227,6 +225,9 @@ fn scope(conf: &Conf, pairs: &[CertifiedKey]) -> [u8; 16] {
     let mut context = digest::Context::new(&digest::SHA256);
     pairs.iter().filter_map(|pair| pair.cert.first()).for_each(|certificate| context.update(certificate));
     context.update(format!("{:?}", conf.verify).as_bytes());
+    if pairs.is_empty() {
+        conf.certificates.iter().for_each(|name| context.update(&name.value));
+    }
     for list in [&conf.client_certificate, &conf.trusted_certificate, &conf.crl].into_iter().flatten() {
         context.update(&list.value);
     }
@@ -282,7 +283,8 @@ fn all_sites(
         let at = servers.iter().position(|server| *server == node).expect("a server is listed when its block ends");
         ServerId(u32::try_from(at).expect("fewer servers than bytes in a file"))
     };
-    let mut sites = Sites::default();
+    let verify = servers.iter().map(|node| ctx.conf_at::<Conf>(*node).verify.unwrap_or_default()).collect();
+    let mut sites = Sites { verify, ..Sites::default() };
     for address in addresses {
         for server in &address.servers {
             let key = (number(address.default), number(*server), address.http2);
@@ -317,7 +319,9 @@ fn parts(
         versions: default.versions.clone(),
         own_order: base.prefer_server_ciphers.unwrap_or(false),
         certificates: own.certificates.clone(),
-        verifier: WebPkiClientVerifier::no_client_auth(),
+        verifier: own.verifier.clone(),
+        trust: own.trust.clone(),
+        dynamic: own.dynamic.clone(),
         http2: address.http2 || http_core::server_speaks_http2(ctx, server),
         buffer_size: ctx.conf_at::<Conf>(server).buffer_size.unwrap_or(BUFFER),
         tickets: default.tickets.clone().filter(|_| own.tickets.is_some()),

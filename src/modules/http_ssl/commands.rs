@@ -10,15 +10,15 @@ use crate::tls::Ciphers;
 
 /// What `ssl_conf_command` asks for.
 #[derive(Default)]
-pub(super) struct Commands {
+pub(in crate::modules) struct Commands {
     /// `Ciphersuites`
-    pub(super) suites: Option<Vec<SupportedCipherSuite>>,
+    pub(in crate::modules) suites: Option<Vec<SupportedCipherSuite>>,
     /// `CipherString`
-    pub(super) ciphers: Option<Located>,
+    pub(in crate::modules) ciphers: Option<Located>,
     /// `Groups` or `Curves`
-    pub(super) groups: Option<Located>,
+    pub(in crate::modules) groups: Option<Located>,
     /// `SessionTicket` of `Options`
-    pub(super) tickets: Option<bool>,
+    pub(in crate::modules) tickets: Option<bool>,
     lowest: u32,
     highest: Option<u32>,
 }
@@ -51,7 +51,7 @@ impl Commands {
     ///
     /// # Errors
     /// OpenSSL would not know the name or the value.
-    pub(super) fn read(written: &[(Located, Located)], lost: &mut Lost) -> Result<Self, Box<Diagnostic>> {
+    pub(in crate::modules) fn read(written: &[(Located, Located)], lost: &mut Lost) -> Result<Self, Box<Diagnostic>> {
         let mut commands = Self::default();
         for (name, value) in written {
             let text = value.text();
@@ -87,7 +87,7 @@ impl Commands {
     }
 
     /// The bits of `ssl_protocols` that are left.
-    pub(super) fn limit_versions(&self, bits: u32) -> u32 {
+    pub(in crate::modules) fn limit_versions(&self, bits: u32) -> u32 {
         let highest = self.highest.filter(|bit| *bit > 0).unwrap_or(u32::MAX);
         super::PROTOCOLS
             .iter()
@@ -106,11 +106,11 @@ fn version(name: &str) -> Option<u32> {
 
 /// What a configuration names and rustls does not have.
 #[derive(Default)]
-pub(super) struct Lost(Vec<(&'static str, String, Span)>);
+pub(in crate::modules) struct Lost(Vec<(&'static str, String, Span)>);
 
 impl Lost {
     /// Notes words of a directive.
-    pub(super) fn add(&mut self, directive: &'static str, words: &[String], at: Span) {
+    pub(in crate::modules) fn add(&mut self, directive: &'static str, words: &[String], at: Span) {
         for word in words {
             if !self.0.iter().any(|(known, said, _)| *known == directive && said == word) {
                 self.0.push((directive, word.clone(), at));
@@ -119,7 +119,7 @@ impl Lost {
     }
 
     /// Says it in one notice.
-    pub(super) fn say(self, ctx: &mut Ctx<'_>) {
+    pub(in crate::modules) fn say(self, ctx: &mut Ctx<'_>) {
         let Some((_, _, at)) = self.0.first() else { return };
         let mut parts: Vec<(&str, Vec<&str>)> = Vec::new();
         for (directive, word, _) in &self.0 {

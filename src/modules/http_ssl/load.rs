@@ -1,5 +1,6 @@
 //! Reads certificates, keys and lists of them. Only the master may: the worker has what the master read.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,6 +18,10 @@ enum Source {
     /// `data:`, the text itself.
     Text(Vec<u8>),
 }
+
+/// What was read already: many servers name the same files, and a pipe can be read once.
+#[derive(Default)]
+struct Texts(HashMap<PathBuf, Vec<u8>>);
 
 impl Source {
     fn of(ctx: &Ctx<'_>, name: &Located) -> Self {
@@ -38,19 +43,25 @@ impl Source {
         match self {
             Self::Text(text) => Ok(text.clone()),
             Self::File(path) => {
-                ctx.resources.read(path).map_err(|error| tls::KeyFault::unreadable(path, &error).to_string())
+                if let Some(text) = ctx.collected::<Texts>().0.get(path) {
+                    return Ok(text.clone());
+                }
+                let text = ctx.resources.read(path);
+                let text = text.map_err(|error| tls::KeyFault::unreadable(path, &error).to_string())?;
+                ctx.collected::<Texts>().0.insert(path.clone(), text.clone());
+                Ok(text)
             }
         }
     }
 }
 
 /// nginx's complaint about a file that belongs to the configuration; it names no line.
-pub(super) fn fault(code: &'static str, name: &Located, message: String) -> Diagnostic {
+pub(in crate::modules) fn fault(code: &'static str, name: &Located, message: String) -> Diagnostic {
     Diagnostic::error(code, message).at(name.at).after_reading()
 }
 
 /// The certificates of a file.
-pub(super) fn certificates(ctx: &mut Ctx<'_>, name: &Located) -> Result<Vec<CertificateDer<'static>>, Diagnostic> {
+pub(in crate::modules) fn certificates(ctx: &mut Ctx<'_>, name: &Located) -> Result<Vec<CertificateDer<'static>>, Diagnostic> {
     let source = Source::of(ctx, name);
     let text = source.read(ctx);
     text.and_then(|text| tls::certificates(&text).map_err(|error| error.to_string())).map_err(|error| {
@@ -58,8 +69,16 @@ pub(super) fn certificates(ctx: &mut Ctx<'_>, name: &Located) -> Result<Vec<Cert
     })
 }
 
+/// Lists of revoked certificates.
+pub(in crate::modules) fn revoked(ctx: &mut Ctx<'_>, name: &Located) -> Result<Vec<Vec<u8>>, Diagnostic> {
+    let source = Source::of(ctx, name);
+    let text = source.read(ctx);
+    text.and_then(|text| tls::revocation_lists(&text).map_err(|error| error.to_string()))
+        .map_err(|error| fault("crl", name, format!("cannot load CRL \"{}\": {error}", source.shown(name))))
+}
+
 /// A certificate with its key.
-pub(super) fn pair(
+pub(in crate::modules) fn pair(
     ctx: &mut Ctx<'_>,
     certificate: &Located,
     key: &Located,
@@ -84,7 +103,7 @@ pub(super) fn pair(
 }
 
 /// A response that says that the certificate is still good: `ssl_stapling_file`, in DER.
-pub(super) fn staple(ctx: &mut Ctx<'_>, name: &Located) -> Result<Vec<u8>, Diagnostic> {
+pub(in crate::modules) fn staple(ctx: &mut Ctx<'_>, name: &Located) -> Result<Vec<u8>, Diagnostic> {
     let path = ctx.conf_path(name.text());
     ctx.resources.read(&path).map_err(|error| {
         let detail = tls::unreadable(&path, &error).replace(", r) ", ", rb) ");
@@ -93,7 +112,7 @@ pub(super) fn staple(ctx: &mut Ctx<'_>, name: &Located) -> Result<Vec<u8>, Diagn
 }
 
 /// Checks that there are parameters for Diffie-Hellman, which nobody needs any more.
-pub(super) fn dhparam(ctx: &mut Ctx<'_>, name: &Located) -> Result<(), Diagnostic> {
+pub(in crate::modules) fn dhparam(ctx: &mut Ctx<'_>, name: &Located) -> Result<(), Diagnostic> {
     let path = ctx.conf_path(name.text());
     let shown = path.display();
     let text = ctx.resources.read(&path).map_err(|error| {
@@ -107,7 +126,7 @@ pub(super) fn dhparam(ctx: &mut Ctx<'_>, name: &Located) -> Result<(), Diagnosti
 }
 
 /// A file with a key for tickets.
-pub(super) fn ticket_key(ctx: &mut Ctx<'_>, name: &Located) -> Result<Vec<u8>, Diagnostic> {
+pub(in crate::modules) fn ticket_key(ctx: &mut Ctx<'_>, name: &Located) -> Result<Vec<u8>, Diagnostic> {
     let path = ctx.conf_path(name.text());
     let shown = path.display();
     let end = ctx.end_of_http();
@@ -118,12 +137,12 @@ pub(super) fn ticket_key(ctx: &mut Ctx<'_>, name: &Located) -> Result<Vec<u8>, D
 }
 
 /// What nginx writes behind a call that failed.
-pub(super) fn system_error(error: &std::io::Error) -> String {
+pub(in crate::modules) fn system_error(error: &std::io::Error) -> String {
     let errno = error.raw_os_error().unwrap_or(libc::EIO);
     format!("({errno}: {})", crate::log::describe(errno))
 }
 
 /// Shares a pair that may stand in several servers.
-pub(super) fn shared(pairs: Vec<CertifiedKey>) -> Vec<Arc<CertifiedKey>> {
+pub(in crate::modules) fn shared(pairs: Vec<CertifiedKey>) -> Vec<Arc<CertifiedKey>> {
     pairs.into_iter().map(Arc::new).collect()
 }

@@ -1,9 +1,11 @@
 //! Encryption of clients' connections. <https://nginx.org/en/docs/http/ngx_http_ssl_module.html>
 
 mod build;
-mod commands;
-mod load;
-mod settings;
+mod certificate;
+pub(super) mod choice;
+pub(super) mod commands;
+pub(super) mod load;
+pub(super) mod settings;
 mod variables;
 
 use std::sync::Arc;
@@ -14,24 +16,26 @@ use bytes::Bytes;
 use crate::conf::{Args, Command, Ctx, Inherit, Module, SetResult, assign};
 use crate::diag::Span;
 use crate::http::VariableDef;
-use crate::tls::Verify;
+use crate::tls::{CertificateCache, Verify};
 
 /// `ngx_http_ssl_module`.
 pub struct HttpSsl;
 
 /// A word and where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct Located {
-    pub(super) value: Bytes,
-    pub(super) at: Span,
+pub(in crate::modules) struct Located {
+    pub(in crate::modules) value: Bytes,
+    pub(in crate::modules) at: Span,
 }
 
 impl Located {
-    fn new(args: &Args<'_>, index: usize) -> Self {
+    /// A word of a directive.
+    pub(in crate::modules) fn new(args: &Args<'_>, index: usize) -> Self {
         Self { value: args.bytes(index), at: args.word(index).span }
     }
 
-    fn text(&self) -> String {
+    /// As text.
+    pub(in crate::modules) fn text(&self) -> String {
         String::from_utf8_lossy(&self.value).into_owned()
     }
 }
@@ -84,10 +88,11 @@ pub struct Conf {
     stapling_responder: Option<Located>,
     stapling_verify: Option<bool>,
     conf_commands: Vec<(Located, Located)>,
+    certificate_cache: Option<Option<CertificateCache>>,
 }
 
 /// Bits of `ssl_protocols`.
-const PROTOCOLS: &[(&str, u32)] =
+pub(in crate::modules) const PROTOCOLS: &[(&str, u32)] =
     &[("SSLv2", 1), ("SSLv3", 2), ("TLSv1", 4), ("TLSv1.1", 8), ("TLSv1.2", 16), ("TLSv1.3", 32)];
 
 /// nginx's default.
@@ -111,6 +116,9 @@ impl Module for HttpSsl {
         Command::custom("ssl_certificate_key", |c, args, _| {
             c.keys.push(Located::new(args, 1));
             Ok(())
+        }),
+        Command::custom("ssl_certificate_cache", |c, args, _| {
+            settings::certificate_cache(&mut c.certificate_cache, args)
         }),
         Command::custom("ssl_password_file", |c, args, ctx| settings::passwords(&mut c.passwords, args, ctx)),
         Command::custom("ssl_dhparam", |c, args, _| word(&mut c.dhparam, args)),
@@ -183,6 +191,7 @@ impl Module for HttpSsl {
         conf.stapling_file.inherit(&parent.stapling_file);
         conf.stapling_responder.inherit(&parent.stapling_responder);
         conf.stapling_verify.inherit(&parent.stapling_verify);
+        conf.certificate_cache.inherit(&parent.certificate_cache);
         conf.conf_commands.inherit(&parent.conf_commands);
     }
 

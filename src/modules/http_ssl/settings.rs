@@ -1,20 +1,22 @@
 //! Directives that take more than a word.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::load::system_error;
 use super::{Builtin, Conf, SessionZone};
 use crate::conf::{Args, Ctx, SetResult, assign};
 use crate::schema::value;
+use crate::tls::CertificateCache;
 
 /// The module that zones of sessions belong to.
-pub(super) const OWNER: &str = "http_ssl";
+pub(in crate::modules) const OWNER: &str = "http_ssl";
 
 /// nginx's `NGX_SSL_PASSWORD_BUFFER_SIZE`.
 const LONGEST_PASSWORD: usize = 4096;
 
 /// `ssl_password_file`: a password a line.
-pub(super) fn passwords(field: &mut Option<Arc<Vec<Vec<u8>>>>, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+pub(in crate::modules) fn passwords(field: &mut Option<Arc<Vec<Vec<u8>>>>, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
     let path = ctx.conf_path(&*args.text(1));
     let text = ctx.resources.read(&path).map_err(|error| {
         args.error(1, "no-such-file", format!("open() \"{}\" failed {}", path.display(), system_error(&error)))
@@ -36,7 +38,7 @@ pub(super) fn passwords(field: &mut Option<Arc<Vec<Vec<u8>>>>, args: &Args<'_>, 
 }
 
 /// `ssl_session_cache`
-pub(super) fn session_cache(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+pub(in crate::modules) fn session_cache(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
     for index in 1..args.len() {
         let text = args.text(index);
         let invalid = || args.error(index, "invalid-value", format!("invalid session cache \"{text}\""));
@@ -67,8 +69,34 @@ pub(super) fn session_cache(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) ->
     Ok(())
 }
 
+/// `ssl_certificate_cache` and its kin.
+pub(in crate::modules) fn certificate_cache(field: &mut Option<Option<CertificateCache>>, args: &Args<'_>) -> SetResult {
+    let mut cache = CertificateCache { most: 0, inactive: Duration::from_secs(10), valid: Duration::from_secs(60) };
+    let mut off = false;
+    for index in 1..args.len() {
+        let text = args.text(index);
+        let invalid = || args.invalid_parameter(index);
+        let time = |text: &str| value::sec(text.as_bytes()).ok_or_else(invalid);
+        match text.split_once('=') {
+            None if text == "off" => off = true,
+            Some(("max", most)) => {
+                let most = value::number(most.as_bytes()).and_then(|most| usize::try_from(most).ok());
+                cache.most = most.filter(|most| *most > 0).ok_or_else(invalid)?;
+            }
+            Some(("inactive", text)) => cache.inactive = time(text)?,
+            Some(("valid", text)) => cache.valid = time(text)?,
+            _ => return Err(invalid()),
+        }
+    }
+    if !off && cache.most == 0 {
+        let message = format!("\"{}\" must have the \"max\" parameter", args.name());
+        return Err(args.error(0, "missing-parameter", message));
+    }
+    assign(field, args, || Ok((!off).then_some(cache)))
+}
+
 /// `ssl_ocsp`: clients' certificates are not asked after, so nobody is told that they are.
-pub(super) fn ocsp(_c: &mut Conf, args: &Args<'_>, _ctx: &mut Ctx<'_>) -> SetResult {
+pub(in crate::modules) fn ocsp(_c: &mut Conf, args: &Args<'_>, _ctx: &mut Ctx<'_>) -> SetResult {
     match args.one_of(1, &[("off", false), ("on", true), ("leaf", true)])? {
         false => Ok(()),
         true => {

@@ -1,5 +1,6 @@
 //! `$ssl_…`: what is known of the connection and of the client's certificate.
 
+use super::certificate;
 use crate::http::{Request, TlsInfo, VariableDef};
 use crate::tls::{cipher_name, curve_name};
 
@@ -18,14 +19,27 @@ pub(super) const VARIABLES: &[VariableDef] = &[
     VariableDef::new("ssl_alpn_protocol", |r, out| with(r, |tls| put(out, tls.alpn.as_deref().unwrap_or_default())))
         .changeable()
         .cached(),
+    VariableDef::new("ssl_client_cert", certificate::indented).changeable().cached(),
+    VariableDef::new("ssl_client_raw_cert", certificate::raw).changeable().cached(),
+    VariableDef::new("ssl_client_escaped_cert", certificate::escaped).changeable().cached(),
+    VariableDef::new("ssl_client_s_dn", certificate::subject).changeable().cached(),
+    VariableDef::new("ssl_client_i_dn", certificate::issuer).changeable().cached(),
+    VariableDef::new("ssl_client_s_dn_legacy", certificate::subject_legacy).changeable().cached(),
+    VariableDef::new("ssl_client_i_dn_legacy", certificate::issuer_legacy).changeable().cached(),
+    VariableDef::new("ssl_client_serial", certificate::serial).changeable().cached(),
+    VariableDef::new("ssl_client_fingerprint", certificate::fingerprint).changeable().cached(),
+    VariableDef::new("ssl_client_verify", certificate::verdict).changeable().cached(),
+    VariableDef::new("ssl_client_v_start", certificate::start).changeable().cached(),
+    VariableDef::new("ssl_client_v_end", certificate::end).changeable().cached(),
+    VariableDef::new("ssl_client_v_remain", certificate::remain).changeable().cached(),
 ];
 
 /// Asks an encrypted connection; what is empty is not found, as in nginx.
-fn with(r: &Request, ask: impl FnOnce(&TlsInfo) -> bool) -> bool {
+pub(super) fn with(r: &Request, ask: impl FnOnce(&TlsInfo) -> bool) -> bool {
     r.connection.tls.get().is_some_and(|tls| ask(tls))
 }
 
-fn put(out: &mut Vec<u8>, value: &[u8]) -> bool {
+pub(super) fn put(out: &mut Vec<u8>, value: &[u8]) -> bool {
     out.extend_from_slice(value);
     !value.is_empty()
 }

@@ -10,6 +10,7 @@ use super::pass::{Target, Vars};
 use super::redirect::{Rule, apply_first};
 use super::request;
 use crate::http::{Flow, PhaseHandler, Request, Script};
+use crate::tls::Backend;
 use crate::upstream::{
     BodyWanted, Conf, Content, Exchange, Named, Passage, Protocol, Resolver, Rewrite, Stop, from_cache, respond,
 };
@@ -18,6 +19,8 @@ use crate::upstream::{
 pub struct Proxy {
     pub(super) conf: Arc<Conf>,
     pub(super) target: Target,
+    /// How those are spoken to whose URL begins with `https`.
+    pub(super) backend: Option<Arc<Backend>>,
     pub(super) headers: Headers,
     /// The same for answers that may be kept.
     pub(super) cached_headers: Option<Headers>,
@@ -85,7 +88,9 @@ impl Proxy {
                 Box::pin(named.look_up(r, resolver, !self.conf.ignore_client_abort)).await?
             }
         };
-        let exchange = Exchange { r, conf: &self.conf, upstream, passage: &passage, protocol: Protocol::Http };
+        let secure = self.backend.as_ref().filter(|_| vars.is_secure());
+        let secure = secure.map(|backend| (backend.clone(), backend.name_for(r, &vars.host)));
+        let exchange = Exchange { r, conf: &self.conf, upstream, passage: &passage, protocol: Protocol::Http, secure };
         let answer = exchange.run(content).await?;
         Ok(respond(&exchange, answer, self, built.asks_head).await)
     }

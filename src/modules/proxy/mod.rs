@@ -16,7 +16,7 @@ use self::headers::Headers;
 use self::pass::Pass;
 use self::redirect::Redirects;
 use super::resolver::NameService;
-use super::upstream::{Settings, check_all, check_caches, read_cache_path, want_temp_folders};
+use super::upstream::{Settings, SslSettings, check_all, check_caches, read_cache_path, want_temp_folders};
 use crate::conf::{Command, Ctx, Inherit, LocationBuilder, Module, NodeId, NodeKind, assign, temp_path};
 use crate::http::{Script, TempPath, VariableDef};
 use crate::upstream::BodyWanted;
@@ -28,6 +28,7 @@ pub struct ProxyPass;
 #[derive(Default)]
 pub struct Conf {
     common: Settings,
+    ssl: SslSettings,
     pass: Option<Pass>,
     set_headers: Option<Arc<Vec<headers::SetHeader>>>,
     set_body: Option<Script>,
@@ -120,11 +121,26 @@ impl Module for ProxyPass {
         Command::flag("proxy_cache_revalidate", |c| &mut c.common.cache.revalidate),
         Command::flag("proxy_cache_convert_head", |c| &mut c.common.cache.convert_head),
         Command::flag("proxy_cache_background_update", |c| &mut c.common.cache.background_update),
+        Command::flag("proxy_ssl_session_reuse", |c| &mut c.ssl.session_reuse),
+        Command::script("proxy_ssl_name", |c| &mut c.ssl.name),
+        Command::flag("proxy_ssl_server_name", |c| &mut c.ssl.server_name),
+        Command::flag("proxy_ssl_verify", |c| &mut c.ssl.verify),
+        Command::number("proxy_ssl_verify_depth", |c| &mut c.ssl.verify_depth),
+        Command::custom("proxy_ssl_protocols", |c, args, ctx| c.ssl.read(args, ctx)),
+        Command::custom("proxy_ssl_ciphers", |c, args, ctx| c.ssl.read(args, ctx)),
+        Command::custom("proxy_ssl_trusted_certificate", |c, args, ctx| c.ssl.read(args, ctx)),
+        Command::custom("proxy_ssl_crl", |c, args, ctx| c.ssl.read(args, ctx)),
+        Command::custom("proxy_ssl_certificate", |c, args, ctx| c.ssl.read(args, ctx)),
+        Command::custom("proxy_ssl_certificate_key", |c, args, ctx| c.ssl.read(args, ctx)),
+        Command::custom("proxy_ssl_certificate_cache", |c, args, ctx| c.ssl.read(args, ctx)),
+        Command::custom("proxy_ssl_password_file", |c, args, ctx| c.ssl.read(args, ctx)),
+        Command::custom("proxy_ssl_conf_command", |c, args, ctx| c.ssl.read(args, ctx)),
     ];
     const VARIABLES: &'static [VariableDef] = variables::VARIABLES;
 
     fn merge(parent: &Conf, conf: &mut Conf) {
         conf.common.inherit(&parent.common);
+        conf.ssl.inherit(&parent.ssl);
         conf.set_headers.inherit(&parent.set_headers);
         conf.set_body.inherit(&parent.set_body);
         conf.method.inherit(&parent.method);
@@ -179,6 +195,7 @@ fn default_temp_path(ctx: &Ctx<'_>) -> TempPath {
 fn build(conf: &Conf, pass: &Pass, ctx: &mut Ctx<'_>, names: Option<&NameService>) -> Option<Proxy> {
     let temp = default_temp_path(ctx);
     let target = pass.target(ctx)?;
+    let backend = if pass.may_be_secure() { Some(conf.ssl.resolve(ctx, "proxy", &[])?) } else { None };
     let set = conf.set_headers.as_ref().map_or(&[][..], |headers| &headers[..]);
     let cache = conf.common.cache.resolve(ctx, OWNER);
     let cached_headers = cache.as_ref().map(|_| Headers::for_cache(set, target.fixed_vars(), ctx));
@@ -188,6 +205,7 @@ fn build(conf: &Conf, pass: &Pass, ctx: &mut Ctx<'_>, names: Option<&NameService
         headers: Headers::new(set, target.fixed_vars(), ctx),
         cached_headers,
         target,
+        backend,
         body: conf.set_body.clone(),
         method: conf.method.clone(),
         http_11: conf.http_11.unwrap_or(false),

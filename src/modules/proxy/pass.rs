@@ -55,8 +55,14 @@ pub(super) enum Target {
     Evaluated(Script),
 }
 
-const HTTP: &[u8] = b"http://";
-const HTTP_PORT: u16 = 80;
+/// The schemes, each with its usual port.
+const SCHEMES: [(&[u8], u16); 2] = [(b"http://", 80), (b"https://", 443)];
+
+/// How long the scheme of a URL is, and its usual port.
+fn scheme(text: &[u8]) -> Option<(usize, u16)> {
+    let known = |(name, _): &&(&[u8], u16)| text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+    SCHEMES.iter().find(known).map(|(name, port)| (name.len(), *port))
+}
 
 pub(super) fn set(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
     if c.pass.is_some() {
@@ -71,9 +77,10 @@ pub(super) fn set(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult
         c.pass = Some(Pass::Evaluated(ctx.script(args.word(1))?));
         return Ok(());
     }
-    let url = parse(args)?;
+    let (length, port) = scheme(text).ok_or_else(|| args.error(1, "url-prefix", "invalid URL prefix"))?;
+    let url = parse(args, length, port)?;
     let upstream = upstream::name(args, 1, &url, ctx)?;
-    let vars = Vars::new(Bytes::copy_from_slice(&text[..HTTP.len()]), &url);
+    let vars = Vars::new(Bytes::copy_from_slice(&text[..length]), &url, port);
     let location = match &kind {
         NodeKind::Location(name) if !matches!(name.kind, LocationKind::Regex | LocationKind::Named) => {
             name.name.clone()
@@ -89,33 +96,29 @@ pub(super) fn set(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult
     Ok(())
 }
 
-fn parse<'a>(args: &Args<'a>) -> Result<Url<'a>, Diagnostic> {
-    let text = args.value(1);
-    let Some((scheme, rest)) = text.split_at_checked(HTTP.len()).filter(|(start, _)| start.eq_ignore_ascii_case(HTTP))
-    else {
-        if text.len() >= 8 && text[..8].eq_ignore_ascii_case(b"https://") {
-            let message = "\"proxy_pass\" to \"https://\" is known to nginx, not run by rnginx yet";
-            return Err(args.error(1, "not-run", message));
-        }
-        return Err(args.error(1, "url-prefix", "invalid URL prefix"));
-    };
-    debug_assert_eq!(scheme.len(), HTTP.len());
-    parse_url(rest, HTTP_PORT, UriPart::Allowed).map_err(|what| {
+fn parse<'a>(args: &Args<'a>, scheme: usize, port: u16) -> Result<Url<'a>, Diagnostic> {
+    let rest = &args.value(1)[scheme..];
+    parse_url(rest, port, UriPart::Allowed).map_err(|what| {
         args.error(1, "invalid-upstream", format!("{what} in upstream \"{}\"", String::from_utf8_lossy(rest)))
     })
 }
 
 impl Vars {
-    fn new(scheme: Bytes, url: &Url<'_>) -> Self {
+    /// Whether the server is to be spoken to in secret.
+    pub(super) fn is_secure(&self) -> bool {
+        self.scheme.len() == SCHEMES[1].0.len()
+    }
+
+    fn new(scheme: Bytes, url: &Url<'_>, usual: u16) -> Self {
         let uri = Bytes::copy_from_slice(url.uri);
         if url.is_unix() {
             let key_start = [&scheme[..], b"unix:", url.host, b":"].concat().into();
             return Self { scheme, host: Bytes::from_static(b"localhost"), port: Bytes::new(), uri, key_start };
         }
-        if url.no_port || url.port == HTTP_PORT {
+        if url.no_port || url.port == usual {
             let host = Bytes::copy_from_slice(url.host);
             let key_start = [&scheme[..], url.host].concat().into();
-            return Self { scheme, host, port: Bytes::from_static(b"80"), uri, key_start };
+            return Self { scheme, host, port: Bytes::from_static(if usual == 80 { b"80" } else { b"443" }), uri, key_start };
         }
         let host: Bytes = [url.host, b":", url.port_text].concat().into();
         let key_start = [&scheme[..], &host].concat().into();
@@ -124,6 +127,14 @@ impl Vars {
 }
 
 impl Pass {
+    /// Whether requests may have to go on in secret.
+    pub(super) fn may_be_secure(&self) -> bool {
+        match self {
+            Pass::Fixed { vars, .. } => vars.is_secure(),
+            Pass::Evaluated(_) => true,
+        }
+    }
+
     /// Where requests go, once all upstreams are known.
     pub(super) fn target(&self, ctx: &mut Ctx<'_>) -> Option<Target> {
         Some(match self {
@@ -158,14 +169,13 @@ impl Target {
             });
             status
         };
-        let starts = text.len() > HTTP.len() && text[..HTTP.len()].eq_ignore_ascii_case(HTTP);
-        if !starts {
+        let Some((length, port)) = scheme(&text) else {
             return Err(complain(500, "invalid URL prefix in \"", &text, "\""));
-        }
-        let rest = &text[HTTP.len()..];
-        let url = parse_url(rest, HTTP_PORT, UriPart::Allowed)
+        };
+        let rest = &text[length..];
+        let url = parse_url(rest, port, UriPart::Allowed)
             .map_err(|what| complain(500, &format!("{what} in upstream \""), rest, "\""))?;
-        let mut vars = Vars::new(text.slice(..HTTP.len()), &url);
+        let mut vars = Vars::new(text.slice(..length), &url, port);
         if vars.uri.starts_with(b"?") {
             vars.uri = [b"/", &vars.uri[..]].concat().into();
         }

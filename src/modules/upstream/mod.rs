@@ -11,6 +11,7 @@ mod pass;
 mod passing;
 mod server;
 mod settings;
+mod ssl;
 mod variables;
 mod zone;
 
@@ -30,6 +31,7 @@ pub(super) use params::{Encoding, ParamList, Params, add_param};
 pub(super) use pass::{Pass, read_pass, settled_pass};
 pub(super) use passing::{Passing, PassingHandler, Speaker};
 pub(super) use settings::{Settings, check_all, want_temp_folders};
+pub(super) use ssl::SslSettings;
 pub(super) use zone::Zones;
 
 use self::server::{HostConf, ServerConf};

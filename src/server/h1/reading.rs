@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use super::super::move_on;
 use super::Io;
 use super::input::GRACE;
 use crate::h1::error::HeadError;
@@ -109,7 +110,7 @@ impl Reader<'_> {
 
     /// The first byte of a request has come.
     fn begin(&mut self) -> Box<Reading> {
-        self.move_on();
+        move_on(&self.io.thread, self.local, self.connection);
         let server = default_server(self.local, self.connection);
         let limits = limits(self.local.cycle.server(server));
         let meter = &self.io.thread.meter;
@@ -123,20 +124,6 @@ impl Reader<'_> {
         };
         reading.counted = Some(meter.during(Count::Reading));
         reading
-    }
-
-    /// A request runs on the newest cycle, if that still has the address.
-    fn move_on(&mut self) {
-        if self.io.thread.is_newest(self.local) {
-            return;
-        }
-        let newest = self.io.thread.local();
-        let address = &self.local.cycle.listens[self.connection.listen.get()].spec.address;
-        let listen = newest.cycle.listens.iter().position(|listen| listen.spec.address == *address);
-        if let Some(listen) = listen {
-            self.connection.listen.set(listen);
-            *self.local = newest;
-        }
     }
 
     /// Looks at bytes that have just come; gives the head when there is no more to come of it.

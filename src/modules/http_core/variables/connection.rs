@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{put, put_number, put_seconds};
-use crate::http::Request;
+use crate::http::{Request, Version};
 use crate::http::proxy_protocol::TlvFault;
 use crate::log::{self, Level};
 
@@ -135,4 +135,14 @@ pub(super) fn tcpinfo_snd_cwnd(r: &Request, out: &mut Vec<u8>) -> bool {
 
 pub(super) fn tcpinfo_rcv_space(r: &Request, out: &mut Vec<u8>) -> bool {
     r.tcp_info().is_some_and(|info| put_number(out, u64::from(info.rcv_space)))
+}
+
+/// How HTTP/2 came about, where it is spoken.
+pub(super) fn http2(r: &Request, out: &mut Vec<u8>) -> bool {
+    let how = match r.head.version {
+        Version::HTTP_2 if r.connection.is_secure() => b"h2".as_slice(),
+        Version::HTTP_2 => b"h2c",
+        _ => b"",
+    };
+    put(out, Some(how))
 }
