@@ -14,9 +14,7 @@ use super::stream::ClientStream;
 use super::thread::Thread;
 use super::tls_certificate;
 use super::tls_stream::TlsStream;
-use crate::http::{
-    Connection, Deadline, Local, Request, Server, ServerId, TlsInfo, VerifyFault, VirtualServers, host,
-};
+use crate::http::{Connection, Deadline, Local, Request, Server, ServerId, TlsInfo, VerifyFault, VirtualServers, host};
 use crate::log::{Level, Line};
 use crate::tls::{Channel, ClientHello, Hello, Reason, Site, Sites, Trust, Verify, cipher_name, read_hello};
 

@@ -11,9 +11,7 @@ use rustls::client::{ResolvesClientCert, Resumption, UnbufferedClientConnection}
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
-use rustls::{
-    ClientConfig, CommonState, DigitallySignedStruct, Error, SignatureScheme, SupportedProtocolVersion,
-};
+use rustls::{ClientConfig, CommonState, DigitallySignedStruct, Error, SignatureScheme, SupportedProtocolVersion};
 
 use super::client_cert::check_signature;
 use super::x509::Certificate;
@@ -101,11 +99,7 @@ impl Backend {
     ///
     /// # Errors
     /// rustls's.
-    pub fn channel(
-        &self,
-        r: &Rc<Request>,
-        name: &[u8],
-    ) -> Result<Option<Channel<UnbufferedClientConnection>>, Error> {
+    pub fn channel(&self, r: &Rc<Request>, name: &[u8]) -> Result<Option<Channel<UnbufferedClientConnection>>, Error> {
         let config = match &self.dynamic {
             None => self.config.clone(),
             Some(dynamic) => {

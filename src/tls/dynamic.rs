@@ -99,7 +99,8 @@ fn read(r: &Request, dynamic: &Dynamic, certificate: &Bytes, key: &Bytes) -> Opt
     let signing = text.and_then(|text| private_key(&text, &dynamic.passwords).map_err(|fault| fault.to_string()));
     let signing = signing.inspect_err(|why| complain("cannot load certificate key", &shown, why.clone())).ok()?;
     let pair = key_pair(chain, signing);
-    pair.inspect_err(|why| r.log(Level::Error, format_args!("SSL_use_PrivateKey(\"{shown}\") failed (SSL: {why})"))).ok()
+    pair.inspect_err(|why| r.log(Level::Error, format_args!("SSL_use_PrivateKey(\"{shown}\") failed (SSL: {why})")))
+        .ok()
 }
 
 /// What stands behind a name: `data:` and the text itself, or a file.

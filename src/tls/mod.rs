@@ -1,12 +1,14 @@
 //! TLS on rustls, without its buffers: what both ends of a connection share, and what certificates, keys and sessions are.
 
+mod backend;
 mod channel;
 mod ciphers;
+mod client_cert;
 mod der;
 mod dynamic;
-mod backend;
 mod hello;
 mod keys;
+mod names;
 mod pem_key;
 mod reason;
 mod sessions;
@@ -14,22 +16,20 @@ mod site;
 mod tickets;
 mod verify;
 mod x509;
-mod names;
-mod client_cert;
 
+pub use backend::{Backend, BackendFault, BackendParts};
 pub use channel::Channel;
 pub use ciphers::{Ciphers, cipher_name, curve_name, curves};
-pub use backend::{Backend, BackendFault, BackendParts};
+pub use client_cert::ClientCertificates;
 pub use dynamic::{CertificateCache, Dynamic};
 pub use hello::{ClientHello, Hello, read as read_hello};
 pub use keys::{KeyFault, certificates, key_pair, private_key, revocation_lists, unreadable};
+pub use names::{Style, serial, subject, times};
 pub use reason::Reason;
 pub use sessions::{Scoped, Sessions};
 pub use site::{Certificates, Site, SiteParts, Sites, Verify};
-pub use client_cert::ClientCertificates;
-pub use names::{serial, subject, times, Style};
-pub use verify::{Purpose, Trust};
 pub use tickets::{TicketKeys, Tickets};
+pub use verify::{Purpose, Trust};
 
 use std::sync::{Arc, OnceLock};
 

@@ -148,11 +148,15 @@ pub fn serial(der: &[u8]) -> Option<String> {
         [first, ..] if first & 0x80 != 0 => {
             // Two's complement.
             let mut carry = 1_u16;
-            let mut bytes: Vec<u8> = serial.iter().rev().map(|byte| {
-                let sum = u16::from(!byte) + carry;
-                carry = sum >> 8;
-                (sum & 0xff) as u8
-            }).collect();
+            let mut bytes: Vec<u8> = serial
+                .iter()
+                .rev()
+                .map(|byte| {
+                    let sum = u16::from(!byte) + carry;
+                    carry = sum >> 8;
+                    (sum & 0xff) as u8
+                })
+                .collect();
             bytes.reverse();
             ("-", bytes)
         }

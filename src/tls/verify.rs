@@ -75,17 +75,22 @@ impl Trust {
 
     /// Whether each certificate may stand where it does.
     fn check_uses(&self, chain: &[Certificate<'_>]) -> Option<VerifyFault> {
-        let faults = chain.iter().enumerate().filter_map(|(at, certificate)| {
+        let mut faults = chain.iter().enumerate().filter_map(|(at, certificate)| {
             let is_last = at + 1 == chain.len();
             self.check_use(&chain[..at], certificate, is_last).or_else(|| self.check_purpose(certificate, at))
         });
         // Neither the first nor the anchor counts.
         let too_long = chain.len().saturating_sub(2) as u64 > self.depth;
-        faults.last().or(too_long.then_some(TOO_LONG))
+        faults.next_back().or(too_long.then_some(TOO_LONG))
     }
 
     /// The same of one, in front of which stand those that it signed.
-    fn check_use(&self, below: &[Certificate<'_>], certificate: &Certificate<'_>, is_last: bool) -> Option<VerifyFault> {
+    fn check_use(
+        &self,
+        below: &[Certificate<'_>],
+        certificate: &Certificate<'_>,
+        is_last: bool,
+    ) -> Option<VerifyFault> {
         let uses = &certificate.uses;
         if uses.unknown_critical {
             return Some(CRITICAL);
@@ -143,7 +148,7 @@ impl Trust {
                 _ => None,
             }
         };
-        chain.iter().enumerate().filter_map(check).last()
+        chain.iter().enumerate().filter_map(check).next_back()
     }
 }
 
@@ -154,7 +159,7 @@ fn check_times(chain: &[Certificate<'_>], now: i64) -> Option<VerifyFault> {
         certificate if now > certificate.not_after => Some(EXPIRED),
         _ => None,
     };
-    chain.iter().rev().filter_map(check).last()
+    chain.iter().rev().filter_map(check).next_back()
 }
 
 /// The chain from the first certificate presented up to an anchor, as far as it goes, and why it ends early.

@@ -151,7 +151,8 @@ impl<'a> Certificate<'a> {
         let mapping = provider().signature_verification_algorithms.mapping;
         let Some((_, known)) = mapping.iter().find(|(known, _)| *known == scheme) else { return false };
         let known = if tls13 { &known[..1] } else { known };
-        let fits = |known: &&&dyn SignatureVerificationAlgorithm| known.public_key_alg_id().as_ref() == self.key_algorithm;
+        let fits =
+            |known: &&&dyn SignatureVerificationAlgorithm| known.public_key_alg_id().as_ref() == self.key_algorithm;
         known.iter().filter(fits).any(|known| known.verify_signature(self.key, message, signature).is_ok())
     }
 
@@ -331,6 +332,9 @@ mod tests {
     fn reads_times() {
         assert_eq!(time((0x17, b"700101000000Z")), Some(0));
         assert_eq!(time((0x18, b"20240229120000Z")), Some(1_709_208_000));
-        assert_eq!((time((0x17, b"701301000000Z")), time((0x17, b"70010100Z")), time((4, b"700101000000Z"))), (None, None, None));
+        assert_eq!(
+            (time((0x17, b"701301000000Z")), time((0x17, b"70010100Z")), time((4, b"700101000000Z"))),
+            (None, None, None)
+        );
     }
 }

@@ -446,15 +446,17 @@ impl<'a> Try<'a> {
                 let name = self.exchange.secure.as_ref().map(|(_, name)| &name[..]).unwrap_or_default();
                 line.put("upstream SSL certificate does not match \"").bytes(name).put('"');
             }),
-            HandshakeError::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                Some(inner) => say(Level::Error, &|line| {
-                    line.put("SSL_do_handshake() failed (SSL: ").put(Reason(inner)).put(')');
-                }),
-                None if error.kind() == io::ErrorKind::UnexpectedEof => say(Level::Error, &|line| {
-                    line.put("peer closed connection in SSL handshake");
-                }),
-                None => return self.broken("SSL_do_handshake()", error),
-            },
+            HandshakeError::Io(error) => {
+                match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                    Some(inner) => say(Level::Error, &|line| {
+                        line.put("SSL_do_handshake() failed (SSL: ").put(Reason(inner)).put(')');
+                    }),
+                    None if error.kind() == io::ErrorKind::UnexpectedEof => say(Level::Error, &|line| {
+                        line.put("peer closed connection in SSL handshake");
+                    }),
+                    None => return self.broken("SSL_do_handshake()", error),
+                }
+            }
         }
         Failure::Error
     }

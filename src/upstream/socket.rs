@@ -229,10 +229,10 @@ impl Socket {
         let Some(tls) = tls else { return Poll::Ready(Ok(())) };
         let io = RefCell::new(io);
         let (mut read_cx, mut write_cx) = (Context::from_waker(cx.waker()), Context::from_waker(cx.waker()));
-        let shaken = tls.channel.poll_handshake(
-            &mut |buffer| io.borrow_mut().poll_read(&mut read_cx, buffer),
-            &mut |bytes| io.borrow_mut().poll_write(&mut write_cx, bytes),
-        );
+        let shaken =
+            tls.channel.poll_handshake(&mut |buffer| io.borrow_mut().poll_read(&mut read_cx, buffer), &mut |bytes| {
+                io.borrow_mut().poll_write(&mut write_cx, bytes)
+            });
         ready!(shaken).map_err(HandshakeError::Io)?;
         tls.backend.check(tls.channel.state(), &tls.name).map_err(HandshakeError::Untrusted)?;
         tls.settled = true;

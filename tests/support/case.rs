@@ -49,6 +49,11 @@ pub enum Section {
     Close(String),
     Exit,
     Run(Vec<String>),
+    /// `curl` or `openssl`; only what `curl` prints is recorded.
+    Tool {
+        program: &'static str,
+        arguments: Vec<String>,
+    },
     /// At the end; `sorted` where the order is chance.
     Log {
         path: String,
@@ -183,6 +188,8 @@ fn section(title: &str, word: &str, rest: &str, lines: &[&str]) -> Result<Sectio
             None => Section::Log { path: rest.to_owned(), sorted: false },
         },
         "run" => Section::Run(rest.split_whitespace().map(str::to_owned).collect()),
+        "curl" => Section::Tool { program: "curl", arguments: words(rest)? },
+        "openssl" => Section::Tool { program: "openssl", arguments: words(rest)? },
         "wait" => quoted(rest, |path, text| Section::Wait { path, text })?,
         "reached" => quoted(rest, |at, text| Section::Reached { at, text })?,
         "close" => Section::Close(rest.to_owned()),
@@ -316,4 +323,9 @@ fn headers_and_body(lines: &[&str], version: &str) -> Result<Vec<u8>, String> {
     out.extend_from_slice(b"\r\n");
     out.extend(body);
     Ok(out)
+}
+
+/// Words, each with its escapes.
+fn words(text: &str) -> Result<Vec<String>, String> {
+    text.split_whitespace().map(|word| Ok(String::from_utf8_lossy(&unescape(word)?).into_owned())).collect()
 }

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
 use super::backend::Backend;
 use super::case::{self, Exchange, Script, Section};
-use super::normal::normalise;
+use super::normal::{self, normalise};
 use super::place::Place;
 use super::play::play;
 use super::ports;
@@ -144,6 +145,8 @@ impl Run<'_> {
             }
             Section::Exit => self.start().map(|()| self.exit()),
             Section::Run(arguments) => self.run_once(arguments),
+            Section::Tool { program: "openssl", arguments } => self.openssl(arguments),
+            Section::Tool { arguments, .. } => self.start().and_then(|()| self.curl(arguments)),
             Section::Log { .. } => Ok(()),
         }
     }
@@ -253,6 +256,36 @@ impl Run<'_> {
         }
         let code = output.status.code().map_or_else(|| output.status.to_string(), |c| c.to_string());
         self.out.push_str(&format!("~ exit {code}\n"));
+        Ok(())
+    }
+
+    /// Makes keys and certificates, or takes up a session: the case reads the files that come of it.
+    fn openssl(&self, arguments: &[String]) -> Result<(), String> {
+        let mut command = Command::new("openssl");
+        command.args(arguments).current_dir(self.place.join("")).stdin(Stdio::null());
+        let output = command.output().map_err(|e| format!("~ openssl: {e}\n"))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(format!("~ openssl failed\n{}", lines(&output.stderr)))
+    }
+
+    /// One transfer, its head included; certificates are not looked at.
+    fn curl(&mut self, arguments: &[String]) -> Result<(), String> {
+        let mut command = Command::new("curl");
+        command.args(["-q", "-sS", "-i", "-k", "--max-time", "10"]).args(arguments).current_dir(self.place.join(""));
+        let output = command.output().map_err(|e| format!("~ curl: {e}\n"))?;
+        self.out.push_str(&format!("=== curl {}\n", arguments.join(" ")));
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            let line = match line.split_once(": ") {
+                Some((name, value)) if name.eq_ignore_ascii_case("date") => format!("{name}: {}", normal::date(value)),
+                _ => line.to_owned(),
+            };
+            self.out.push_str(&format!("{}\n", line.trim_end()));
+        }
+        if let Some(code) = output.status.code().filter(|code| *code != 0) {
+            self.out.push_str(&format!("~ curl gives up with {code}\n"));
+        }
         Ok(())
     }
 

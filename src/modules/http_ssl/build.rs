@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
+use rustls::SupportedProtocolVersion;
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
-use rustls::SupportedProtocolVersion;
 
 use super::choice::{self, Chosen, DEFAULT_CIPHERS};
 use super::commands::{Commands, Lost};
@@ -19,9 +19,7 @@ use crate::conf::{Ctx, NodeId};
 use crate::diag::Diagnostic;
 use crate::http::{ServerId, ZoneKey, shared_zone};
 use crate::modules::http_core::{self, EncryptedAddress};
-use crate::tls::{
-    ClientCertificates, Dynamic, Purpose, Sessions, Site, SiteParts, Sites, TicketKeys, Trust, Verify,
-};
+use crate::tls::{ClientCertificates, Dynamic, Purpose, Sessions, Site, SiteParts, Sites, TicketKeys, Trust, Verify};
 
 /// What one server brings: that of its own, and that which counts only where it is the address's default.
 struct Prepared {
@@ -182,11 +180,11 @@ fn dynamic(
     Ok(Some(Arc::new(Dynamic { pairs, passwords, folder: ctx.conf_path(""), cache })))
 }
 
+/// Whom to believe what clients say of themselves, and who asks them.
+type Clients = (Option<Arc<Trust>>, Arc<dyn ClientCertVerifier>);
+
 /// Whether clients are asked for certificates, and which of those are believed.
-fn clients(
-    ctx: &mut Ctx<'_>,
-    node: NodeId,
-) -> Result<(Option<Arc<Trust>>, Arc<dyn ClientCertVerifier>), Box<Diagnostic>> {
+fn clients(ctx: &mut Ctx<'_>, node: NodeId) -> Result<Clients, Box<Diagnostic>> {
     let conf = ctx.conf_at::<Conf>(node);
     let (verify, depth) = (conf.verify.unwrap_or_default(), conf.verify_depth.unwrap_or(1));
     let (client, trusted, crl) = (conf.client_certificate.clone(), conf.trusted_certificate.clone(), conf.crl.clone());

@@ -63,10 +63,7 @@ fn suites(
     Ok(suites)
 }
 
-fn groups(
-    written: Option<&Located>,
-    lost: &mut Lost,
-) -> Result<Vec<&'static dyn SupportedKxGroup>, Box<Diagnostic>> {
+fn groups(written: Option<&Located>, lost: &mut Lost) -> Result<Vec<&'static dyn SupportedKxGroup>, Box<Diagnostic>> {
     let list = written.map_or_else(|| "auto".to_owned(), Located::text);
     let (groups, missing) = tls::curves(&list).map_err(|group| {
         let detail = format!("error:0A080106:SSL routines::passed invalid argument:group '{group}' cannot be set");

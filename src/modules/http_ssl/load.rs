@@ -61,7 +61,10 @@ pub(in crate::modules) fn fault(code: &'static str, name: &Located, message: Str
 }
 
 /// The certificates of a file.
-pub(in crate::modules) fn certificates(ctx: &mut Ctx<'_>, name: &Located) -> Result<Vec<CertificateDer<'static>>, Diagnostic> {
+pub(in crate::modules) fn certificates(
+    ctx: &mut Ctx<'_>,
+    name: &Located,
+) -> Result<Vec<CertificateDer<'static>>, Diagnostic> {
     let source = Source::of(ctx, name);
     let text = source.read(ctx);
     text.and_then(|text| tls::certificates(&text).map_err(|error| error.to_string())).map_err(|error| {

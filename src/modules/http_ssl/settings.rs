@@ -16,7 +16,11 @@ pub(in crate::modules) const OWNER: &str = "http_ssl";
 const LONGEST_PASSWORD: usize = 4096;
 
 /// `ssl_password_file`: a password a line.
-pub(in crate::modules) fn passwords(field: &mut Option<Arc<Vec<Vec<u8>>>>, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+pub(in crate::modules) fn passwords(
+    field: &mut Option<Arc<Vec<Vec<u8>>>>,
+    args: &Args<'_>,
+    ctx: &mut Ctx<'_>,
+) -> SetResult {
     let path = ctx.conf_path(&*args.text(1));
     let text = ctx.resources.read(&path).map_err(|error| {
         args.error(1, "no-such-file", format!("open() \"{}\" failed {}", path.display(), system_error(&error)))
@@ -70,7 +74,10 @@ pub(in crate::modules) fn session_cache(c: &mut Conf, args: &Args<'_>, ctx: &mut
 }
 
 /// `ssl_certificate_cache` and its kin.
-pub(in crate::modules) fn certificate_cache(field: &mut Option<Option<CertificateCache>>, args: &Args<'_>) -> SetResult {
+pub(in crate::modules) fn certificate_cache(
+    field: &mut Option<Option<CertificateCache>>,
+    args: &Args<'_>,
+) -> SetResult {
     let mut cache = CertificateCache { most: 0, inactive: Duration::from_secs(10), valid: Duration::from_secs(60) };
     let mut off = false;
     for index in 1..args.len() {

@@ -60,7 +60,8 @@ const SCHEMES: [(&[u8], u16); 2] = [(b"http://", 80), (b"https://", 443)];
 
 /// How long the scheme of a URL is, and its usual port.
 fn scheme(text: &[u8]) -> Option<(usize, u16)> {
-    let known = |(name, _): &&(&[u8], u16)| text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+    let known =
+        |(name, _): &&(&[u8], u16)| text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
     SCHEMES.iter().find(known).map(|(name, port)| (name.len(), *port))
 }
 

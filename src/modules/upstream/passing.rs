@@ -50,7 +50,7 @@ impl<S: Speaker> Passing<S> {
         self.speaker.write(r, &self.params, &content, &mut out).map_err(Stop::Answer)?;
         passage.set_request(out, 0..0);
         let protocol = self.protocol.clone();
-        let exchange = Exchange { r, conf: &self.conf, upstream, passage: &passage, protocol };
+        let exchange = Exchange { r, conf: &self.conf, upstream, passage: &passage, protocol, secure: None };
         let answer = exchange.run(content).await?;
         Ok(respond(&exchange, answer, &Unchanged, false).await)
     }

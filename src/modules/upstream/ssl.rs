@@ -105,7 +105,8 @@ impl SslSettings {
         match (&self.certificate, &self.certificate_key) {
             (Some(name), _) if name.value.is_empty() => {}
             (Some(name), None) => {
-                let message = format!("no \"{prefix}_ssl_certificate_key\" is defined for certificate \"{}\"", name.text());
+                let message =
+                    format!("no \"{prefix}_ssl_certificate_key\" is defined for certificate \"{}\"", name.text());
                 return Err(Box::new(fault("no-certificate-key", name, message)));
             }
             (Some(name), Some(key)) if name.value.contains(&b'$') || key.value.contains(&b'$') => {

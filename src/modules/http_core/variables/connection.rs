@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{put, put_number, put_seconds};
-use crate::http::{Request, Version};
 use crate::http::proxy_protocol::TlvFault;
+use crate::http::{Request, Version};
 use crate::log::{self, Level};
 
 pub(super) fn remote_addr(r: &Request, out: &mut Vec<u8>) -> bool {
