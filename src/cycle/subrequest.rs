@@ -80,6 +80,10 @@ impl BodyStream for Sub {
         self.body.poll_progress(cx);
     }
 
+    fn postpones(&self) -> bool {
+        self.body.postpones()
+    }
+
     fn trailers(&mut self) -> Option<Headers> {
         self.body.trailers()
     }

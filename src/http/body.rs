@@ -74,6 +74,12 @@ pub trait BodyStream {
     /// into buffers. The default does nothing.
     fn poll_progress(&mut self, _cx: &mut Context<'_>) {}
 
+    /// Whether what came before may be held back while the next piece is awaited, as far as `postpone_output` allows:
+    /// not where it is an upstream that pauses.
+    fn postpones(&self) -> bool {
+        false
+    }
+
     /// Trailers, asked for after the end.
     fn trailers(&mut self) -> Option<Headers> {
         None
@@ -131,6 +137,11 @@ impl Body {
         if let Body::Stream(stream) = self {
             stream.poll_progress(cx);
         }
+    }
+
+    /// See [`BodyStream::postpones`].
+    pub fn postpones(&self) -> bool {
+        matches!(self, Body::Stream(stream) if stream.postpones())
     }
 
     /// See [`BodyStream::trailers`].

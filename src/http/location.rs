@@ -288,6 +288,8 @@ pub struct CoreConf {
     pub lingering_time: Duration,
     /// `lingering_timeout`
     pub lingering_timeout: Duration,
+    /// `postpone_output`, bytes.
+    pub postpone_output: usize,
     /// `post_action`: a URI, or `@name`.
     pub post_action: Option<Bytes>,
     /// `subrequest_output_buffer_size`, bytes.

@@ -159,6 +159,15 @@ impl BodyStream for Added {
         self.body.poll_progress(cx);
     }
 
+    fn postpones(&self) -> bool {
+        match &self.current {
+            Current::None => false,
+            Current::Main => self.body.postpones(),
+            Current::Waiting(_) => true,
+            Current::Inserted(body) => body.postpones(),
+        }
+    }
+
     fn trailers(&mut self) -> Option<Headers> {
         self.body.trailers()
     }

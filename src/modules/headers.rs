@@ -146,6 +146,10 @@ impl BodyStream for Trailers {
         self.body.poll_progress(cx);
     }
 
+    fn postpones(&self) -> bool {
+        self.body.postpones()
+    }
+
     fn trailers(&mut self) -> Option<Headers> {
         let mut trailers = self.body.trailers().unwrap_or_default();
         for line in self.lines.iter().filter(|line| self.safe || line.always) {

@@ -295,6 +295,13 @@ impl BodyStream for Joined {
         }
     }
 
+    fn postpones(&self) -> bool {
+        match &self.current {
+            Current::Body(body) => body.postpones(),
+            Current::Asked(_) => true,
+        }
+    }
+
     fn trailers(&mut self) -> Option<Headers> {
         match &mut self.current {
             Current::Body(body) => body.trailers(),

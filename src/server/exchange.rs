@@ -309,7 +309,11 @@ impl HttpBody for ResponseBody {
             self.stage = Stage::Done;
             self.logged.0.out.complete.set(true);
             if let Some(trailers) = self.body.trailers().filter(|trailers| !trailers.is_empty()) {
-                return Poll::Ready(Some(Ok(Frame::trailers(trailer_map(&trailers)))));
+                let fields = trailer_map(&trailers);
+                if let Some(head) = &mut *self.logged.0.out.head.borrow_mut() {
+                    head.trailers = trailers;
+                }
+                return Poll::Ready(Some(Ok(Frame::trailers(fields))));
             }
         }
         Poll::Ready(None)

@@ -94,6 +94,7 @@ pub struct Conf {
     lingering_time: Option<Duration>,
     lingering_timeout: Option<Duration>,
     reset_timedout_connection: Option<bool>,
+    postpone_output: Option<usize>,
     post_action: Option<Bytes>,
     subrequest_output_buffer_size: Option<usize>,
 }
@@ -200,6 +201,7 @@ impl Module for HttpCore {
         Command::size("http2_body_preread_size", |c| &mut c.http2_preread),
         Command::size("http2_chunk_size", |c| &mut c.http2_chunk_size),
         Command::flag("reset_timedout_connection", |c| &mut c.reset_timedout_connection),
+        Command::size("postpone_output", |c| &mut c.postpone_output),
         Command::text("post_action", |c| &mut c.post_action),
         Command::size("subrequest_output_buffer_size", |c| &mut c.subrequest_output_buffer_size),
     ];
@@ -256,6 +258,7 @@ impl Module for HttpCore {
         conf.lingering_time.inherit(&parent.lingering_time);
         conf.lingering_timeout.inherit(&parent.lingering_timeout);
         conf.reset_timedout_connection.inherit(&parent.reset_timedout_connection);
+        conf.postpone_output.inherit(&parent.postpone_output);
         conf.post_action.inherit(&parent.post_action);
         conf.subrequest_output_buffer_size.inherit(&parent.subrequest_output_buffer_size);
         conf.http2.inherit(&parent.http2);

@@ -62,6 +62,7 @@ pub fn resolve(ctx: &Ctx<'_>, node: NodeId, error_log: Arc<ErrorLog>) -> CoreCon
         lingering_close: conf.lingering_close.unwrap_or(LingeringClose::On),
         lingering_time: conf.lingering_time.unwrap_or(Duration::from_secs(30)),
         lingering_timeout: conf.lingering_timeout.unwrap_or(Duration::from_secs(5)),
+        postpone_output: conf.postpone_output.unwrap_or(1460),
         post_action: conf.post_action.clone(),
         subrequest_output_buffer_size: conf.subrequest_output_buffer_size.unwrap_or_else(rustix::param::page_size),
         reset_timedout_connection: conf.reset_timedout_connection.unwrap_or(false),

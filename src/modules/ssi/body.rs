@@ -145,7 +145,7 @@ impl Included {
                 Some(next) => return Poll::Ready(Some(next)),
                 None => None,
             },
-            Part::Cut => Some(Err(BodyCut)),
+            Part::Cut => return Poll::Ready(Some(Err(BodyCut))),
             Part::Chunk(chunk) => Some(Ok(chunk.clone())),
         };
         if let Some(Ok(Chunk::Bytes(text))) = &next {
@@ -196,6 +196,15 @@ impl BodyStream for Included {
     fn poll_progress(&mut self, cx: &mut Context<'_>) {
         self.source.poll_progress(cx);
         self.progress(cx);
+    }
+
+    fn postpones(&self) -> bool {
+        match self.parts.front() {
+            Some(Part::Asked(_) | Part::Cut) => true,
+            Some(Part::Body(body)) => body.postpones(),
+            Some(Part::Chunk(_)) => false,
+            None => self.kept.is_some(),
+        }
     }
 
     fn trailers(&mut self) -> Option<Headers> {

@@ -243,10 +243,17 @@ impl Output {
         let next = match first {
             Poll::Ready(next) => next,
             Poll::Pending => {
-                self.flush(body).await?;
+                if !body.postpones() || self.buffer.len() >= self.r.location().core.postpone_output {
+                    self.flush(body).await?;
+                }
                 body.next().await
             }
         };
+        if let Some(Err(_)) = next
+            && self.buffer.len() >= self.r.location().core.postpone_output
+        {
+            self.flush(&mut Body::Empty).await?;
+        }
         next.transpose().map_err(|_| Cut::Body)
     }
 
@@ -267,18 +274,22 @@ impl Output {
     }
 
     async fn end(&mut self, body: &mut Body) -> Result<(), Cut> {
+        let trailers = body.trailers();
         if self.framing == Framing::Chunked {
-            match body.trailers() {
+            match &trailers {
                 None => self.buffer.extend_from_slice(LAST_CHUNK),
                 Some(trailers) => {
                     self.buffer.extend_from_slice(b"0\r\n");
-                    append_fields(&mut self.buffer, &trailers);
+                    append_fields(&mut self.buffer, trailers);
                     self.buffer.extend_from_slice(b"\r\n");
-                    if let Some(head) = &mut *self.r.out.head.borrow_mut() {
-                        head.trailers = trailers;
-                    }
                 }
             }
+        }
+        // Where they cannot be sent they are there for the log all the same.
+        if let Some(trailers) = trailers
+            && let Some(head) = &mut *self.r.out.head.borrow_mut()
+        {
+            head.trailers = trailers;
         }
         self.flush(&mut Body::Empty).await
     }
