@@ -12,7 +12,7 @@ use self::split::{Split, VARIABLES, read_split};
 use self::write::Records;
 use super::upstream::{
     Encoding, ParamList, Params, Pass, Passing, PassingHandler, Settings, add_param, check_all, passing_commands,
-    read_pass, settled_pass, want_temp_folders,
+    read_cache_path, read_pass, settled_pass, want_temp_folders,
 };
 use crate::conf::{Command, Ctx, Inherit, LocationBuilder, Module, assign, temp_path};
 use crate::http::{Regex, TempPath, VariableDef};
@@ -98,7 +98,7 @@ fn build(conf: &Conf, pass: &Pass, ctx: &mut Ctx<'_>) -> Option<Passing<Records>
     let headers = conf.common.pass_request_headers.unwrap_or(true);
     let catch_stderr = conf.catch_stderr.clone().unwrap_or_default();
     Some(Passing {
-        conf: Arc::new(conf.common.resolve(HIDDEN, || temp)),
+        conf: Arc::new(conf.common.resolve((ctx, FastCgiPass::NAME), HIDDEN, || temp)),
         target: pass.target(ctx)?,
         scheme: "fastcgi://",
         protocol: Protocol::FastCgi(Arc::new(FastCgi { keep_conn, catch_stderr })),
@@ -107,7 +107,7 @@ fn build(conf: &Conf, pass: &Pass, ctx: &mut Ctx<'_>) -> Option<Passing<Records>
             streams: !conf.common.request_buffering.unwrap_or(true),
             chunked: true,
         },
-        params: Params::new(&conf.params, Encoding::FastCgi, headers),
+        params: Params::new(&conf.params, Encoding::FastCgi, headers, ctx),
         speaker: Records { keep_conn },
     })
 }

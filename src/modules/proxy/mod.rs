@@ -16,7 +16,7 @@ use self::headers::Headers;
 use self::pass::Pass;
 use self::redirect::Redirects;
 use super::resolver::NameService;
-use super::upstream::{Settings, SslSettings, check_all, check_caches, read_cache_path, want_temp_folders};
+use super::upstream::{Settings, SslSettings, check_all, read_cache_path, want_temp_folders};
 use crate::conf::{Command, Ctx, Inherit, LocationBuilder, Module, NodeId, NodeKind, assign, temp_path};
 use crate::http::{Script, TempPath, VariableDef};
 use crate::upstream::BodyWanted;
@@ -166,7 +166,6 @@ impl Module for ProxyPass {
 
     fn finish(ctx: &mut Ctx<'_>) {
         check_all::<Conf>(ctx, "proxy", |conf| &conf.common);
-        check_caches::<Conf>(ctx, (OWNER, "proxy"), |conf| &conf.common.cache);
         let default = default_temp_path(ctx);
         want_temp_folders::<Conf>(ctx, |conf| &conf.common, default);
     }
@@ -197,9 +196,8 @@ fn build(conf: &Conf, pass: &Pass, ctx: &mut Ctx<'_>, names: Option<&NameService
     let target = pass.target(ctx)?;
     let backend = if pass.may_be_secure() { Some(conf.ssl.resolve(ctx, "proxy", &[])?) } else { None };
     let set = conf.set_headers.as_ref().map_or(&[][..], |headers| &headers[..]);
-    let cache = conf.common.cache.resolve(ctx, OWNER);
-    let cached_headers = cache.as_ref().map(|_| Headers::for_cache(set, target.fixed_vars(), ctx));
-    let common = crate::upstream::Conf { cache, ..conf.common.resolve(HIDDEN, || temp) };
+    let common = conf.common.resolve((ctx, OWNER), HIDDEN, || temp);
+    let cached_headers = common.cache.as_ref().map(|_| Headers::for_cache(set, target.fixed_vars(), ctx));
     Some(Proxy {
         conf: Arc::new(common),
         headers: Headers::new(set, target.fixed_vars(), ctx),

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::settings::NEXT_UPSTREAM;
+use super::settings::{NEXT_UPSTREAM, Settings};
 use crate::cache::Caches;
-use crate::conf::{Args, Ctx, Inherit, NodeId, SetResult};
+use crate::conf::{Args, Ctx, Inherit, NodeId, NodeKind, SetResult};
 use crate::diag::{Diagnostic, Span};
 use crate::http::Script;
 use crate::schema::value;
@@ -65,14 +65,12 @@ impl CacheSettings {
         self.max_range_offset.inherit(&parent.max_range_offset);
     }
 
-    /// Whether the block, or one around it, names a cache.
-    pub fn is_on(&self) -> bool {
-        self.zone.as_ref().is_some_and(|zone| !matches!(zone, Named::Off))
-    }
-
-    /// Whether a cache has a key of its own.
-    pub fn has_key(&self) -> bool {
-        self.key.is_some()
+    /// The cache that the block, or one around it, names without variables, and where.
+    fn fixed_zone(&self) -> Option<(&Bytes, Span)> {
+        match self.zone.as_ref()? {
+            Named::Zone(name, at) => Some((name, *at)),
+            Named::Off | Named::Evaluated(_) => None,
+        }
     }
 
     /// Reads `…_cache`.
@@ -187,7 +185,8 @@ impl CacheSettings {
             use_stale: self.use_stale.unwrap_or(NextOn::NEVER),
             background_update: self.background_update.unwrap_or(false),
             revalidate: self.revalidate.unwrap_or(false),
-            convert_head: self.convert_head.unwrap_or(true),
+            // Only `proxy` has such a directive.
+            convert_head: self.convert_head.unwrap_or(owner == "http_proxy"),
             max_range_offset: self.max_range_offset,
         }))
     }
@@ -200,23 +199,26 @@ fn read_predicates(list: &mut Vec<Script>, args: &Args<'_>, ctx: &mut Ctx<'_>) -
     Ok(())
 }
 
-/// Complains about caches that no `…_cache_path` of the module defines; `prefix` is `proxy` or one of its kin.
-pub fn check_caches<C: 'static>(
-    ctx: &mut Ctx<'_>,
-    (owner, prefix): (&'static str, &str),
-    settings: fn(&C) -> &CacheSettings,
-) {
+/// Complains about caches that no `…_cache_path` of the module defines, and about those without a key; `prefix` is
+/// `proxy` or one of its kin.
+pub(super) fn check_caches<C: 'static>(ctx: &mut Ctx<'_>, prefix: &str, settings: fn(&C) -> &Settings) {
+    let owner = format!("http_{prefix}");
     let nodes: Vec<NodeId> = ctx.nodes().collect();
     let mut unknown: Vec<(Bytes, Span)> = Vec::new();
+    let end = ctx.end_of_http();
     for node in nodes {
-        if let Some(Named::Zone(name, at)) = &settings(ctx.conf_at::<C>(node)).zone {
-            let known = ctx.extensions.get::<Caches>().is_some_and(|caches| caches.find(owner, name).is_some());
-            if !known && !unknown.iter().any(|(other, _)| other == name) {
-                unknown.push((name.clone(), *at));
-            }
+        let cache = &settings(ctx.conf_at::<C>(node)).cache;
+        let Some((name, at)) = cache.fixed_zone() else { continue };
+        let known = ctx.extensions.get::<Caches>().is_some_and(|caches| caches.find(&owner, name).is_some());
+        if !known && !unknown.iter().any(|(other, _)| other == name) {
+            unknown.push((name.clone(), at));
+        }
+        let keyless = prefix != "proxy" && cache.key.is_none();
+        if keyless && !matches!(ctx.kind(node), NodeKind::Main | NodeKind::Http) {
+            let message = format!("no \"{prefix}_cache_key\" for \"{prefix}_cache\"");
+            ctx.complain(Diagnostic::warning("no-cache-key", message).at(at).nginx_at(end));
         }
     }
-    let end = ctx.end_of_http();
     for (name, at) in unknown {
         let message = format!("\"{prefix}_cache\" zone \"{}\" is unknown", String::from_utf8_lossy(&name));
         ctx.complain(Diagnostic::error("unknown-zone", message).at(at).nginx_at(end));

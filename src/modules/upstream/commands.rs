@@ -46,6 +46,25 @@ macro_rules! passing_commands {
             }),
             Command::script(concat!($prefix, "_limit_rate"), |c| &mut c.common.limit_rate),
             Command::custom(concat!($prefix, "_param"), |c, args, ctx| add_param(&mut c.params, args, ctx)),
+            Command::custom(concat!($prefix, "_cache"), |c, args, ctx| {
+                c.common.cache.read_zone(args, ctx, concat!("http_", $prefix))
+            }),
+            Command::custom(concat!($prefix, "_cache_path"), |_, args, ctx| {
+                read_cache_path(args, ctx, concat!("http_", $prefix))
+            }),
+            Command::script(concat!($prefix, "_cache_key"), |c| &mut c.common.cache.key),
+            Command::custom(concat!($prefix, "_cache_bypass"), |c, args, ctx| c.common.cache.read_bypass(args, ctx)),
+            Command::custom(concat!($prefix, "_no_cache"), |c, args, ctx| c.common.cache.read_no_cache(args, ctx)),
+            Command::custom(concat!($prefix, "_cache_valid"), |c, args, _| c.common.cache.read_valid(args)),
+            Command::number(concat!($prefix, "_cache_min_uses"), |c| &mut c.common.cache.min_uses),
+            Command::offset(concat!($prefix, "_cache_max_range_offset"), |c| &mut c.common.cache.max_range_offset),
+            Command::custom(concat!($prefix, "_cache_use_stale"), |c, args, _| c.common.cache.read_use_stale(args)),
+            Command::custom(concat!($prefix, "_cache_methods"), |c, args, _| c.common.cache.read_methods(args)),
+            Command::flag(concat!($prefix, "_cache_lock"), |c| &mut c.common.cache.lock),
+            Command::msec(concat!($prefix, "_cache_lock_timeout"), |c| &mut c.common.cache.lock_timeout),
+            Command::msec(concat!($prefix, "_cache_lock_age"), |c| &mut c.common.cache.lock_age),
+            Command::flag(concat!($prefix, "_cache_revalidate"), |c| &mut c.common.cache.revalidate),
+            Command::flag(concat!($prefix, "_cache_background_update"), |c| &mut c.common.cache.background_update),
             $($own),*
         ]
     };

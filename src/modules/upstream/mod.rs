@@ -23,7 +23,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub(super) use balance::Balances;
-pub(super) use cache::check_caches;
 pub(super) use cache_path::read_cache_path;
 pub(super) use commands::passing_commands;
 pub(super) use keepalive::KeepAlives;

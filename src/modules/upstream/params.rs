@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::cache::Caches;
 use crate::conf::{Args, Ctx, SetResult};
-use crate::http::{HeaderId, Request, Script};
+use crate::http::{HeaderId, Part, Request, Script};
 
 /// One directive.
 #[derive(Clone, Debug)]
@@ -56,6 +57,8 @@ pub struct Params {
     headers: bool,
     /// Headers that are not taken from the client: lower case, `_` for `-`.
     named: Box<[Box<[u8]>]>,
+    /// The same for answers that may be kept.
+    cached: Option<Box<Params>>,
 }
 
 #[derive(Debug)]
@@ -67,12 +70,51 @@ enum Piece {
 
 const HTTP: &[u8] = b"HTTP_";
 
+/// What the client has kept, or wants only a part of, is our matter where answers may be kept: headers that an
+/// application is told otherwise then, and the variables that they have.
+const OURS: [(&str, &str); 6] = [
+    ("HTTP_IF_MODIFIED_SINCE", "upstream_cache_last_modified"),
+    ("HTTP_IF_UNMODIFIED_SINCE", ""),
+    ("HTTP_IF_NONE_MATCH", "upstream_cache_etag"),
+    ("HTTP_IF_MATCH", ""),
+    ("HTTP_RANGE", ""),
+    ("HTTP_IF_RANGE", ""),
+];
+
+/// The directives, and [`OURS`] behind them.
+fn for_cache(list: &[Param], ctx: &mut Ctx<'_>) -> Option<Vec<Param>> {
+    ctx.extensions.get::<Caches>()?;
+    let mut all = list.to_vec();
+    for (name, variable) in OURS {
+        if all.iter().any(|param| param.name.eq_ignore_ascii_case(name.as_bytes())) {
+            continue;
+        }
+        let value = match variable {
+            "" => Script::constant(Bytes::new()),
+            variable => Script::new(vec![Part::Variable(ctx.variable(variable.as_bytes(), Default::default()))]),
+        };
+        all.push(Param { name: Bytes::from_static(name.as_bytes()), value, if_not_empty: true });
+    }
+    Some(all)
+}
+
 impl Params {
     /// The directives of a block resolved; `headers` is `…_pass_request_headers`.
-    pub fn new(list: &ParamList, encoding: Encoding, headers: bool) -> Self {
+    pub fn new(list: &ParamList, encoding: Encoding, headers: bool, ctx: &mut Ctx<'_>) -> Self {
+        let list = list.as_ref().map_or(&[][..], |list| &list[..]);
+        let cached = for_cache(list, ctx).map(|list| Box::new(Self::of(&list, encoding, headers)));
+        Self { cached, ..Self::of(list, encoding, headers) }
+    }
+
+    /// The same for an answer that may be kept.
+    pub fn for_cache(&self) -> &Self {
+        self.cached.as_deref().unwrap_or(self)
+    }
+
+    fn of(list: &[Param], encoding: Encoding, headers: bool) -> Self {
         let (mut pieces, mut named) = (Vec::new(), Vec::new());
         let mut encoded = Vec::new();
-        for param in list.iter().flat_map(|list| list.iter()) {
+        for param in list {
             if let Some(header) = param.name.strip_prefix(HTTP).filter(|header| !header.is_empty()) {
                 named.push(header.to_ascii_lowercase().into());
                 if param.value.is_empty() {
@@ -89,7 +131,7 @@ impl Params {
             }
         }
         push_encoded(&mut encoded, &mut pieces);
-        Self { encoding, pieces: pieces.into(), headers, named: named.into() }
+        Self { encoding, pieces: pieces.into(), headers, named: named.into(), cached: None }
     }
 
     /// Appends what a request's application is told.
@@ -203,7 +245,7 @@ mod tests {
         };
         let list =
             vec![param("A", "b", false), param("C", "", false), param("D", "", true), param("HTTP_X", "", false)];
-        let params = Params::new(&Some(Arc::new(list)), Encoding::Scgi, true);
+        let params = Params::of(&list, Encoding::Scgi, true);
         assert!(matches!(&*params.pieces, [Piece::Encoded(bytes)] if &bytes[..] == b"A\0b\0C\0\0"), "{params:?}");
         assert_eq!(params.named, [b"x".to_vec().into_boxed_slice()].into());
     }

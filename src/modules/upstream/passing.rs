@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::params::Params;
 use super::pass::Target;
 use crate::http::{Flow, PhaseHandler, Request};
-use crate::upstream::{BodyWanted, Conf, Content, Exchange, Passage, Protocol, Stop, Unchanged, respond};
+use crate::upstream::{BodyWanted, Conf, Content, Exchange, Passage, Protocol, Stop, Unchanged, from_cache, respond};
 
 /// How a request is written in the protocol of an application.
 pub trait Speaker: Send + Sync + 'static {
@@ -46,8 +46,13 @@ impl<S: Speaker> Passing<S> {
         let upstream = self.target.upstream(r, self.scheme.as_bytes()).map_err(Stop::Answer)?;
         let content = self.body.read(r).await?;
         let passage = Passage::begin(r, Bytes::from_static(self.scheme.as_bytes()));
+        if let Some(flow) = from_cache((r, &self.conf, &passage), (&Unchanged, &self.protocol), |_| {}).await? {
+            return Ok(flow);
+        }
         let mut out = passage.take_request();
-        self.speaker.write(r, &self.params, &content, &mut out).map_err(Stop::Answer)?;
+        let is_kept = passage.caching().is_some_and(|caching| caching.is_cacheable());
+        let params = if is_kept { self.params.for_cache() } else { &self.params };
+        self.speaker.write(r, params, &content, &mut out).map_err(Stop::Answer)?;
         passage.set_request(out, 0..0);
         let protocol = self.protocol.clone();
         let exchange = Exchange { r, conf: &self.conf, upstream, passage: &passage, protocol, secure: None };

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::cache::CacheSettings;
+use super::cache::{CacheSettings, check_caches};
 use crate::conf::{Args, Ctx, Inherit, NodeId, NodeKind, SetResult, assign};
 use crate::diag::{Diagnostic, Span};
 use crate::http::{Script, TempFolders, TempPath};
@@ -209,13 +209,18 @@ impl Settings {
         Ok(())
     }
 
-    /// All values with their defaults.
-    pub fn resolve(&self, hidden: &[&str], temp_path: impl FnOnce() -> TempPath) -> Conf {
+    /// All values with their defaults, for a module by its name in the table.
+    pub fn resolve(
+        &self,
+        (ctx, module): (&Ctx<'_>, &'static str),
+        hidden: &[&str],
+        temp_path: impl FnOnce() -> TempPath,
+    ) -> Conf {
         let minute = Duration::from_secs(60);
         let (count, each) = self.buffers.unwrap_or((8, self.default_buffer()));
         Conf {
-            module: "proxy",
-            cache: None,
+            module: module.strip_prefix("http_").unwrap_or(module),
+            cache: self.cache.resolve(ctx, module),
             connect_timeout: self.connect_timeout.unwrap_or(minute),
             send_timeout: self.send_timeout.unwrap_or(minute),
             read_timeout: self.read_timeout.unwrap_or(minute),
@@ -255,6 +260,7 @@ pub(crate) fn check_all<C: 'static>(ctx: &mut Ctx<'_>, prefix: &str, settings: f
         let settings = settings(ctx.conf_at::<C>(node)).clone();
         settings.check_sizes(ctx, prefix);
     }
+    check_caches::<C>(ctx, prefix, settings);
 }
 
 /// Has the folders for temporary files of all blocks below `http` made at start.
