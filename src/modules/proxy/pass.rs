@@ -119,7 +119,13 @@ impl Vars {
         if url.no_port || url.port == usual {
             let host = Bytes::copy_from_slice(url.host);
             let key_start = [&scheme[..], url.host].concat().into();
-            return Self { scheme, host, port: Bytes::from_static(if usual == 80 { b"80" } else { b"443" }), uri, key_start };
+            return Self {
+                scheme,
+                host,
+                port: Bytes::from_static(if usual == 80 { b"80" } else { b"443" }),
+                uri,
+                key_start,
+            };
         }
         let host: Bytes = [url.host, b":", url.port_text].concat().into();
         let key_start = [&scheme[..], &host].concat().into();
