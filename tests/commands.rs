@@ -153,3 +153,14 @@ fn explain_tells_a_request_s_way() {
         ],
     );
 }
+
+#[test]
+fn dump_shows_what_is_in_force() {
+    holds("dump", &["dump shop/shop.conf", "dump --format json sites/nginx.conf"]);
+}
+
+#[test]
+fn diff_compares_meanings() {
+    holds("diff", &["diff before.conf after.conf", "diff before.conf before.conf", "diff before.conf no-such.conf"]);
+    holds("diff-json", &["diff --format json before.conf after.conf"]);
+}

@@ -2,12 +2,17 @@
 //! editor.
 
 mod context;
+mod diff;
+mod dump;
 mod effective;
 mod explain;
+mod model;
 mod resources;
 mod settle;
 
 pub use context::infer;
+pub use diff::{Change, diff};
+pub use dump::{Line, dump};
 pub(crate) use effective::words;
 pub use explain::{ExplainError, Explanation, Lost, Outcome, Question, Reason, Step, explain};
 

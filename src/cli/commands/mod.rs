@@ -2,6 +2,8 @@
 //! the completions and the manual are made of it.
 
 mod check;
+mod diff;
+mod dump;
 mod explain;
 mod fix;
 mod fmt;
@@ -96,7 +98,7 @@ const fn option(long: &'static str, value: Value, help: &'static str) -> Opt {
 }
 
 /// All of them.
-pub(super) const COMMANDS: &[Command] = &[check::COMMAND, explain::COMMAND, fmt::COMMAND];
+pub(super) const COMMANDS: &[Command] = &[check::COMMAND, explain::COMMAND, fmt::COMMAND, dump::COMMAND, diff::COMMAND];
 
 /// The command of a word.
 pub(super) fn named(word: &OsString) -> Option<&'static Command> {
