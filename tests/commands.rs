@@ -164,3 +164,59 @@ fn diff_compares_meanings() {
     holds("diff", &["diff before.conf after.conf", "diff before.conf before.conf", "diff before.conf no-such.conf"]);
     holds("diff-json", &["diff --format json before.conf after.conf"]);
 }
+
+#[test]
+fn rules_are_listed_and_shown() {
+    let (code, out, _) = run_in(&folder(), "rules", "");
+    let first = out.lines().next().and_then(|line| line.split_whitespace().next()).expect("a rule");
+    assert_eq!(code, 0);
+    let (code, page, _) = run_in(&folder(), &format!("rules {first}"), "");
+    assert!(code == 0 && page.starts_with(&format!("# {first}\n")), "{page}");
+    let (code, _, err) = run_in(&folder(), "rules alias-traversel", "");
+    assert_eq!(
+        (code, err.as_str()),
+        (2, "rnginx rules: there is no rule alias-traversel: did you mean alias-traversal?\n")
+    );
+}
+
+/// A shell that is not on this machine is not asked.
+fn shell(name: &str, arguments: &[&str], script: &str) -> Option<String> {
+    let child =
+        Command::new(name).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.ok()?;
+    child.stdin.take().expect("a pipe").write_all(script.as_bytes()).expect("the shell reads");
+    let done = child.wait_with_output().expect("the shell ends");
+    assert!(done.status.success() && done.stderr.is_empty(), "{name}: {}", String::from_utf8_lossy(&done.stderr));
+    Some(String::from_utf8(done.stdout).expect("text"))
+}
+
+#[test]
+fn shells_take_the_completions() {
+    let script = |shell: &str| run_in(&folder(), &format!("completions {shell}"), "").1;
+    let ask = |words: &str, at: usize| {
+        let asked =
+            format!("{}\nCOMP_WORDS=({words}) COMP_CWORD={at}; _rnginx; echo \"${{COMPREPLY[@]}}\"", script("bash"));
+        shell("bash", &["--norc"], &asked)
+    };
+    if let Some(said) = ask("rnginx ''", 1) {
+        assert!(said.starts_with("check fmt explain dump diff rules"), "{said}");
+        assert_eq!(ask("rnginx check --format ''", 3).as_deref(), Some("human nginx json sarif github\n"));
+        assert_eq!(ask("rnginx check --of", 2).as_deref(), Some("--offline\n"));
+        assert_eq!(ask("rnginx -t -s re", 3).as_deref(), Some("reopen reload\n"));
+    }
+    shell("zsh", &["-n"], &script("zsh"));
+    shell("fish", &["--no-execute"], &script("fish"));
+    assert_eq!(run_in(&folder(), "completions tcsh", "").0, 2);
+}
+
+#[test]
+fn the_manual_names_every_command() {
+    let (code, page, _) = run_in(&folder(), "man", "");
+    assert!(code == 0 && page.starts_with(".TH RNGINX 8"));
+    for command in ["check", "fmt", "explain", "dump", "diff", "rules", "completions", "man"] {
+        assert!(page.contains(&format!("\n.SS {command}\n")), "{command}");
+    }
+    if let Some(shown) = shell("groff", &["-man", "-Tutf8", "-Kutf8", "-ww", "-"], &page) {
+        assert!(shown.contains("EXIT STATUS"));
+    }
+}

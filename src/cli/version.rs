@@ -63,14 +63,33 @@ const USUAL: [&str; 29] = [
     "http_upstream_zone",
 ];
 
-const LETTERS: &[(&str, &str)] = &[
-    ("-?,-h", "this help"),
-    ("-v", "show version and exit"),
-    ("-V", "show version and configure options then exit"),
-    ("-t", "test configuration and exit"),
-    ("-T", "test configuration, dump it and exit"),
-    ("-q", "suppress non-error messages during configuration testing"),
-    ("-s signal", "send signal to a master process: stop, quit, reopen, reload"),
+/// One of nginx's flags.
+pub struct Flag {
+    /// What stands behind the `-`.
+    pub letter: char,
+    /// What the value is called; empty where there is none.
+    pub value: &'static str,
+    /// What it does, in nginx's words.
+    pub meaning: &'static str,
+}
+
+const fn flag(letter: char, value: &'static str, meaning: &'static str) -> Flag {
+    Flag { letter, value, meaning }
+}
+
+/// All of them, in the order of nginx's help. `-?` and `-h` are one.
+pub const FLAGS: &[Flag] = &[
+    flag('h', "", "this help"),
+    flag('v', "", "show version and exit"),
+    flag('V', "", "show version and configure options then exit"),
+    flag('t', "", "test configuration and exit"),
+    flag('T', "", "test configuration, dump it and exit"),
+    flag('q', "", "suppress non-error messages during configuration testing"),
+    flag('s', "signal", "send signal to a master process: stop, quit, reopen, reload"),
+    flag('p', "prefix", "set prefix path"),
+    flag('e', "filename", "set error log file"),
+    flag('c', "filename", "set configuration file"),
+    flag('g', "directives", "set global directives out of configuration file"),
 ];
 
 /// The line of `-v`.
@@ -83,15 +102,15 @@ pub fn help(layout: &Layout) -> String {
     let mut text = "Usage: nginx [-?hvVtTq] [-s signal] [-p prefix]\n             \
                     [-e filename] [-c filename] [-g directives]\n\nOptions:\n"
         .to_owned();
-    let defaults = [
-        ("-p prefix", format!("set prefix path (default: {})", layout.prefix)),
-        ("-e filename", format!("set error log file (default: {})", layout.error_log)),
-        ("-c filename", format!("set configuration file (default: {})", layout.conf)),
-        ("-g directives", "set global directives out of configuration file".to_owned()),
-    ];
-    let fixed = LETTERS.iter().map(|(letter, meaning)| (*letter, (*meaning).to_owned()));
-    for (letter, meaning) in fixed.chain(defaults) {
-        text += &format!("  {letter:<14}: {meaning}\n");
+    for Flag { letter, value, meaning } in FLAGS {
+        let shown = if *letter == 'h' { "-?,-h".to_owned() } else { format!("-{letter} {value}") };
+        let default = match letter {
+            'p' => format!(" (default: {})", layout.prefix),
+            'e' => format!(" (default: {})", layout.error_log),
+            'c' => format!(" (default: {})", layout.conf),
+            _ => String::new(),
+        };
+        text += &format!("  {:<14}: {meaning}{default}\n", shown.trim_end());
     }
     text + "\n"
 }

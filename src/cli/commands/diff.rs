@@ -54,7 +54,7 @@ fn look(path: &std::ffi::OsStr) -> Result<Inspection, Failure> {
     std::fs::metadata(path).map_err(|error| super::read::failure(path.as_ref(), error))?;
     let look = inspect(&Disk, &options);
     if look.has_errors() {
-        output::print(&mut io::stderr().lock(), std::slice::from_ref(&look), output::Format::Nginx, None)?;
+        super::read::tell_errors(&look)?;
     }
     Ok(look)
 }

@@ -4,9 +4,8 @@ use std::io::{self, Write};
 
 use serde_json::{Value as Json, json};
 
-use super::{Command, Operands, Outcome, Value, Words, flag, option};
+use super::{Command, Operands, Outcome, Value, Words, flag, option, read};
 use crate::{
-    cli::output,
     inspect::{Line, Options, dump, inspect},
     load::Disk,
 };
@@ -29,7 +28,7 @@ fn run(words: &Words) -> Outcome {
     let lines = dump(&look);
     let fine = !look.has_errors();
     if !fine {
-        output::print(&mut io::stderr().lock(), &[look], output::Format::Nginx, None)?;
+        read::tell_errors(&look)?;
     }
     let mut out = io::stdout().lock();
     if words.text("format").as_deref() == Some("json") {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value as Json, json};
 
-use super::{Command, Operands, Outcome, Value, Words, WordsError, letter, option};
+use super::{Command, Operands, Outcome, Value, Words, WordsError, letter, option, read};
 use crate::{
     cli::{output, terminal_of},
     inspect::{self, ExplainError, Explanation, Inspection, Lost, Options, Question, Reason, Step, inspect},
@@ -43,7 +43,7 @@ fn run(words: &Words) -> Outcome {
     let options = Options { to_run: false, ..Options::new(path) };
     let look = inspect(&Disk, &options);
     if look.has_errors() {
-        output::print(&mut io::stderr().lock(), &[look], output::Format::Nginx, None)?;
+        read::tell_errors(&look)?;
         return Ok(false);
     }
     warn(&look);

@@ -2,12 +2,15 @@
 //! the completions and the manual are made of it.
 
 mod check;
+mod completions;
 mod diff;
 mod dump;
 mod explain;
 mod fix;
 mod fmt;
+mod man;
 mod read;
+mod rules;
 mod words;
 
 use std::{ffi::OsString, io, process::ExitCode};
@@ -98,7 +101,16 @@ const fn option(long: &'static str, value: Value, help: &'static str) -> Opt {
 }
 
 /// All of them.
-pub(super) const COMMANDS: &[Command] = &[check::COMMAND, explain::COMMAND, fmt::COMMAND, dump::COMMAND, diff::COMMAND];
+pub(super) const COMMANDS: &[Command] = &[
+    check::COMMAND,
+    fmt::COMMAND,
+    explain::COMMAND,
+    dump::COMMAND,
+    diff::COMMAND,
+    rules::COMMAND,
+    completions::COMMAND,
+    man::COMMAND,
+];
 
 /// The command of a word.
 pub(super) fn named(word: &OsString) -> Option<&'static Command> {

@@ -9,7 +9,9 @@ use std::{
 
 use super::Failure;
 use crate::{
-    inspect::infer,
+    cli::{output::report, terminal_of},
+    diag::Severity,
+    inspect::{Inspection, infer},
     schema::Schema,
     syntax::{Directive, parse},
 };
@@ -83,4 +85,12 @@ fn holds_directives(text: &[u8]) -> bool {
 
 fn is_whole(path: &Path) -> bool {
     fs::read(path).is_ok_and(|text| infer(Schema::nginx(), &text).is_none())
+}
+
+/// Says on stderr what nginx would refuse in a configuration.
+pub(super) fn tell_errors(look: &Inspection) -> std::io::Result<()> {
+    let errors: Vec<_> = look.diagnostics.iter().filter(|said| said.severity == Severity::Error).cloned().collect();
+    let stderr = std::io::stderr();
+    let style = terminal_of(&stderr).unwrap_or(report::Style::Plain);
+    report::print(&mut stderr.lock(), &look.loaded.sources, &errors, style)
 }

@@ -134,11 +134,23 @@ pub(in crate::cli) fn shown(option: &Opt) -> String {
     let short = option.short.map_or(String::new(), |short| format!("-{short}, "));
     let value = match option.value {
         Value::None => String::new(),
+        Value::OneOf(known) if known.len() > FEW => " WORD".to_owned(),
         Value::OneOf(known) => format!(" {}", known.join("|")),
         Value::Path => " FILE".to_owned(),
         Value::Text(shown) => format!(" {shown}"),
     };
     format!("{short}--{}{value}", option.long)
+}
+
+/// Words that stand beside an option itself, at most.
+const FEW: usize = 6;
+
+/// What an option does, and the words that it takes where they are many.
+pub(in crate::cli) fn meaning(option: &Opt) -> String {
+    match option.value {
+        Value::OneOf(known) if known.len() > FEW => format!("{}: {}", option.help, known.join(", ")),
+        _ => option.help.to_owned(),
+    }
 }
 
 /// What `--help` says.
@@ -151,7 +163,7 @@ pub(in crate::cli) fn usage(command: &Command) -> String {
         text += &format!("\n{}\n", command.about);
     }
     for option in command.options {
-        text += &format!("\n  {}\n        {}", shown(option), option.help);
+        text += &format!("\n  {}\n        {}", shown(option), meaning(option));
     }
     text + if command.options.is_empty() { "" } else { "\n" }
 }

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     diag::{Diagnostic, Fix},
     inspect::Inspection,
+    lint,
 };
 
 /// One run of one tool.
@@ -38,7 +39,12 @@ pub(super) fn print(out: &mut dyn Write, looks: &[Inspection]) -> io::Result<()>
 }
 
 fn rule(code: &str) -> Value {
-    json!({ "id": code, "shortDescription": { "text": code.replace('-', " ") } })
+    let mut value = json!({ "id": code, "shortDescription": { "text": code.replace('-', " ") } });
+    if let Some(rule) = lint::rule(code) {
+        value["shortDescription"] = json!({ "text": rule.title });
+        value["help"] = json!({ "text": rule.why.trim(), "markdown": lint::page(rule) });
+    }
+    value
 }
 
 fn result(look: &Inspection, said: &Diagnostic, rule: usize) -> Value {
