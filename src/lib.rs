@@ -44,6 +44,8 @@ mod process;
 
 pub mod inspect;
 
+mod lsp;
+
 pub mod cli;
 
 pub use server::{Site, SiteBody, SiteError, SiteService};

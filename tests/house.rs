@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The rooms from the top down, as `lib.rs` names them.
 const ROOMS: &[&str] = &[
     "diag", "log", "paths", "syntax", "format", "schema", "load", "check", "http", "h1", "tls", "cache", "upstream",
-    "conf", "modules", "cycle", "lint", "server", "process", "inspect", "cli",
+    "conf", "modules", "cycle", "lint", "server", "process", "inspect", "lsp", "cli",
 ];
 
 /// The request path knows HTTP and itself, and where to log: no tree, no directive, no configuration text.

@@ -9,12 +9,14 @@ mod explain;
 mod model;
 mod resources;
 mod settle;
+mod system;
 
 pub use context::infer;
 pub use diff::{Change, diff};
 pub use dump::{Line, dump};
 pub(crate) use effective::words;
 pub use explain::{ExplainError, Explanation, Lost, Outcome, Question, Reason, Step, explain};
+pub use system::machine;
 
 use std::{ffi::OsStr, path::Path, sync::Arc};
 

@@ -26,7 +26,19 @@ pub(super) fn settle(loaded: &Loaded, options: &Options, form: Form, hosts: &[St
             one.help =
                 one.help.take().map(|help| help.replace("take it out, or run this configuration with nginx; ", ""));
         }
-        if options.offline && matches!(one.code, "missing-include" | "cannot-open" | "unknown-user") {
+        if options.offline
+            && matches!(
+                one.code,
+                "missing-include"
+                    | "cannot-open"
+                    | "unknown-user"
+                    | "certificate"
+                    | "certificate-key"
+                    | "stapling-file"
+                    | "dhparam"
+                    | "ticket-key"
+            )
+        {
             one.severity = Severity::Note;
             one.label = Some("not looked at".into());
             one.help = None;

@@ -24,7 +24,7 @@ mod user;
 mod wait;
 mod worker;
 
-pub use config::{Compiled, Setup, form_of};
+pub use config::{Compiled, Setup, form_of, temporary_folders};
 pub use running::say;
 pub use signals::Order;
 pub use start::{Call, Say, serve, signal, test};

@@ -1,5 +1,6 @@
 //! What the language allows: every directive and variable of nginx 1.28, read from `grammar/directives.conf`.
 
+mod about;
 mod arity;
 mod context;
 mod document;
@@ -7,6 +8,7 @@ mod spec;
 mod table;
 pub mod value;
 
+pub use about::about;
 pub use arity::Arity;
 pub use context::Context;
 pub use document::document;

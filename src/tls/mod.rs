@@ -4,7 +4,7 @@ mod backend;
 mod channel;
 mod ciphers;
 mod client_cert;
-mod der;
+pub mod der;
 mod dynamic;
 mod hello;
 mod keys;

@@ -10,7 +10,7 @@ use super::{Command, Failure, Operands, Outcome, Value, Words, WordsError, flag,
 use crate::{
     cli::{output, terminal_of},
     diag::Severity,
-    inspect::{Inspection, Options, inspect},
+    inspect::{Inspection, Options, inspect, machine},
     load::{Disk, Origin},
     schema::Context,
 };
@@ -28,6 +28,7 @@ pub(super) const COMMAND: Command = Command {
             "leave alone what is beyond the file's own folder: files, certificates, hosts, users; they become notes",
         ),
         option("context", Value::OneOf(CONTEXTS), "the block that the files stand in; inferred where it is not said"),
+        flag("system", "look at this machine too: sockets, folders, ports, upstreams, certificates"),
         option("format", Value::OneOf(output::FORMATS), "how to print; human on a terminal, nginx's lines elsewhere"),
         option("deny", Value::OneOf(&["warnings"]), "take warnings for errors"),
         flag("fix", "make the repairs that are surely meant, and say which"),
@@ -111,6 +112,9 @@ impl Looks<'_> {
         let mut look = inspect(&Disk, &options);
         if self.words.has("fix") {
             look = super::fix::mend(look, &options, &mut self.fixed)?;
+        }
+        if self.words.has("system") {
+            look.diagnostics.extend(machine(&look));
         }
         let files = look.loaded.sources.iter().filter(|source| source.origin == Origin::File);
         self.seen.extend(files.map(|source| real(source.name.as_ref())));

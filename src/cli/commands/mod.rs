@@ -8,6 +8,7 @@ mod dump;
 mod explain;
 mod fix;
 mod fmt;
+mod lsp;
 mod man;
 mod read;
 mod rules;
@@ -108,6 +109,7 @@ pub(super) const COMMANDS: &[Command] = &[
     dump::COMMAND,
     diff::COMMAND,
     rules::COMMAND,
+    lsp::COMMAND,
     completions::COMMAND,
     man::COMMAND,
 ];
