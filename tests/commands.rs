@@ -220,3 +220,47 @@ fn the_manual_names_every_command() {
         assert!(shown.contains("the configuration has errors") || shown.len() > 4000);
     }
 }
+
+#[test]
+fn check_mends_what_is_surely_meant() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("a.conf");
+    fs::write(&file, "server {\n    listen 80;\n    index index.html\n    server_name a.test;\n}\n").expect("a file");
+    let (_, out, told) = run_in(folder.path(), "check --offline --fix a.conf", "");
+    assert_eq!(told, "a.conf:3: add the missing `;`\n");
+    assert!(!out.contains("index"), "{out}");
+    let mended = "server {\n    listen 80;\n    index index.html;\n    server_name a.test;\n}\n";
+    assert_eq!(fs::read_to_string(&file).expect("a file"), mended);
+    assert_eq!(run_in(folder.path(), "check --offline --fix a.conf", "").2, "");
+}
+
+/// Sockets, folders and upstreams as they are on this machine.
+#[test]
+fn the_machine_is_looked_at() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().display();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+    let socket = folder.path().join("alive.sock");
+    let _alive = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    let text = format!(
+        "upstream app {{ server unix:{root}/alive.sock; server unix:{root}/none.sock; server 127.0.0.1:{free}; }}\n\
+         server {{\n listen 127.0.0.1:{port};\n root {root}/missing;\n access_log {root}/logs/a.log;\n location / {{ proxy_pass http://app; }}\n}}\n"
+    );
+    fs::write(folder.path().join("a.conf"), text).expect("a file");
+    let (code, out, _) = run_in(folder.path(), "check --system --format json a.conf", "");
+    let value: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    let all = value["diagnostics"].as_array().expect("a list").iter();
+    let found: Vec<_> =
+        all.filter_map(|one| Some((one["code"].as_str()?, one["line"].as_u64()?, one["help"].as_str()?))).collect();
+    let has = |code: &str, line: u64, help: &str| {
+        assert!(found.iter().any(|one| one.0 == code && one.1 == line && one.2.contains(help)), "{code}: {found:?}");
+    };
+    assert_eq!(code, 0);
+    has("port-taken", 3, "ss -ltnp");
+    has("missing-folder", 5, &format!("mkdir -p {root}/logs"));
+    has("upstream-down", 1, "ss -ltn");
+    assert!(out.contains("none.sock") && !out.contains("behind alive.sock"), "{out}");
+    assert!(found.iter().any(|one| one.0 == "root-unreadable" && one.1 == 4), "{found:?}");
+}

@@ -215,7 +215,7 @@ fn texts_are_laid_out_and_mended() {
     let edit = &actions[0]["edit"]["changes"][&uri][0];
     assert_eq!(
         (&edit["newText"], &edit["range"]["start"]),
-        (&json!(";"), &json!({ "line": 1, "character": 13 })),
+        (&json!(";"), &json!({ "line": 1, "character": 20 })),
         "{actions}"
     );
 }
