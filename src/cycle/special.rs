@@ -4,7 +4,9 @@ use bytes::Bytes;
 
 use crate::http::browser::Browser;
 use crate::http::uri::split_args;
-use crate::http::{ErrorAnswer, ErrorPage, Flow, HeaderId, Method, Request, Response, Version, status};
+use crate::http::{
+    ErrorAnswer, ErrorPage, Escape, Flow, HeaderId, Method, Request, Response, Version, escaped, status,
+};
 
 /// What a status means for the request: another run, or a page.
 pub(super) fn finalize(r: &Request, status: u16) -> Flow {
@@ -59,6 +61,9 @@ pub(super) fn page(r: &Request, code: u16) -> Flow {
     if status::sent_status(code) != code {
         r.error_status.set(status::sent_status(code));
     }
+    if core.msie_refresh && matches!(code, 301 | 302) && browser(r).msie {
+        return refresh(r);
+    }
     let mut response = Response::new(status::sent_status(code));
     response.redirect = true;
     let Some(page) = status::ErrorPage::of(code, core.server_tokens) else {
@@ -77,6 +82,21 @@ pub(super) fn page(r: &Request, code: u16) -> Flow {
 
 /// Old Internet Explorer and Chrome put pages of their own in place of short ones.
 fn wants_padding(r: &Request) -> bool {
-    let browser = r.header(HeaderId::UserAgent).map(|agent| Browser::of(&agent)).unwrap_or_default();
+    let browser = browser(r);
     (browser.msie || browser.chrome) && r.head.version >= Version::HTTP_10
+}
+
+fn browser(r: &Request) -> Browser {
+    r.header(HeaderId::UserAgent).map(|agent| Browser::of(&agent)).unwrap_or_default()
+}
+
+/// `msie_refresh`: a page that sends Internet Explorer on, in place of a redirect.
+fn refresh(r: &Request) -> Flow {
+    const HEAD: &[u8] = b"<html><head><meta http-equiv=\"Refresh\" content=\"0; URL=";
+    const TAIL: &[u8] = b"\"></head><body></body></html>\r\n";
+    let mut pending = r.out.pending.borrow_mut();
+    let target = pending.get(HeaderId::Location).map(<[u8]>::to_vec).unwrap_or_default();
+    pending.remove(HeaderId::Location);
+    r.error_status.set(200);
+    Flow::respond(Response::with_bytes(200, "text/html", [HEAD, &escaped(&target, Escape::Refresh), TAIL].concat()))
 }

@@ -231,6 +231,8 @@ pub struct ProcessConf {
     pub user: Option<User>,
     /// `worker_processes`: threads of the worker.
     pub worker_processes: usize,
+    /// `worker_cpu_affinity`: the processors of each thread.
+    pub worker_cpus: Option<Vec<Vec<usize>>>,
     /// `worker_connections`, for all threads of the worker each.
     pub worker_connections: usize,
     /// `worker_rlimit_nofile`
@@ -265,6 +267,7 @@ impl Default for ProcessConf {
             lock_file: PathBuf::new(),
             user: None,
             worker_processes: 1,
+            worker_cpus: None,
             worker_connections: 512,
             worker_rlimit_nofile: None,
             worker_rlimit_core: None,

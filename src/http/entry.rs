@@ -35,7 +35,7 @@ impl Request {
         let (core, connection) = (&self.location().core, &self.connection);
         connection.requests.get() >= core.keepalive_requests
             || core.keepalive_timeout.is_zero()
-            || self.start.duration_since(connection.start) > core.keepalive_time
+            || self.start.duration_since(connection.start).as_millis() > core.keepalive_time.as_millis()
             || self.browser_mishandles_keep_alive()
     }
 

@@ -278,6 +278,8 @@ pub struct CoreConf {
     pub recursive_error_pages: bool,
     /// `msie_padding`
     pub msie_padding: bool,
+    /// `msie_refresh`
+    pub msie_refresh: bool,
     /// `limit_rate`, bytes a second; empty is no limit.
     pub limit_rate: Option<Script>,
     /// `limit_rate_after`, bytes.

@@ -1,7 +1,11 @@
 //! The main block: processes, user, logs. <https://nginx.org/en/docs/ngx_core_module.html>
 
+mod affinity;
+
 use std::path::PathBuf;
 use std::time::Duration;
+
+use affinity::Affinity;
 
 use crate::conf::{Args, Command, Ctx, Module, NodeKind, SetResult, assign};
 use crate::diag::Diagnostic;
@@ -19,6 +23,7 @@ pub struct Conf {
     lock_file: Option<PathBuf>,
     user: Option<User>,
     worker_processes: Option<usize>,
+    cpu_affinity: Option<Affinity>,
     worker_rlimit_nofile: Option<u64>,
     worker_rlimit_core: Option<u64>,
     worker_priority: Option<i32>,
@@ -40,6 +45,9 @@ impl Module for Core {
         }),
         Command::custom("user", set_user),
         Command::custom("worker_processes", set_worker_processes),
+        Command::custom("worker_cpu_affinity", |c, args, _| {
+            assign(&mut c.cpu_affinity, args, || Affinity::parse(args))
+        }),
         Command::number("worker_rlimit_nofile", |c| &mut c.worker_rlimit_nofile),
         Command::offset("worker_rlimit_core", |c| &mut c.worker_rlimit_core),
         Command::custom("worker_priority", set_priority),
@@ -70,12 +78,21 @@ pub struct Events;
 impl Module for Events {
     type Conf = EventsConf;
     const NAME: &'static str = "event_core";
-    const COMMANDS: &'static [Command<EventsConf>] = &[Command::custom("worker_connections", |c, args, _| {
-        assign(&mut c.worker_connections, args, || {
-            let invalid = |_| args.error(1, "invalid-value", format!("invalid number \"{}\"", args.text(1)));
-            args.number(1).map_err(invalid)
-        })
-    })];
+    const COMMANDS: &'static [Command<EventsConf>] = &[
+        Command::custom("worker_connections", |c, args, _| {
+            assign(&mut c.worker_connections, args, || {
+                let invalid = |_| args.error(1, "invalid-value", format!("invalid number \"{}\"", args.text(1)));
+                args.number(1).map_err(invalid)
+            })
+        }),
+        // As in an nginx that was built without `--with-debug`, and there too its value is not looked at.
+        Command::custom("debug_connection", |_, args, ctx| {
+            let message = "\"debug_connection\" is ignored, you need to rebuild nginx using --with-debug option to \
+                           enable it";
+            ctx.complain_in(args.directive(), Diagnostic::warning("not-supported", message));
+            Ok(())
+        }),
+    ];
 
     fn finish(ctx: &mut Ctx<'_>) {
         let events = ctx.nodes().find(|node| matches!(ctx.kind(*node), NodeKind::Events));
@@ -146,13 +163,25 @@ fn default_user(ctx: &mut Ctx<'_>) -> Option<User> {
     found
 }
 
+/// nginx's warning about masks that are not enough, or too many.
+fn too_few_masks(conf: &Conf) -> Option<Diagnostic> {
+    let masks = conf.cpu_affinity.as_ref().map_or(0, Affinity::masks);
+    let message = "the number of \"worker_processes\" is not equal to the number of \"worker_cpu_affinity\" masks, \
+                   using last mask for remaining worker processes";
+    let differs = masks > 1 && masks != conf.worker_processes.unwrap_or(1);
+    differs.then(|| Diagnostic::warning("cpu-affinity", message).after_reading())
+}
+
 /// What the main block says, every default resolved.
 pub fn process_conf(ctx: &mut Ctx<'_>) -> ProcessConf {
     let named = ctx.nodes().next().is_some_and(|main| ctx.conf_at::<Conf>(main).user.is_some());
     let default_user = if !named && ctx.resources.superuser() { default_user(ctx) } else { None };
     let worker_connections = ctx.collected::<WorkerConnections>().0.unwrap_or(512);
-    let paths = ctx.paths();
     let main = ctx.nodes().next().expect("the main block is always there");
+    if let Some(warning) = too_few_masks(ctx.conf_at::<Conf>(main)) {
+        ctx.complain(warning);
+    }
+    let paths = ctx.paths();
     let conf = ctx.conf_at::<Conf>(main);
     ProcessConf {
         daemon: conf.daemon.unwrap_or(true),
@@ -161,6 +190,7 @@ pub fn process_conf(ctx: &mut Ctx<'_>) -> ProcessConf {
         lock_file: conf.lock_file.clone().unwrap_or_else(|| paths.of(paths.layout.lock)),
         user: conf.user.clone().or(default_user),
         worker_processes: conf.worker_processes.unwrap_or(1),
+        worker_cpus: conf.cpu_affinity.as_ref().map(|affinity| affinity.of_threads(conf.worker_processes.unwrap_or(1))),
         worker_connections: usize::try_from(worker_connections).unwrap_or(usize::MAX),
         worker_rlimit_nofile: conf.worker_rlimit_nofile,
         worker_rlimit_core: conf.worker_rlimit_core,

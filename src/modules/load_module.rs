@@ -2,7 +2,7 @@
 //! <https://nginx.org/en/docs/ngx_core_module.html#load_module>
 
 use super::MODULES;
-use crate::conf::{Args, Command, Ctx, Module, SetResult};
+use crate::conf::{Args, Command, Ctx, Module, NodeKind, SetResult};
 use crate::diag::Diagnostic;
 
 /// The `load_module` of `ngx_core_module`.
@@ -15,7 +15,10 @@ impl Module for LoadModule {
     const COMMANDS: &'static [Command<()>] = &[Command::custom("load_module", load)];
 }
 
-fn load(_c: &mut (), args: &Args<'_>, _ctx: &mut Ctx<'_>) -> SetResult {
+fn load(_c: &mut (), args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+    if ctx.nodes().any(|node| matches!(ctx.kind(node), NodeKind::Events | NodeKind::Http)) {
+        return Err(args.error(0, "misplaced-directive", "\"load_module\" directive is specified too late"));
+    }
     let text = args.text(1);
     let file = text.rsplit('/').next().unwrap_or_default();
     let name = file.strip_prefix("ngx_").and_then(|rest| rest.strip_suffix("_module.so"));

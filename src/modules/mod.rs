@@ -45,6 +45,7 @@ mod static_files;
 mod stub_status;
 mod sub;
 pub(crate) mod syslog;
+mod thread_pool;
 mod try_files;
 mod upstream;
 mod userid;
@@ -57,6 +58,7 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<core::Core>(),
     erase::<core::Events>(),
     erase::<load_module::LoadModule>(),
+    erase::<thread_pool::ThreadPools>(),
     erase::<error_log::ErrorLogs>(),
     erase::<http_core::HttpCore>(),
     erase::<resolver::Resolvers>(),

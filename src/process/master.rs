@@ -445,6 +445,7 @@ impl Master {
 fn swaps(old: &ProcessConf, new: &ProcessConf) -> bool {
     old.user == new.user
         && old.worker_processes == new.worker_processes
+        && old.worker_cpus == new.worker_cpus
         && old.worker_rlimit_nofile == new.worker_rlimit_nofile
         && old.worker_rlimit_core == new.worker_rlimit_core
         && old.worker_priority == new.worker_priority

@@ -41,9 +41,11 @@ pub fn test(call: &Call, say: Say<'_>, between: impl Fn()) -> Result<Compiled, R
     let none = Logs::default();
     let setup = Rc::new(call.setup.clone());
     let (candidate, compiled) = Candidate::read(&setup, &none);
-    // nginx has read everything before it misses a section.
-    let misses_section = |fault: &Diagnostic| fault.severity != Severity::Error || fault.code == "missing-section";
-    if candidate.is_none() && compiled.diagnostics.iter().all(misses_section) {
+    // nginx has read everything before it misses a section or a pool.
+    let is_late = |fault: &Diagnostic| {
+        fault.severity != Severity::Error || matches!(fault.code, "missing-section" | "unknown-thread-pool")
+    };
+    if candidate.is_none() && compiled.diagnostics.iter().all(is_late) {
         between();
     }
     say(&compiled, &call.early);

@@ -8,11 +8,25 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::thread::{self, Accepting, Counters, Order};
 use crate::cache::Keeper;
 use crate::http::{Cycle, ListenSpec};
+use crate::log::{ErrorLog, Level};
+
+/// `worker_cpu_affinity`: lets this thread run on these processors only.
+fn bind_to(cpus: &[usize], log: &ErrorLog) {
+    let mut set = CpuSet::new();
+    for cpu in cpus {
+        log.say(Level::Notice, format_args!("sched_setaffinity(): using cpu #{cpu}"));
+        set.set(*cpu);
+    }
+    if let Err(errno) = sched_setaffinity(None, &set) {
+        log.say_error(Level::Alert, &errno.into(), "sched_setaffinity() failed");
+    }
+}
 
 /// An open listening socket: one descriptor for all threads, or one for each where `reuseport` stands.
 #[derive(Debug)]
@@ -45,15 +59,18 @@ impl Fleet {
         let running = Arc::new(AtomicUsize::new(count));
         let counters = Arc::new(Counters::default());
         let mut fleet = Self { threads: Vec::new(), orders: Vec::new(), done, keeper: Keeper::default() };
-        for sockets in share(&cycle, &sockets, count)? {
+        for (number, sockets) in share(&cycle, &sockets, count)?.into_iter().enumerate() {
             let (sender, orders) = unbounded_channel();
             let (cycle, counters) = (cycle.clone(), counters.clone());
             let last = Last { running: running.clone(), done: fleet.done.clone() };
             let body = move || {
                 let _last = last;
                 let log = cycle.error_log.clone();
+                if let Some(cpus) = cycle.process.worker_cpus.as_ref().and_then(|threads| threads.get(number)) {
+                    bind_to(cpus, &log);
+                }
                 if let Err(error) = thread::run(cycle, sockets, counters, orders) {
-                    log.say_error(crate::log::Level::Alert, &error, "could not start a worker thread");
+                    log.say_error(Level::Alert, &error, "could not start a worker thread");
                 }
             };
             fleet.threads.push(std::thread::Builder::new().name("nginx".into()).spawn(body)?);

@@ -24,6 +24,7 @@ pub use servers::{build_server, limit_except, location_tree, passes_requests_on,
 
 pub(super) use variables::log_value;
 
+use super::thread_pool;
 use crate::conf::{Args, Command, Ctx, Inherit, Module, NodeId, SetResult, assign, temp_path};
 use crate::diag::Diagnostic;
 use crate::http::{
@@ -88,6 +89,7 @@ pub struct Conf {
     port_in_redirect: Option<bool>,
     recursive_error_pages: Option<bool>,
     msie_padding: Option<bool>,
+    msie_refresh: Option<bool>,
     limit_rate: Option<Script>,
     limit_rate_after: Option<Script>,
     lingering_close: Option<LingeringClose>,
@@ -167,6 +169,11 @@ impl Module for HttpCore {
         Command::msec("keepalive_min_timeout", |c| &mut c.keepalive_min_timeout),
         Command::msec("send_timeout", |c| &mut c.send_timeout),
         Command::flag("sendfile", |c| &mut c.sendfile),
+        // Of no effect but for one check.
+        Command::custom("aio", |_, args, ctx| {
+            thread_pool::note_use(args, ctx);
+            Ok(())
+        }),
         Command::size("sendfile_max_chunk", |c| &mut c.sendfile_max_chunk),
         Command::flag("tcp_nodelay", |c| &mut c.tcp_nodelay),
         Command::msec("auth_delay", |c| &mut c.auth_delay),
@@ -189,6 +196,7 @@ impl Module for HttpCore {
         Command::flag("port_in_redirect", |c| &mut c.port_in_redirect),
         Command::flag("recursive_error_pages", |c| &mut c.recursive_error_pages),
         Command::flag("msie_padding", |c| &mut c.msie_padding),
+        Command::flag("msie_refresh", |c| &mut c.msie_refresh),
         Command::script("limit_rate", |c| &mut c.limit_rate),
         Command::script("limit_rate_after", |c| &mut c.limit_rate_after),
         Command::custom("lingering_close", |c, args, _| {
@@ -252,6 +260,7 @@ impl Module for HttpCore {
         conf.port_in_redirect.inherit(&parent.port_in_redirect);
         conf.recursive_error_pages.inherit(&parent.recursive_error_pages);
         conf.msie_padding.inherit(&parent.msie_padding);
+        conf.msie_refresh.inherit(&parent.msie_refresh);
         conf.limit_rate.inherit(&parent.limit_rate);
         conf.limit_rate_after.inherit(&parent.limit_rate_after);
         conf.lingering_close.inherit(&parent.lingering_close);

@@ -57,6 +57,7 @@ pub fn resolve(ctx: &Ctx<'_>, node: NodeId, error_log: Arc<ErrorLog>) -> CoreCon
         port_in_redirect: conf.port_in_redirect.unwrap_or(true),
         recursive_error_pages: conf.recursive_error_pages.unwrap_or(false),
         msie_padding: conf.msie_padding.unwrap_or(true),
+        msie_refresh: conf.msie_refresh.unwrap_or(false),
         limit_rate: conf.limit_rate.clone(),
         limit_rate_after: conf.limit_rate_after.clone(),
         lingering_close: conf.lingering_close.unwrap_or(LingeringClose::On),

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::http::{Request, Script};
+use crate::log::Level;
 use crate::schema::value;
 
 /// The pace of one answer, in bytes a second.
@@ -20,7 +21,11 @@ impl Pace {
         let core = &r.location().core;
         let rate = match (r.out.limit_rate.get(), &core.limit_rate) {
             (Some(rate), _) => rate,
-            (None, script) => size(r, script.as_ref()?),
+            (None, script) => {
+                let rate = size(r, script.as_ref()?);
+                r.out.limit_rate.set(Some(rate));
+                rate
+            }
         };
         let after = core.limit_rate_after.as_ref().map_or(0, |script| size(r, script));
         (rate > 0).then_some(Self { rate, after, sent: 0, start: r.start })
@@ -46,7 +51,13 @@ impl Pace {
 
 /// A value with variables that is no size counts as no limit, as in nginx.
 fn size(r: &Request, script: &Script) -> u64 {
-    value::size(&script.eval(r)).unwrap_or(0)
+    let text = script.eval(r);
+    value::size(&text).unwrap_or_else(|| {
+        r.log_with(Level::Error, |line| {
+            line.put("invalid size \"").bytes(&text).put("\" while sending response to client");
+        });
+        0
+    })
 }
 
 #[cfg(test)]

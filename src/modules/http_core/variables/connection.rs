@@ -93,6 +93,11 @@ pub(super) fn https(r: &Request, out: &mut Vec<u8>) -> bool {
     put(out, Some(if r.connection.is_secure() { b"on" } else { b"" }))
 }
 
+/// Nobody speaks it here.
+pub(super) fn http3(_r: &Request, out: &mut Vec<u8>) -> bool {
+    put(out, Some(b""))
+}
+
 pub(super) fn pipe(r: &Request, out: &mut Vec<u8>) -> bool {
     put(out, Some(if r.pipelined { b"p" } else { b"." }))
 }

@@ -32,6 +32,7 @@ pub(super) const VARIABLES: &[VariableDef] = &[
     VariableDef::new("scheme", connection::scheme),
     VariableDef::new("https", connection::https),
     VariableDef::new("http2", connection::http2),
+    VariableDef::new("http3", connection::http3),
     VariableDef::new("request_uri", request::request_uri),
     VariableDef::new("uri", request::uri),
     VariableDef::new("document_uri", request::uri),
