@@ -32,7 +32,7 @@ impl Module for ThreadPools {
         let missing = used.into_iter().find(|(name, _)| name != DEFAULT && !known.contains(name));
         if let Some((name, at)) = missing {
             let message = format!("unknown thread pool \"{}\"", String::from_utf8_lossy(&name));
-            ctx.complain(Diagnostic::error("unknown-thread-pool", message).at(at).after_reading());
+            ctx.complain(Diagnostic::error("unknown-thread-pool", message).at(at));
         }
     }
 }
