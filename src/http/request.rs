@@ -394,8 +394,8 @@ impl Request {
     /// Ends when the client has closed its side of the connection; never, where that cannot be known.
     pub async fn client_gone(&self) {
         match &self.client {
-            Some(client) => std::future::poll_fn(|cx| client.poll_gone(cx)).await,
-            None => std::future::pending().await,
+            Some(client) if !self.post_action.get() => std::future::poll_fn(|cx| client.poll_gone(cx)).await,
+            _ => std::future::pending().await,
         }
     }
 

@@ -21,7 +21,7 @@ use super::pool;
 use super::send::{Content, SendError, Sender};
 use super::socket::{ConnectError, HandshakeError, Options, Socket};
 use crate::h1::response::UpstreamHead;
-use crate::http::{BodyError, Deadline, Flow, Headers, Method, Request, clock};
+use crate::http::{BodyError, Client, Deadline, Flow, Headers, Method, Request, clock};
 use crate::log::{Level, Line};
 use crate::tls::{Backend, BackendFault, Reason};
 
@@ -526,9 +526,15 @@ impl<'a> Try<'a> {
         Poll::Ready(Ok(()))
     }
 
+    /// The client, where it matters whether it is there: what runs behind the answer does not depend on it.
+    fn client(&self) -> Option<&Rc<dyn Client>> {
+        let Exchange { r, conf, .. } = self.exchange;
+        r.client.as_ref().filter(|_| !conf.ignore_client_abort && !r.post_action.get())
+    }
+
     /// Pending while the client is there to be answered, or nobody cares.
     fn watch_client(&self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        let Some(client) = self.exchange.r.client.as_ref().filter(|_| !self.exchange.conf.ignore_client_abort) else {
+        let Some(client) = self.client() else {
             return Poll::Pending;
         };
         // The body's reader looks at the client itself while it waits for it. What is to be kept is fetched for

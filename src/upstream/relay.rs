@@ -137,7 +137,7 @@ impl Relay {
 
     /// Whether the client has gone, which ends the body too.
     pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &self.r.client {
+        match self.r.client.as_ref().filter(|_| !self.r.post_action.get()) {
             Some(client) if !self.conf.ignore_client_abort && self.saver.is_none() => ready!(client.poll_gone(cx)),
             _ => return Poll::Pending,
         }
