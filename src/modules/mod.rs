@@ -28,6 +28,7 @@ mod limit_req;
 mod limit_zone;
 mod load_module;
 mod map;
+mod memcached;
 mod mirror;
 mod not_modified;
 mod proxy;
@@ -37,6 +38,7 @@ mod realip;
 mod referer;
 mod resolver;
 mod rewrite;
+mod scgi;
 mod secure_link;
 mod slice;
 mod split_clients;
@@ -49,6 +51,7 @@ mod thread_pool;
 mod try_files;
 mod upstream;
 mod userid;
+mod uwsgi;
 
 use crate::conf::{AnyModule, erase};
 use crate::schema::{DirectiveSpec, Schema};
@@ -93,6 +96,9 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<stub_status::StubStatus>(),
     erase::<proxy::ProxyPass>(),
     erase::<fastcgi::FastCgiPass>(),
+    erase::<uwsgi::UwsgiPass>(),
+    erase::<scgi::ScgiPass>(),
+    erase::<memcached::MemcachedPass>(),
     erase::<slice::Slices>(),
     erase::<not_modified::NotModified>(),
     erase::<headers::AddHeaders>(),

@@ -98,7 +98,8 @@ fn begin(exchange: &Exchange<'_>, answer: Answer, rewrite: &dyn Rewrite, asked_h
     let Answer { mut head, reader, bare, buffer, body_at, mut lease } = answer;
     let bodiless = matches!(head.status, 204 | 304) || asked_head;
     let empty = !reader.marks_end() && (bodiless || (!head.chunked && head.content_length == Some(0)));
-    lease.reusable = empty && !head.close && head.status != 101;
+    let found_nothing = conf.intercept_404 && head.status == 404;
+    lease.reusable = (empty || found_nothing) && !head.close && head.status != 101;
     let caching = exchange.caching();
     if let Some(caching) = &caching {
         caching.take_head(&head, conf);
@@ -222,6 +223,9 @@ async fn first_bytes(relay: &mut Relay) -> bool {
 
 /// Whether an `error_page` of the location answers instead; 401 keeps what it asks for.
 fn intercepts(r: &Request, conf: &Conf, head: &UpstreamHead) -> bool {
+    if conf.intercept_404 && head.status == 404 {
+        return true;
+    }
     let pages = &r.location().core.error_pages;
     let intercepted =
         conf.intercept_errors && head.status >= 300 && pages.iter().any(|page| page.status == head.status);

@@ -152,6 +152,8 @@ pub(crate) struct Conf {
     pub(crate) ignore_client_abort: bool,
     /// `proxy_intercept_errors`
     pub(crate) intercept_errors: bool,
+    /// 404 is always answered by us: memcached has no page for it.
+    pub(crate) intercept_404: bool,
     /// `proxy_force_ranges`
     pub(crate) force_ranges: bool,
     /// `proxy_pass_trailers`

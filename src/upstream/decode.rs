@@ -2,6 +2,7 @@
 
 use super::buffer::Buffer;
 use super::fastcgi::FastCgiBody;
+use super::memcached::Value;
 use crate::h1::framing::{ChunkedDecoder, Decoded, FramingError, Trailers};
 use crate::h1::response::{TrailerParser, UpstreamError, UpstreamParse};
 use crate::http::Headers;
@@ -12,6 +13,8 @@ pub(super) enum Framing {
     Length(u64),
     Chunked(Box<Chunked>),
     FastCgi(Box<FastCgiBody>),
+    /// A value of memcached.
+    Value(Box<Value>),
     /// With the connection.
     Close,
 }
@@ -82,6 +85,7 @@ impl Framing {
             }
             Framing::Chunked(chunked) => chunked.take(buffer, from),
             Framing::FastCgi(body) => body.take(buffer, from),
+            Framing::Value(value) => Ok(value.take(buffer, from)),
         }
     }
 
@@ -90,7 +94,7 @@ impl Framing {
         match self {
             Framing::Close => true,
             Framing::FastCgi(body) => body.ends_with_connection(),
-            Framing::Length(_) | Framing::Chunked(_) => false,
+            Framing::Length(_) | Framing::Chunked(_) | Framing::Value(_) => false,
         }
     }
 
@@ -99,7 +103,7 @@ impl Framing {
         match self {
             Framing::Chunked(_) => true,
             Framing::FastCgi(body) => body.is_live(),
-            Framing::Length(_) | Framing::Close => false,
+            Framing::Length(_) | Framing::Close | Framing::Value(_) => false,
         }
     }
 
@@ -107,6 +111,7 @@ impl Framing {
     pub(super) fn is_reusable(&self, keep: bool) -> bool {
         match self {
             Framing::FastCgi(body) => body.is_reusable(),
+            Framing::Value(value) => value.is_reusable(),
             Framing::Close => false,
             Framing::Length(_) | Framing::Chunked(_) => keep,
         }
@@ -116,6 +121,7 @@ impl Framing {
     pub(super) fn said(&mut self) -> Vec<Vec<u8>> {
         match self {
             Framing::FastCgi(body) => std::mem::take(&mut body.said),
+            Framing::Value(value) => std::mem::take(&mut value.said),
             _ => Vec::new(),
         }
     }

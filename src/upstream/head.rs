@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::buffer::Buffer;
 use super::decode::Framing;
 use super::fastcgi::{FastCgiBody, FastCgiHead};
+use super::memcached::{Lookup, Value};
 use crate::h1::response::{UpstreamError, UpstreamHead, UpstreamParse, UpstreamParser};
 use crate::http::{Method, Request};
 use crate::log::Level;
@@ -20,6 +21,7 @@ pub(crate) enum Protocol {
     /// Answers as CGI programs give them, perhaps with a status line: uwsgi, SCGI.
     Cgi,
     FastCgi(Arc<FastCgi>),
+    Memcached(Lookup),
 }
 
 /// How a location speaks FastCGI.
@@ -50,6 +52,8 @@ impl Protocol {
                 let read = read_cgi(&mut parser, bytes, usize::MAX, &mut head).ok()?;
                 matches!(read, HeadRead::Done(_)).then_some(head)
             }
+            // Nothing of it is kept.
+            Protocol::Memcached(_) => None,
         }
     }
 
@@ -64,6 +68,7 @@ pub(super) enum HeadReader {
     Http(UpstreamParser),
     Cgi(UpstreamParser),
     FastCgi(Box<FastCgiHead>),
+    Memcached(Lookup),
 }
 
 /// How far the head has been read.
@@ -89,6 +94,7 @@ impl HeadReader {
             Protocol::Http => HeadReader::Http(UpstreamParser::new()),
             Protocol::Cgi => HeadReader::Cgi(UpstreamParser::new()),
             Protocol::FastCgi(conf) => HeadReader::FastCgi(Box::new(FastCgiHead::new(conf.clone()))),
+            Protocol::Memcached(lookup) => HeadReader::Memcached(lookup.clone()),
         }
     }
 
@@ -116,19 +122,21 @@ impl HeadReader {
                 parsed.map_err(|error| refuse(&error, say))
             }
             HeadReader::FastCgi(reader) => reader.read(buffer, limit, head, say),
+            HeadReader::Memcached(lookup) => lookup.read(buffer, limit, head, say),
         }
     }
 
     /// How the body behind the head ends.
     pub(super) fn framing(self, r: &Request, head: &UpstreamHead, buffered: bool, trailers: Option<usize>) -> Framing {
+        let keeps = r.method.get() != Method::Head;
         match self {
             HeadReader::Http(_) if head.chunked => Framing::chunked(trailers),
             HeadReader::Http(_) | HeadReader::Cgi(_) => head.content_length.map_or(Framing::Close, Framing::Length),
             HeadReader::FastCgi(reader) => {
-                let keeps = r.method.get() != Method::Head;
                 let length = if matches!(head.status, 204 | 304) { Some(0) } else { head.content_length };
                 Framing::FastCgi(Box::new(FastCgiBody::new(*reader, length, buffered, keeps)))
             }
+            HeadReader::Memcached(_) => Framing::Value(Box::new(Value::new(head.content_length.unwrap_or(0), keeps))),
         }
     }
 
@@ -152,7 +160,7 @@ impl HeadReader {
 
     /// Whether the body has an end of its own, even where the head says that there is nothing in it.
     pub(super) fn marks_end(&self) -> bool {
-        matches!(self, HeadReader::FastCgi(_))
+        matches!(self, HeadReader::FastCgi(_) | HeadReader::Memcached(_))
     }
 }
 

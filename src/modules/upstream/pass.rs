@@ -16,14 +16,14 @@ use crate::upstream::{Upstream, UriPart, parse_url};
 pub enum Pass {
     /// Without variables.
     Fixed(UpstreamId),
-    /// With variables.
-    Evaluated(Script),
+    /// With variables, and the scheme that may stand before the address.
+    Evaluated(Script, &'static [u8]),
 }
 
 /// Where requests go.
 pub enum Target {
     Fixed(Arc<Upstream>),
-    Evaluated(Script),
+    Evaluated(Script, &'static [u8]),
 }
 
 /// Reads the directive.
@@ -34,23 +34,45 @@ pub fn read_pass(slot: &mut Option<Pass>, args: &Args<'_>, ctx: &mut Ctx<'_>) ->
     read_pass_behind(slot, args, ctx, b"")
 }
 
+/// The same for a directive that takes no variables.
+///
+/// # Errors
+/// As [`read_pass`].
+pub fn read_fixed_pass(slot: &mut Option<Pass>, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+    begin_pass(slot, args, ctx)?;
+    fix_pass(slot, args, ctx, args.value(1))
+}
+
 /// The same for an address behind a scheme, which may be written or not.
 ///
 /// # Errors
 /// As [`read_pass`].
-pub fn read_pass_behind(slot: &mut Option<Pass>, args: &Args<'_>, ctx: &mut Ctx<'_>, scheme: &[u8]) -> SetResult {
+pub fn read_pass_behind(
+    slot: &mut Option<Pass>,
+    args: &Args<'_>,
+    ctx: &mut Ctx<'_>,
+    scheme: &'static [u8],
+) -> SetResult {
+    begin_pass(slot, args, ctx)?;
+    let text = args.value(1);
+    if text.contains(&b'$') {
+        *slot = Some(Pass::Evaluated(ctx.script(args.word(1))?, scheme));
+        return Ok(());
+    }
+    fix_pass(slot, args, ctx, without(text, scheme))
+}
+
+fn begin_pass(slot: &Option<Pass>, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
     if slot.is_some() {
         return Err(args.duplicate());
     }
     if matches!(ctx.kind(ctx.current()), NodeKind::Location(name) if name.name.ends_with(b"/")) {
         passes_requests_on(ctx);
     }
-    let text = args.value(1);
-    if text.contains(&b'$') {
-        *slot = Some(Pass::Evaluated(ctx.script(args.word(1))?));
-        return Ok(());
-    }
-    let text = without(text, scheme);
+    Ok(())
+}
+
+fn fix_pass(slot: &mut Option<Pass>, args: &Args<'_>, ctx: &mut Ctx<'_>, text: &[u8]) -> SetResult {
     let url = parse_url(text, 0, UriPart::Refused).map_err(|what| {
         args.error(1, "invalid-upstream", format!("{what} in upstream \"{}\"", String::from_utf8_lossy(text)))
     })?;
@@ -85,20 +107,20 @@ impl Pass {
     pub fn target(&self, ctx: &mut Ctx<'_>) -> Option<Target> {
         Some(match self {
             Pass::Fixed(id) => Target::Fixed(built(ctx, *id)?),
-            Pass::Evaluated(script) => Target::Evaluated(script.clone()),
+            Pass::Evaluated(script, scheme) => Target::Evaluated(script.clone(), scheme),
         })
     }
 }
 
 impl Target {
-    /// The upstream for a request; a scheme before an address that variables give counts for nothing.
+    /// The upstream for a request.
     ///
     /// # Errors
     /// The status for an address that makes no sense, or a host that cannot be found; the log knows.
-    pub fn upstream(&self, r: &Request, scheme: &[u8]) -> Result<Arc<Upstream>, u16> {
-        let script = match self {
+    pub fn upstream(&self, r: &Request) -> Result<Arc<Upstream>, u16> {
+        let (script, scheme) = match self {
             Target::Fixed(upstream) => return Ok(upstream.clone()),
-            Target::Evaluated(script) => script,
+            Target::Evaluated(script, scheme) => (script, scheme),
         };
         let text = script.eval(r);
         let text = without(&text, scheme);

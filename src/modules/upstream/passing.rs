@@ -43,7 +43,7 @@ impl<S: Speaker> PhaseHandler for PassingHandler<S> {
 
 impl<S: Speaker> Passing<S> {
     async fn serve(&self, r: &Rc<Request>) -> Result<Flow, Stop> {
-        let upstream = self.target.upstream(r, self.scheme.as_bytes()).map_err(Stop::Answer)?;
+        let upstream = self.target.upstream(r).map_err(Stop::Answer)?;
         let content = self.body.read(r).await?;
         let passage = Passage::begin(r, Bytes::from_static(self.scheme.as_bytes()));
         if let Some(flow) = from_cache((r, &self.conf, &passage), (&Unchanged, &self.protocol), |_| {}).await? {

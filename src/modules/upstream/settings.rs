@@ -24,6 +24,9 @@ pub const NEXT_UPSTREAM: &[(&str, NextOn)] = &[
     ("http_404", NextOn::HTTP_404),
     ("http_429", NextOn::HTTP_429),
     ("updating", NextOn::UPDATING),
+    // memcached's own words.
+    ("invalid_response", NextOn::INVALID_HEADER),
+    ("not_found", NextOn::HTTP_404),
     ("off", NextOn::NEVER),
 ];
 
@@ -230,6 +233,7 @@ impl Settings {
             buffering: self.buffering.unwrap_or(true),
             ignore_client_abort: self.ignore_client_abort.unwrap_or(false),
             intercept_errors: self.intercept_errors.unwrap_or(false),
+            intercept_404: false,
             force_ranges: self.force_ranges.unwrap_or(false),
             pass_trailers: self.pass_trailers.unwrap_or(false),
             socket_keepalive: self.socket_keepalive.unwrap_or(false),
