@@ -199,7 +199,8 @@ impl VirtualServers {
         Some(Choice { server: *server, regex: Some(regex.clone()) })
     }
 
-    /// Who answers on a connection for names that nobody has: the server that it asked for when it was encrypted.
+    /// Whose rules hold on a connection before a request names its server: those of the one that it asked for when it was
+    /// encrypted.
     pub fn fallback(&self, connection: &Connection) -> ServerId {
         match connection.tls.get() {
             Some(tls) if !tls.host.is_empty() => self.choose(&tls.host).server,

@@ -95,8 +95,7 @@ where
     }
     let servers =
         local.cycle.listens[connection.listen.get()].virtual_servers(connection.local.map(|local| local.ip()));
-    let fallback = Choice { server: servers.fallback(connection), regex: None };
-    let choice = servers.find(&host).unwrap_or(fallback);
+    let choice = servers.choose(&host);
     let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let slashes = if local.cycle.server(choice.server).merge_slashes { Slashes::Merge } else { Slashes::Keep };
     let mut path = Vec::new();

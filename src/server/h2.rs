@@ -18,9 +18,11 @@ use tokio::sync::Notify;
 
 use super::exchange::{ResponseBody, exchange};
 use super::h1;
+use super::h2_guard::{Answers, Floods, Progress};
 use super::stream::ClientStream;
 use super::thread::Thread;
 use crate::http::{BodyCut, Connection, Count, Counted, Local, Server};
+use crate::log::Level;
 
 /// What an HTTP/2 client sends first (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -75,24 +77,29 @@ async fn first_bytes(thread: &Thread, stream: &mut ClientStream, mut first: Vec<
 
 /// Serves a connection that speaks HTTP/2; `first` was read from it already.
 pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStream, connection: Rc<Connection>) {
-    let stream = Replayed { first, stream };
+    let floods = Floods::behind(PREFACE.len());
+    let stream = Replayed { floods, connection: connection.clone(), thread: thread.clone(), first, stream };
+    let answers = Rc::new(Answers::default());
     let open = Rc::new(Open::new(thread.clone()));
-    let newest = RefCell::new(thread.local());
+    let local = thread.local();
+    let server = server(&local, &connection);
+    let core = &local.cycle.location(server.base).core;
+    let time = core.keepalive_time;
+    let newest = RefCell::new(local.clone());
     let service = service_fn(|request| {
         super::move_on(&thread, &mut newest.borrow_mut(), &connection);
         let (local, thread) = (newest.borrow().clone(), thread.clone());
-        let (connection, guard) = (connection.clone(), open.begin());
+        let (answers, guard) = (answers.clone(), open.begin(connection.start.elapsed() >= time));
+        let connection = connection.clone();
         async move {
             thread.meter.add(Count::Requests);
             let counted = Some(thread.meter.during(Count::Writing));
             let answered = exchange(local, connection, request, &thread.date, counted).await;
             // An error resets the stream: nginx's 444.
             let response = answered.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))?;
-            io::Result::Ok(response.map(|body| Answered { body, _guard: guard }))
+            io::Result::Ok(response.map(|body| Answered { body, progress: answers.begin(), _guard: guard }))
         }
     });
-    let local = thread.local();
-    let server = server(&local, &connection);
     let (count, size) = server.large_client_header_buffers;
     let mut builder = http2::Builder::new(LocalExecutor);
     builder
@@ -105,19 +112,34 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut drain = thread.drain_watch();
     let spent = open.clone();
-    let core = &local.cycle.location(server.base).core;
     let (idle, most) = (core.keepalive_timeout, core.keepalive_requests);
     let ended = tokio::select! {
         _ = serving.as_mut() => true,
         _ = drain.wait_for(|draining| *draining) => false,
         () = open.idle_for(idle) => false,
         () = spent.exhausted(most) => false,
+        () = answers.stalled(core.send_timeout) => return say(&local, &connection, "client timed out"),
     };
     if !ended {
         serving.as_mut().graceful_shutdown();
-        // An error here is the client's, and the connection is over.
-        let _ = serving.await;
+        tokio::select! {
+            // An error here is the client's, and the connection is over.
+            _ = serving => {}
+            () = answers.stalled(core.send_timeout) => say(&local, &connection, "client timed out"),
+            // What is left of answers that have ended may never be taken.
+            () = open.idle_for(core.send_timeout) => {}
+        }
     }
+}
+
+/// Says why a connection is ended.
+fn say(local: &Local, connection: &Connection, why: &str) {
+    let Some(listen) = local.cycle.listens.get(connection.listen.get()) else { return };
+    let log = &local.cycle.location(server(local, connection).base).core.error_log;
+    log.write(Level::Info, Some(connection.number), |line| {
+        line.put(why).put(" while processing HTTP/2 connection, client: ").bytes(&connection.address.borrow());
+        line.put(", server: ").put(&listen.spec.text);
+    });
 }
 
 /// Requests under way, to know when the connection is idle.
@@ -143,11 +165,12 @@ impl Open {
         }
     }
 
-    fn begin(self: &Rc<Self>) -> OpenGuard {
+    /// A request begins; `last` where the connection has lived long enough.
+    fn begin(self: &Rc<Self>, last: bool) -> OpenGuard {
         self.waiting.take();
         self.count.set(self.count.get() + 1);
         self.changes.set(self.changes.get() + 1);
-        self.begun.set(self.begun.get() + 1);
+        self.begun.set(if last { u64::MAX } else { self.begun.get().saturating_add(1) });
         self.begins.notify_one();
         OpenGuard(self.clone())
     }
@@ -186,6 +209,7 @@ impl Drop for OpenGuard {
 /// A response's body, whose request is under way until it has been sent.
 struct Answered {
     body: ResponseBody,
+    progress: Rc<Progress>,
     _guard: OpenGuard,
 }
 
@@ -194,7 +218,9 @@ impl HttpBody for Answered {
     type Error = BodyCut;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyCut>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.progress.asked(polled.is_ready());
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -216,8 +242,11 @@ where
     }
 }
 
-/// A stream whose first bytes were read already.
+/// A stream whose first bytes were read already, and which ends where a client floods it.
 struct Replayed {
+    floods: Floods,
+    connection: Rc<Connection>,
+    thread: Rc<Thread>,
     first: Vec<u8>,
     stream: ClientStream,
 }
@@ -228,10 +257,14 @@ impl AsyncRead for Replayed {
             let length = self.first.len().min(buffer.remaining());
             buffer.put_slice(&self.first[..length]);
             self.first.drain(..length);
-            return Poll::Ready(Ok(()));
+        } else {
+            let read = std::task::ready!(self.stream.poll_read(cx, buffer.initialize_unfilled()))?;
+            buffer.advance(read);
         }
-        let read = std::task::ready!(self.stream.poll_read(cx, buffer.initialize_unfilled()))?;
-        buffer.advance(read);
+        if self.floods.is_flood(buffer.filled()) {
+            say(&self.thread.local(), &self.connection, "http2 flood detected");
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -4,6 +4,7 @@ mod exchange;
 mod fleet;
 mod h1;
 mod h2;
+mod h2_guard;
 mod head;
 mod listener;
 mod proxy_protocol;

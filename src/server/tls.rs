@@ -195,6 +195,7 @@ pub(super) fn refusal(r: &Request) -> Option<u16> {
     if !tls.host.is_empty() && tls.host != r.host.borrow()[..] && asks_for_another(r, tls, sites) {
         let what = "client attempted to request the server name different from the one that was negotiated";
         r.log(Level::Info, what);
+        r.out.keep_alive.set(false);
         return Some(421);
     }
     let verify = sites.verify(r.server_id());

@@ -243,13 +243,6 @@ impl Reading {
         }
     }
 
-    /// Chooses the server; the one that the connection has stays where nobody has the name.
-    fn choose(&mut self, servers: &VirtualServers, host: &[u8]) {
-        if let Some(choice) = servers.find(host) {
-            self.choice = choice;
-        }
-    }
-
     /// Looks at bytes that have just come; `true` when there is no more to come.
     fn read(&mut self, new: &[u8], io: &Io, local: &Local, servers: &VirtualServers) -> bool {
         let mut joined = std::mem::take(&mut self.input);
@@ -265,14 +258,12 @@ impl Reading {
                     }
                     if self.head.host.is_empty() {
                         // No host is a name too: `server_name "";`.
-                        self.choose(servers, b"");
+                        self.choice = servers.choose(b"");
                     }
                     return true;
                 }
                 Ok(Parse::Host) => {
-                    let host = std::mem::take(&mut self.head.host);
-                    self.choose(servers, &host);
-                    self.head.host = host;
+                    self.choice = servers.choose(&self.head.host);
                     self.limits = limits(local.cycle.server(self.choice.server));
                 }
                 Ok(Parse::Partial) => {
