@@ -18,7 +18,7 @@ use crate::http::{
 };
 
 /// The most that is read from a file at once, in bytes.
-const PIECE: u64 = 64 << 10;
+const PIECE: u64 = 16 << 10;
 
 /// Runs a request of the `http` crate; `None` where nginx would close the connection without an answer.
 pub(super) async fn exchange<B>(
