@@ -154,3 +154,110 @@ impl Loader<'_> {
 fn is_temporary(name: &[u8]) -> bool {
     name.len() >= 32 + 1 + 10 && name[name.len() - 11] == b'.'
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
+    use super::super::store::{Pace, Settings, Shared};
+    use super::*;
+    use crate::http::TempPath;
+
+    fn cache(folder: &Path, settings: Settings) -> Cache {
+        let place = TempPath { path: folder.to_path_buf(), levels: [1, 2, 0] };
+        Cache::new(settings, Arc::new(Shared::new(place, 1 << 20)))
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            name: bytes::Bytes::from_static(b"one"),
+            use_temp_path: false,
+            inactive: 600,
+            max_size: u64::MAX,
+            min_free: 0,
+            loader: Pace { files: 1, ..Pace::default() },
+            manager: Pace::default(),
+        }
+    }
+
+    fn entry(cache: &Cache, key: &[u8], length: usize) -> std::path::PathBuf {
+        let path = cache.path(Key::of(key));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, vec![b'x'; length]).unwrap();
+        path
+    }
+
+    fn load(cache: &Cache) {
+        cache.load(&ErrorLog::none(), &|_| ControlFlow::Continue(()));
+    }
+
+    #[test]
+    fn takes_entries_and_removes_what_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = cache(folder.path(), settings());
+        let good = entry(&cache, b"good", 5000);
+        let short = entry(&cache, b"short", 100);
+        let foreign = folder.path().join("README");
+        fs::write(&foreign, vec![b'x'; 5000]).unwrap();
+        let unfinished = folder.path().join(format!("{}.0000000007", Key::of(b"new")));
+        fs::write(&unfinished, b"").unwrap();
+        fs::create_dir(folder.path().join("temp")).unwrap();
+        fs::write(folder.path().join("temp/x"), b"").unwrap();
+        assert!(cache.is_cold());
+        load(&cache);
+        assert!(!cache.is_cold());
+        assert_eq!(cache.shared.index().len(), 1);
+        assert!(cache.shared.index().blocks > 0);
+        let stays = [&good, &short, &foreign, &unfinished, &folder.path().join("temp/x")].map(|path| path.exists());
+        assert_eq!(stays, [true, false, false, true, true]);
+    }
+
+    #[test]
+    fn goes_on_another_time_where_it_was_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = cache(folder.path(), settings());
+        entry(&cache, b"one", 5000);
+        cache.load(&ErrorLog::none(), &|_| ControlFlow::Break(()));
+        assert!(cache.is_cold());
+        load(&cache);
+        assert!(!cache.is_cold());
+    }
+
+    #[test]
+    fn the_manager_removes_what_nobody_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = cache(folder.path(), Settings { inactive: -1, ..settings() });
+        let path = entry(&cache, b"one", 5000);
+        load(&cache);
+        assert_eq!(cache.manage(&ErrorLog::none()), Duration::from_secs(10));
+        assert!(!path.exists());
+        let index = cache.shared.index();
+        assert_eq!((index.len(), index.blocks), (0, 0));
+    }
+
+    #[test]
+    fn the_manager_removes_the_oldest_where_files_take_too_much() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = cache(folder.path(), Settings { max_size: 3 * 8192, ..settings() });
+        let paths = [b"1", b"2", b"3", b"4", b"5"].map(|key| entry(&cache, key, 8192));
+        load(&cache);
+        cache.manage(&ErrorLog::none());
+        assert_eq!(paths.iter().filter(|path| path.exists()).count(), 2);
+        assert_eq!(cache.shared.index().len(), 2);
+    }
+
+    #[test]
+    fn a_full_index_makes_room_by_its_oldest_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = TempPath { path: folder.path().to_path_buf(), levels: [1, 2, 0] };
+        // Two pages are room for one key.
+        let cache = Cache::new(settings(), Arc::new(Shared::new(place, 8192)));
+        let log = ErrorLog::none();
+        let (first, _) = cache.ask(Key::of(b"1"), None, 1, &log).unwrap();
+        assert!(cache.ask(Key::of(b"2"), None, 1, &log).is_err(), "the first one is held");
+        cache.released(first, super::super::Release { keep: true, ..Default::default() });
+        assert!(cache.ask(Key::of(b"2"), None, 1, &log).is_ok());
+        assert_eq!(cache.shared.index().len(), 1);
+    }
+}

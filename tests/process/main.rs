@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 
+mod cache;
 mod client;
 mod command_line;
 mod faults;
