@@ -4,7 +4,7 @@ mod codes;
 mod fix;
 mod similar;
 
-pub use codes::{CODES, Code};
+pub use codes::{CODES, Code, document};
 pub use fix::{Certainty, Edit, Fix};
 pub use similar::closest;
 

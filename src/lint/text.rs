@@ -67,7 +67,7 @@ impl Target {
             return Self { scheme, authority: path.to_owned(), uri: uri.filter(|uri| !uri.is_empty()), unix: true };
         }
         // `$request_uri` and its like begin with a slash.
-        let paths = ["$request_uri", "$uri", "$document_uri", "${request_uri}", "${uri}"];
+        let paths = ["$request_uri", "$uri", "$document_uri", "$is_args", "$args", "${request_uri}", "${uri}"];
         let path = paths.iter().filter_map(|name| rest.find(name)).filter(|at| *at > 0).min();
         let end = rest.find(['/', '?']).unwrap_or(rest.len()).min(path.unwrap_or(rest.len()));
         let uri = (end < rest.len()).then(|| rest[end..].to_owned());

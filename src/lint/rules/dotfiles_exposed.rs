@@ -31,7 +31,7 @@ const PUBLIC: [&str; 18] = [
 ];
 
 /// Where projects stand.
-const PROJECTS: [&str; 7] = ["/home/", "/opt/", "/app", "/code", "/usr/src/", "/workspace", "/project"];
+const PROJECTS: [&str; 7] = ["/home/", "/opt/app", "/app", "/code", "/usr/src/", "/workspace", "/project"];
 
 pub(super) static RULE: Rule = Rule {
     code: "dotfiles-exposed",

@@ -60,7 +60,9 @@ fn is_regex(block: Block<'_>) -> bool {
 }
 
 fn is_plain(block: Block<'_>) -> bool {
-    block.name().is_some_and(|name| name.kind == LocationKind::Prefix && name.text != b"/")
+    block.name().is_some_and(|name| {
+        name.kind == LocationKind::Prefix && name.text != b"/" && !name.text.starts_with(b"/.well-known/")
+    })
 }
 
 /// An expression that refuses what it matches is meant to hold everywhere.

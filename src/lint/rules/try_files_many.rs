@@ -3,6 +3,7 @@
 use crate::{
     diag::Diagnostic,
     lint::{Rule, View},
+    load::Form,
 };
 
 /// So many names are usual: the path, a folder, an ending, a page for all the rest.
@@ -23,7 +24,9 @@ pub(super) static RULE: Rule = Rule {
 fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
     for (block, found) in view.every("try_files") {
         let files = found.args.len().saturating_sub(1);
-        if files > USUAL && block.holds("open_file_cache").is_none() {
+        // What would stand around locations alone is not known.
+        let is_whole = matches!(view.form, Form::Full | Form::Site);
+        if is_whole && files > USUAL && block.holds("open_file_cache").is_none() {
             out.push(
                 RULE.at(found.span(), format!("each request has {files} files looked for"))
                     .help("add `open_file_cache max=1000;` and `open_file_cache_errors on;`"),

@@ -55,6 +55,10 @@ fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
 /// `\.php`, `\.(jpg|png)`: it ends with a dot and letters.
 fn is_ending(text: &[u8]) -> bool {
     let Some(dot) = text.windows(2).rposition(|pair| pair == b"\\.") else { return false };
+    // `/\.ht` is about names that begin so, not about endings.
+    if dot > 0 && text[dot - 1] == b'/' {
+        return false;
+    }
     let behind = &text[dot + 2..];
     let behind = behind
         .strip_prefix(b"(?:")

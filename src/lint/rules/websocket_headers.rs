@@ -6,6 +6,7 @@ use crate::{
         Block, Rule, View,
         text::{arg, list},
     },
+    load::Form,
 };
 
 /// Parts of paths that WebSockets are usually on.
@@ -38,7 +39,9 @@ fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
             (sets("connection"), "proxy_set_header Connection \"upgrade\";"),
         ];
         let missing: Vec<_> = wanted.iter().filter(|(is_there, _)| !is_there).map(|(_, line)| *line).collect();
-        if missing.is_empty() {
+        // Around locations alone there may be a `proxy_http_version` that is not seen here.
+        let is_part = matches!(view.form, Form::Fragment | Form::Part(_));
+        if missing.is_empty() || is_part && missing == ["proxy_http_version 1.1;"] {
             continue;
         }
         let indent = view.sources.indent(pass.name.span);
