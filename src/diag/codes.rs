@@ -20,7 +20,10 @@ pub const CODES: &[Code] = &[
     row("assumed-upstream", "a name in a part of a configuration is taken for an upstream of another file"),
     row("balancing-method", "an upstream has a second method of choosing among its servers, which replaces the first"),
     row("block-in-parameter", "`-g` holds a block"),
-    row("brace-in-word", "a `{` inside a word begins a block to nginx: most often a quantifier of an expression that is not in quotes"),
+    row(
+        "brace-in-word",
+        "a `{` inside a word begins a block to nginx: most often a quantifier of an expression that is not in quotes",
+    ),
     row("buffer-sizes", "the sizes of a backend's buffers do not go together"),
     row("cannot-open", "a log cannot be opened"),
     row("certificate", "a certificate cannot be loaded"),
@@ -29,6 +32,7 @@ pub const CODES: &[Code] = &[
     row("conflicting-name", "two servers have one name on one address; the second one is not asked under it"),
     row("conflicting-parameter", "parameters exclude each other"),
     row("conflicting-parameters", "parameters exclude each other"),
+    row("crl", "a list of revoked certificates cannot be loaded"),
     row("deprecated", "a parameter is taken, and should be written in another way"),
     row("dhparam", "a file of Diffie-Hellman parameters cannot be read"),
     row("duplicate-charset-map", "two tables lead from one charset to another"),
@@ -79,10 +83,12 @@ pub const CODES: &[Code] = &[
     row("no-certificate-key", "a certificate has no key"),
     row("no-charset-map", "no table leads from one charset to another"),
     row("no-cipher", "no cipher of a list is known"),
+    row("no-client-ca", "certificates of clients are asked for, and no authority for them is named"),
     row("no-curve", "a curve is not known"),
     row("no-effect", "a directive is taken and does nothing here"),
     row("no-protocol", "no protocol of a list is known"),
     row("no-such-file", "a file cannot be opened"),
+    row("no-trusted-certificate", "a backend's certificate is to be verified, and no authority for it is named"),
     row("no-valid-referer", "`$invalid_referer` is asked for where there is no `valid_referers`"),
     row("not-run", "nginx runs this directive, and rnginx does not yet"),
     row("not-supported", "a parameter is not supported on this system"),
@@ -118,6 +124,7 @@ pub const CODES: &[Code] = &[
     row("unknown-host", "a host has no address"),
     row("unknown-user", "the system has no user of this name"),
     row("unknown-variable", "there is no variable of this name"),
+    row("unknown-zone", "a cache names a zone that is not defined"),
     row("unresolved-host", "a host was not looked up"),
     row("unsupported", "a directive is not supported on this system, and ignored"),
     row("upstream-port", "an upstream is named with a port that it does not have"),
@@ -153,6 +160,9 @@ mod tests {
         if std::env::var_os("RNGINX_WRITE").is_some() {
             std::fs::write(path, document()).expect("the page can be written");
         }
-        assert!(std::fs::read_to_string(path).is_ok_and(|written| written == document()), "docs/diagnostics.md is stale");
+        assert!(
+            std::fs::read_to_string(path).is_ok_and(|written| written == document()),
+            "docs/diagnostics.md is stale"
+        );
     }
 }

@@ -17,6 +17,10 @@ pub(super) fn settle(loaded: &Loaded, options: &Options, form: Form, hosts: &[St
         // What stands outside of all sections is a part too: the rest may be anywhere.
         said.retain(|one| one.code != "missing-section");
     }
+    if options.offline && said.iter().any(may_define_names) {
+        // The certificates may stand in the file that is not looked at.
+        said.retain(|one| one.code != "no-certificate");
+    }
     let mut defined = Vec::new();
     defined_elsewhere(&loaded.root, &mut defined);
     said.retain(|one| !(is_part && is_name(one) || one.code == "unknown-variable" && is_defined(one, &defined)));
@@ -68,6 +72,8 @@ fn is_name(said: &Diagnostic) -> bool {
     match said.code {
         "unknown-variable" | "unknown-format" | "no-charset-map" => true,
         "zone" => message.starts_with("zero size shared memory zone") || message.starts_with("unknown "),
+        // A pass without a port names an upstream, or forgets the port: only who sees all files can tell.
+        "upstream-port" => message.starts_with("no port in upstream") && !message.contains('.'),
         _ => false,
     }
 }
