@@ -86,7 +86,7 @@ fn every_code_has_a_row() {
     let known: BTreeSet<_> = rnginx::diag::CODES.iter().map(|row| row.code).collect();
     let mut missing = BTreeMap::new();
     for (name, text) in sources() {
-        for found in makes.captures_iter(&text).filter_map(Result::ok) {
+        for found in makes.captures_iter(text.as_str()).filter_map(Result::ok) {
             let code = found.get(1).map_or("", |code| code.as_str()).to_owned();
             if !known.contains(code.as_str()) {
                 missing.insert(code, name.clone());
@@ -108,9 +108,10 @@ fn sentences() -> BTreeMap<String, String> {
     let named = regex(r#"let (?:message|sentence) =\s*(?:\|[^|]*\|\s*)?(?:format!\()?\s*"((?:[^"\\]|\\.|\\\n)*)""#);
     let mut all = BTreeMap::new();
     for (name, text) in sources() {
-        let inside_calls = calls.find_iter(&text).filter_map(Result::ok).map(|call| inside(&text[call.end()..]));
+        let inside_calls =
+            calls.find_iter(text.as_str()).filter_map(Result::ok).map(|call| inside(&text[call.end()..]));
         let in_calls = inside_calls.flat_map(|text| literal.captures_iter(text).filter_map(Result::ok));
-        let found = in_calls.chain(named.captures_iter(&text).filter_map(Result::ok));
+        let found = in_calls.chain(named.captures_iter(text.as_str()).filter_map(Result::ok));
         for sentence in found.filter_map(|found| Some(plain(found.get(1)?.as_str()))) {
             if sentence.contains(' ') {
                 all.insert(sentence, name.clone());
@@ -126,7 +127,7 @@ fn pattern(sentence: &str) -> Regex {
     let text = sentence.replace("{{", "\u{1}").replace("}}", "\u{2}");
     let mut parts = Vec::new();
     let mut at = 0;
-    for hole in holes.find_iter(&text).filter_map(Result::ok) {
+    for hole in holes.find_iter(text.as_str()).filter_map(Result::ok) {
         parts.push(fancy_regex::escape(&text[at..hole.start()]).into_owned());
         at = hole.end();
     }
