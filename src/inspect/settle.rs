@@ -12,7 +12,12 @@ use crate::{
 
 /// Changes severities, drops what is assumed, and adds a note for each host that was not looked up.
 pub(super) fn settle(loaded: &Loaded, options: &Options, form: Form, hosts: &[String], said: &mut Vec<Diagnostic>) {
-    let is_part = form != Form::Full || options.offline && said.iter().any(may_define_names);
+    let unread = options.offline && said.iter().any(may_define_names);
+    let is_part = form != Form::Full || unread;
+    if unread {
+        // It may stand in a file that was not read.
+        said.retain(|one| !one.message.starts_with("no \"ssl_certificate"));
+    }
     if !loaded.root.iter().any(|directive| directive.block.is_some()) {
         // What stands outside of all sections is a part too: the rest may be anywhere.
         said.retain(|one| one.code != "missing-section");
@@ -71,6 +76,8 @@ fn is_name(said: &Diagnostic) -> bool {
     let message = &said.message;
     match said.code {
         "unknown-variable" | "unknown-format" | "no-charset-map" => true,
+        // A name without a port is that of an `upstream`.
+        _ if message.starts_with("no port in upstream") || message.ends_with("\" is unknown") => true,
         "zone" => message.starts_with("zero size shared memory zone") || message.starts_with("unknown "),
         // A pass without a port names an upstream, or forgets the port: only who sees all files can tell.
         "upstream-port" => message.starts_with("no port in upstream") && !message.contains('.'),

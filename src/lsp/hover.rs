@@ -15,7 +15,7 @@ pub(super) fn hover(document: &Document, offset: usize) -> Value {
         None => {
             let context = document.context(start);
             let statement = document.statement(end).filter(|statement| statement.index == 0);
-            statement.and_then(|_| directive(word, context)).map(|spec| about(spec))
+            statement.and_then(|_| directive(word, context)).map(about)
         }
     };
     match text {
