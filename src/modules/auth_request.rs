@@ -86,7 +86,9 @@ async fn ask(r: Rc<Request>, work: SubrequestFuture, variables: Arc<[(VarIndex, 
         }
         200..300 => Flow::Ok,
         status => {
-            r.log(Level::Error, format_args!("auth request unexpected status: {status}"));
+            // nginx is still doing what it did last.
+            let doing = if sub.out.upstream.borrow().is_some() { " while sending to client" } else { "" };
+            r.log(Level::Error, format_args!("auth request unexpected status: {status}{doing}"));
             Flow::Finalize(500)
         }
     }

@@ -90,7 +90,12 @@ impl Command {
 }
 
 /// What nginx is doing when it reads a page.
-pub(super) const SENDING: &str = " while sending response to client";
+pub(super) fn sending(r: &Request) -> &'static str {
+    match *r.out.upstream.borrow() {
+        Some(_) => " while sending to client",
+        None => " while sending response to client",
+    }
+}
 
 /// Says in the log what is wrong.
 pub(super) fn fault<T>(r: &Request, message: &[&[u8]]) -> Result<T, Fault> {
@@ -98,7 +103,7 @@ pub(super) fn fault<T>(r: &Request, message: &[&[u8]]) -> Result<T, Fault> {
         for part in message {
             line.bytes(part);
         }
-        line.put(SENDING);
+        line.put(sending(r));
     });
     Err(Fault)
 }

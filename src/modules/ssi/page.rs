@@ -6,7 +6,7 @@ use std::{cell::RefCell, mem};
 
 use bytes::Bytes;
 
-use super::command::{Command, Fault, SENDING, Values, fault};
+use super::command::{Command, Fault, Values, fault, sending};
 use super::date::Form;
 use super::parser::Parser;
 use super::text::{Shared, evaluate, evaluate_uri};
@@ -177,7 +177,7 @@ impl Page {
             Some(b"url") => self.encoding = Encoding::Url,
             Some(b"entity") => self.encoding = Encoding::Entity,
             Some(other) => self.r.log_with(Level::Error, |line| {
-                line.put("unknown encoding \"").bytes(other).put("\" in the \"echo\" command").put(SENDING);
+                line.put("unknown encoding \"").bytes(other).put("\" in the \"echo\" command").put(sending(&self.r));
             }),
         }
         let mut out = Vec::with_capacity(value.len());

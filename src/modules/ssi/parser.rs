@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use memchr::memmem;
 
-use super::command::SENDING;
+use super::command::sending;
 use crate::http::Request;
 use crate::log::{Level, Line};
 
@@ -235,7 +235,7 @@ impl Parser {
     fn complain(&self, r: &Request, then: State, message: impl FnOnce(&mut Line, &Self)) -> State {
         r.log_with(Level::Error, |line| {
             message(line, self);
-            line.put(SENDING);
+            line.put(sending(r));
         });
         then
     }
