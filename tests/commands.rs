@@ -264,3 +264,32 @@ fn the_machine_is_looked_at() {
     assert!(out.contains("none.sock") && !out.contains("behind alive.sock"), "{out}");
     assert!(found.iter().any(|one| one.0 == "root-unreadable" && one.1 == 4), "{found:?}");
 }
+
+#[test]
+fn certificates_are_looked_at() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = Command::new("openssl")
+        .args("req -x509 -newkey rsa:2048 -nodes -keyout k.pem -out c.pem -days 5 -subj /CN=a.test -addext".split(' '))
+        .arg("subjectAltName=DNS:a.test,DNS:*.b.test")
+        .current_dir(folder.path())
+        .output();
+    if !made.is_ok_and(|made| made.status.success()) {
+        return;
+    }
+    let text = "server {\n listen 127.0.0.1:1 ssl;\n server_name a.test www.b.test c.test;\n ssl_certificate c.pem;\n \
+                ssl_certificate_key k.pem;\n}\n";
+    fs::write(folder.path().join("a.conf"), text).expect("a file");
+    let (code, out, _) = run_in(folder.path(), "check --system a.conf", "");
+    assert_eq!(code, 0, "{out}");
+    let about: Vec<_> = out.lines().filter(|line| line.contains("the certificate")).collect();
+    assert_eq!(about.len(), 2, "{out}");
+    assert_eq!(about[0], "nginx: [warn] the certificate does not hold for c.test in a.conf:3");
+    assert!(
+        about[1].starts_with("nginx: [warn] the certificate c.pem ends on ") && about[1].ends_with(" in a.conf:4"),
+        "{out}"
+    );
+    let (_, out, _) = run_in(folder.path(), "explain -c a.conf https://a.test:1/", "");
+    assert!(out.contains("its name a.test is the host's") && !out.contains("400"), "{out}");
+    let (_, out, _) = run_in(folder.path(), "explain -c a.conf http://a.test:1/", "");
+    assert!(out.contains("it speaks TLS, and a request without it gets 400"), "{out}");
+}

@@ -168,10 +168,17 @@ pub fn explain(look: Inspection, question: &Question) -> Result<Explanation, Exp
     });
     let (end, headers) = teller.end(r, end, answered);
     let spec = &cycle.listens[listen].spec;
+    let why = match (spec.ssl, target.secure) {
+        (true, false) if !target.authority.is_empty() => {
+            format!("{why}; it speaks TLS, and a request without it gets 400")
+        }
+        (false, true) => format!("{why}; it does not speak TLS, so https does not work there"),
+        _ => why.to_owned(),
+    };
     Ok(Explanation {
         request: String::from_utf8_lossy(r.head.line()).into_owned(),
         host: String::from_utf8_lossy(&r.host.borrow()).into_owned(),
-        listen: Reason { what: spec.text.clone(), place: String::new(), why: why.into() },
+        listen: Reason { what: spec.text.clone(), place: String::new(), why },
         server: teller.server(&posed.choice, &r.host.borrow()),
         steps,
         lost: teller.lost(r, &end),
