@@ -159,7 +159,7 @@ pub struct Request {
     /// The main request, where this is a subrequest.
     pub main: Option<Rc<Request>>,
     /// The subrequest's wishes, where this is one.
-    pub sub: Option<Subrequest>,
+    pub sub: Option<Box<Subrequest>>,
     /// When it began, for durations.
     pub start: Instant,
     /// It counts as being answered until it is logged.
@@ -333,7 +333,7 @@ impl Request {
             pipelined: main.pipelined,
             client: if sub.beside { None } else { main.client.clone() },
             main: Some(main),
-            sub: Some(sub),
+            sub: Some(Box::new(sub)),
             start: super::clock::now(),
             counted: Cell::default(),
             server: Cell::new(self.server.get()),

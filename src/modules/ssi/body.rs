@@ -16,6 +16,9 @@ use crate::log::Level;
 /// How much of a page may wait behind a response that is slow to come, in bytes.
 const AHEAD: usize = 64 << 10;
 
+/// How many parts of it may; a piece of the page that is looked at may bring some more.
+const MOST_PARTS: usize = 500;
+
 /// The body of a page.
 pub(super) struct Included {
     source: MemoryBody,
@@ -76,6 +79,10 @@ impl Included {
         !self.waits && self.kept.is_none() && !(self.ended && self.piece.is_empty())
     }
 
+    fn has_room(&self) -> bool {
+        self.waiting < AHEAD && self.parts.len() < MOST_PARTS
+    }
+
     /// Looks at the next piece of the page.
     fn look(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.piece.is_empty() {
@@ -129,7 +136,7 @@ impl Included {
 
     /// Looks ahead and goes on with everything, while the first part is waited for.
     fn progress(&mut self, cx: &mut Context<'_>) {
-        while self.may_look() && self.waiting < AHEAD && self.look(cx).is_ready() {}
+        while self.may_look() && self.has_room() && self.look(cx).is_ready() {}
         self.parts.iter_mut().for_each(|part| part.progress(cx));
     }
 
