@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -10,7 +11,7 @@ use rustix::fs::{Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::header::{Header, KEY, SIZE, Unreadable};
-use crate::http::{Body, FileRange, read_range};
+use crate::http::{Body, FileRange, FileStat, Recent, read_range, stat_file};
 use crate::log::Level;
 
 /// Files up to this size are read at once and sent together with the head; above it the body goes out by sendfile.
@@ -38,9 +39,47 @@ pub(crate) struct Entry {
     pub(crate) header: Header,
     /// What the system said of the file when it was opened.
     pub(crate) stat: Stat,
-    file: Rc<OwnedFd>,
+    /// Where not all of it was read.
+    file: Option<Rc<OwnedFd>>,
     /// What was read of it: the head at least.
     bytes: Bytes,
+}
+
+/// How many bytes of small entries a thread keeps: paths, contents and this much for each beside.
+const MOST: usize = 8 << 20;
+const BESIDE: usize = 512;
+
+/// Small entries that a thread has read lately, by path: one `stat` stands for `open`, `fstat`, `pread` and `close`,
+/// for as long as the system says of a file what it said then.
+pub(crate) struct Lately(Recent<Box<[u8]>, Rc<(FileStat, Entry)>>);
+
+impl Default for Lately {
+    fn default() -> Self {
+        Self(Recent::new(MOST))
+    }
+}
+
+impl Lately {
+    fn recall(&self, place: Place<'_>) -> Option<Entry> {
+        let path = place.path.as_os_str().as_bytes();
+        let kept = self.0.get(path)?;
+        if stat_file(path).ok() != Some(kept.0) {
+            self.0.remove(path);
+            return None;
+        }
+        let entry = &kept.1;
+        let is_it = usize::from(entry.header.head_at) == Header::head_at(place.key.len())
+            && entry.bytes[SIZE + KEY.len()..].starts_with(place.key);
+        is_it.then(|| entry.clone())
+    }
+
+    fn keep(&self, place: Place<'_>, entry: &Entry) {
+        let stat = FileStat::new(&entry.stat);
+        if entry.file.is_none() && stat.is_settled() {
+            let path = place.path.as_os_str().as_bytes();
+            self.0.insert(path.into(), Rc::new((stat, entry.clone())), path.len() + entry.bytes.len() + BESIDE);
+        }
+    }
 }
 
 /// Why there is no entry.
@@ -58,11 +97,20 @@ const SHORT: Fault = Fault::Damaged(Level::Crit, "is too small");
 const COLLISION: Fault = Fault::Damaged(Level::Crit, "has md5 collision");
 
 impl Entry {
-    /// Opens an entry.
+    /// Opens an entry, or recalls it.
     ///
     /// # Errors
     /// Why there is none.
-    pub(crate) fn open(place: Place<'_>) -> Result<Self, Fault> {
+    pub(crate) fn find(place: Place<'_>, lately: &Lately) -> Result<Self, Fault> {
+        if let Some(entry) = lately.recall(place) {
+            return Ok(entry);
+        }
+        let entry = Self::open(place)?;
+        lately.keep(place, &entry);
+        Ok(entry)
+    }
+
+    fn open(place: Place<'_>) -> Result<Self, Fault> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::open(place.path, flags, Mode::empty()).map_err(|errno| match errno {
             Errno::NOENT | Errno::NOTDIR => Fault::Absent,
@@ -83,7 +131,8 @@ impl Entry {
         if bytes.len() < body_at || header.head_at > header.body_at {
             return Err(SHORT);
         }
-        Ok(Self { header, stat, file: Rc::new(file), bytes: bytes.into() })
+        let file = (bytes.len() as u64 != size).then(|| Rc::new(file));
+        Ok(Self { header, stat, file, bytes: bytes.into() })
     }
 
     /// The upstream's head, as it came.
@@ -99,9 +148,9 @@ impl Entry {
     /// The body.
     pub(crate) fn body(&self) -> Body {
         let (start, end) = (u64::from(self.header.body_at), u64::from(self.header.body_at) + self.body_length());
-        match self.bytes.len() as u64 >= end {
-            true => Body::Bytes(self.bytes.slice(usize::from(self.header.body_at)..end as usize)),
-            false => Body::File(FileRange { file: self.file.clone(), start, end }),
+        match &self.file {
+            None => Body::Bytes(self.bytes.slice(usize::from(self.header.body_at)..)),
+            Some(file) => Body::File(FileRange { file: file.clone(), start, end }),
         }
     }
 
@@ -197,6 +246,24 @@ mod tests {
         let entry = Entry::open(place(&path)).unwrap();
         assert_eq!(entry.head(), b"HTTP/1.1 200 OK\r\n\r\n");
         assert!(matches!(entry.body(), Body::Bytes(bytes) if bytes == b"body"[..]));
+    }
+
+    #[test]
+    fn recalls_an_entry_until_its_file_is_another_one() {
+        let (_folder, path, bytes) = entry(b"HTTP/1.1 200 OK\r\n\r\n", b"body");
+        let lately = Lately::default();
+        let opened = Entry::open(place(&path)).unwrap();
+        lately.0.insert(path.as_os_str().as_bytes().into(), Rc::new((FileStat::new(&opened.stat), opened)), 1);
+        assert!(lately.recall(place(&path)).is_some());
+        let other_key = Place { key: b"http://localhost.", ..place(&path) };
+        assert!(lately.recall(other_key).is_none());
+        std::fs::write(&path, [&bytes[..], b" and more"].concat()).unwrap();
+        assert!(lately.recall(place(&path)).is_none());
+        let found = Entry::find(place(&path), &lately).unwrap();
+        assert_eq!(found.body_length(), 13);
+        assert!(lately.recall(place(&path)).is_none(), "what changed just now may change again");
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(Entry::find(place(&path), &lately), Err(Fault::Absent)));
     }
 
     #[test]

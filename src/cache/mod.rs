@@ -13,7 +13,7 @@ mod loader;
 mod manager;
 mod store;
 
-pub(crate) use entry::{Entry, Fault, Place};
+pub(crate) use entry::{Entry, Fault, Lately, Place};
 pub(crate) use header::{ETAG, Header, KEY, VARY};
 pub(crate) use index::{Known, NodeId};
 pub(crate) use keeper::Keeper;

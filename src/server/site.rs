@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::exchange::exchange;
 use super::thread::begin_background;
+use crate::cache::Keeper;
 use crate::conf::Resources;
 use crate::diag::Diagnostic;
 use crate::http::date::DateCache;
@@ -135,6 +136,8 @@ fn told(diagnostics: &[Diagnostic], sources: &Sources) -> String {
 fn run(cycle: Arc<Cycle>, mut jobs: mpsc::UnboundedReceiver<Job>) -> io::Result<()> {
     let runtime =
         Builder::new_current_thread().enable_all().on_thread_unpark(clock::turn).build_local(LocalOptions::default())?;
+    let keeper = Keeper::default();
+    keeper.keep(&cycle);
     let local = Rc::new(Local { cycle, engine: cycle::ENGINE, state: Rc::new(ThreadState::default()) });
     let dates = Rc::new(std::cell::RefCell::new(DateCache::new()));
     runtime.block_on(async move {
@@ -144,6 +147,7 @@ fn run(cycle: Arc<Cycle>, mut jobs: mpsc::UnboundedReceiver<Job>) -> io::Result<
             tokio::task::spawn_local(async move { answer(local, job, &dates).await });
         }
     });
+    keeper.end();
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::{CacheConf, Caching, Freshness, Status, Zone, any_is_true, background};
-use crate::cache::{Cache, Caches, Entry, Fault, Known, Lock, Place};
+use crate::cache::{Cache, Caches, Entry, Fault, Known, Lately, Lock, Place};
 use crate::http::headers::parse_length;
 use crate::http::{HeaderId, Request, date};
 use crate::log::Level;
@@ -149,7 +149,7 @@ impl Caching {
             let path = self.cache.path(self.current.get());
             let body_at = if body_at == 0 { conf.buffer_size } else { body_at };
             let place = Place { path: &path, key: &self.key, crc32: self.crc32, body_at, longest: conf.buffer_size };
-            match Entry::open(place) {
+            match Entry::find(place, &r.local.state.get::<Lately>()) {
                 Ok(entry) => return self.take(r, conf, (entry, path), timeout),
                 Err(Fault::Absent) => {}
                 Err(fault) => return complain(r, &path, &fault),
