@@ -132,6 +132,9 @@ impl Checker<'_> {
             self.refuse(directive, fault);
         } else if !count::is_cut(directive, spec) {
             self.set(directive, spec, scope);
+        } else if directive.block.is_none() || !spec.arity.takes(directive.args.len()) {
+            // What is wrong with it has been said; a module would miss what is not there.
+            self.checked.refused.insert(directive.name.span);
         }
         let is_run = self.is_run(directive, spec, place);
         if let (Some(opens), Some(block)) = (spec.opens, &directive.block) {
