@@ -62,6 +62,7 @@ fn build(conf: &Conf, pass: &Pass, ctx: &mut Ctx<'_>) -> Option<Passing<Netstrin
     let temp = default_temp_path(ctx);
     let headers = conf.common.pass_request_headers.unwrap_or(true);
     Some(Passing {
+        backend: None,
         conf: Arc::new(conf.common.resolve((ctx, ScgiPass::NAME), HIDDEN, || temp)),
         target: pass.target(ctx)?,
         scheme: "scgi://",

@@ -98,6 +98,7 @@ fn build(conf: &Conf, pass: &Pass, ctx: &mut Ctx<'_>) -> Option<Passing<Records>
     let headers = conf.common.pass_request_headers.unwrap_or(true);
     let catch_stderr = conf.catch_stderr.clone().unwrap_or_default();
     Some(Passing {
+        backend: None,
         conf: Arc::new(conf.common.resolve((ctx, FastCgiPass::NAME), HIDDEN, || temp)),
         target: pass.target(ctx)?,
         scheme: "fastcgi://",

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::params::Params;
 use super::pass::Target;
 use crate::http::{Flow, PhaseHandler, Request};
+use crate::tls::Backend;
 use crate::upstream::{BodyWanted, Conf, Content, Exchange, Passage, Protocol, Stop, Unchanged, from_cache, respond};
 
 /// How a request is written in the protocol of an application.
@@ -26,6 +27,8 @@ pub struct Passing<S> {
     /// `fastcgi://`, for the log.
     pub(crate) scheme: &'static str,
     pub(crate) protocol: Protocol,
+    /// How the connection is encrypted, where it is.
+    pub(crate) backend: Option<Arc<Backend>>,
     pub(crate) body: BodyWanted,
     pub(crate) params: Params,
     pub(crate) speaker: S,
@@ -55,7 +58,8 @@ impl<S: Speaker> Passing<S> {
         self.speaker.write(r, params, &content, &mut out).map_err(Stop::Answer)?;
         passage.set_request(out, 0..0);
         let protocol = self.protocol.clone();
-        let exchange = Exchange { r, conf: &self.conf, upstream, passage: &passage, protocol, secure: None };
+        let secure = self.backend.as_ref().map(|backend| (backend.clone(), backend.name_for(r, &upstream.name)));
+        let exchange = Exchange { r, conf: &self.conf, upstream, passage: &passage, protocol, secure };
         let answer = exchange.run(content).await?;
         Ok(respond(&exchange, answer, &Unchanged, false).await)
     }
