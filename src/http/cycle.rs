@@ -248,6 +248,8 @@ pub struct ProcessConf {
     pub working_directory: Option<PathBuf>,
     /// `env`
     pub env: Vec<EnvVar>,
+    /// Connections may come from addresses that are not ours: the worker keeps the right to it.
+    pub transparent: bool,
     /// The prefix that relative paths stand under.
     pub prefix: PathBuf,
 }
@@ -276,6 +278,7 @@ impl Default for ProcessConf {
             worker_shutdown_timeout: None,
             working_directory: None,
             env: Vec::new(),
+            transparent: false,
             prefix: PathBuf::new(),
         }
     }

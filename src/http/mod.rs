@@ -8,6 +8,7 @@ pub(crate) mod browser;
 pub(crate) mod clock;
 pub(crate) mod crc32;
 pub(crate) mod date;
+pub(crate) mod disk;
 pub(crate) mod escape;
 pub(crate) mod header_id;
 pub(crate) mod headers;

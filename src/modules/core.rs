@@ -172,11 +172,21 @@ fn too_few_masks(conf: &Conf) -> Option<Diagnostic> {
     differs.then(|| Diagnostic::warning("cpu-affinity", message).after_reading())
 }
 
+/// Whether some directive wants to speak from addresses that are not ours.
+#[derive(Default)]
+struct TransparentSockets(bool);
+
+/// Has the worker keep the right to speak from addresses that are not ours.
+pub fn wants_transparent_sockets(ctx: &mut Ctx<'_>) {
+    ctx.collected::<TransparentSockets>().0 = true;
+}
+
 /// What the main block says, every default resolved.
 pub fn process_conf(ctx: &mut Ctx<'_>) -> ProcessConf {
     let named = ctx.nodes().next().is_some_and(|main| ctx.conf_at::<Conf>(main).user.is_some());
     let default_user = if !named && ctx.resources.superuser() { default_user(ctx) } else { None };
     let worker_connections = ctx.collected::<WorkerConnections>().0.unwrap_or(512);
+    let transparent = ctx.collected::<TransparentSockets>().0;
     let main = ctx.nodes().next().expect("the main block is always there");
     if let Some(warning) = too_few_masks(ctx.conf_at::<Conf>(main)) {
         ctx.complain(warning);
@@ -198,6 +208,7 @@ pub fn process_conf(ctx: &mut Ctx<'_>) -> ProcessConf {
         worker_shutdown_timeout: conf.worker_shutdown_timeout,
         working_directory: conf.working_directory.clone(),
         env: conf.env.clone(),
+        transparent,
         prefix: paths.prefix.clone(),
     }
 }

@@ -1,6 +1,5 @@
 //! `dav_methods`: files are written, made, copied, moved and deleted (RFC 4918). <https://nginx.org/en/docs/http/ngx_http_dav_module.html>
 
-mod files;
 mod put;
 mod transfer;
 
@@ -8,6 +7,7 @@ use std::io;
 use std::rc::Rc;
 
 use crate::conf::{Args, Command, Ctx, Inherit, LocationBuilder, Module, SetResult, assign};
+use crate::http::disk as files;
 use crate::http::escape::{Escape, escaped};
 use crate::http::{Flow, HeaderId, Method, Phase, PhaseHandler, Request};
 use crate::log::Level;

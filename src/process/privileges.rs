@@ -4,6 +4,7 @@ use std::ffi::{CString, OsString};
 use std::io;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::notify;
 use crate::http::{EnvVar, ProcessConf, User};
@@ -27,7 +28,7 @@ pub unsafe fn become_worker(conf: &ProcessConf, log: &ErrorLog) -> Result<(), Fa
     if let Some(user) = &conf.user
         && rustix::process::geteuid().is_root()
     {
-        become_user(user, log)?;
+        become_user(user, conf.transparent, log)?;
     }
     // A process that changed its user leaves no core otherwise.
     if let Err(errno) = rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable) {
@@ -58,7 +59,7 @@ fn set_limit(resource: Resource, name: &str, limit: Option<u64>, log: &ErrorLog)
     }
 }
 
-fn become_user(user: &User, log: &ErrorLog) -> Result<(), Fatal> {
+fn become_user(user: &User, transparent: bool, log: &ErrorLog) -> Result<(), Fatal> {
     // SAFETY: takes a number. The call changes all threads.
     if unsafe { libc::setgid(user.gid) } == -1 {
         return Err(fatal(log, format_args!("setgid({}) failed", user.gid)));
@@ -69,11 +70,25 @@ fn become_user(user: &User, log: &ErrorLog) -> Result<(), Fatal> {
         let error = io::Error::last_os_error();
         log.say_error(Level::Emerg, &error, format_args!("initgroups({}, {}) failed", user.name, user.gid));
     }
+    if transparent && let Err(errno) = rustix::thread::set_keep_capabilities(true) {
+        log.say_error(Level::Emerg, &errno.into(), "prctl(PR_SET_KEEPCAPS, 1) failed");
+        return Err(Fatal);
+    }
     // SAFETY: takes a number. The call changes all threads.
     if unsafe { libc::setuid(user.uid) } == -1 {
         return Err(fatal(log, format_args!("setuid({}) failed", user.uid)));
     }
-    Ok(())
+    if transparent { keep_raw_sockets(log) } else { Ok(()) }
+}
+
+/// Gives up all rights but that to speak from addresses that are not ours.
+fn keep_raw_sockets(log: &ErrorLog) -> Result<(), Fatal> {
+    let kept = CapabilitySet::NET_RAW;
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    rustix::thread::set_capabilities(None, sets).map_err(|errno| {
+        log.say_error(Level::Emerg, &errno.into(), "capset() failed");
+        Fatal
+    })
 }
 
 fn fatal(log: &ErrorLog, what: std::fmt::Arguments<'_>) -> Fatal {

@@ -17,6 +17,7 @@ use super::exchange::{Answer, Came, Exchange};
 use super::lease::Lease;
 use super::passage::{Action, Passage};
 use super::relay::{Begun, Relay, say_fault, say_heard, say_surplus};
+use super::store::{self, Store};
 use super::tunnel;
 use crate::h1::response::UpstreamHead;
 use crate::http::headers::parse_length;
@@ -78,8 +79,14 @@ pub(crate) async fn respond(exchange: &Exchange<'_>, came: Came, rewrite: &dyn R
             return send_stored((r, conf, passage), *stored, (rewrite, speaks_http));
         }
     };
+    let store = match &exchange.conf.store {
+        Some(_) => {
+            Store::begin(exchange, &answer, buffers(exchange.r, exchange.conf, &answer.head.headers), asked_head)
+        }
+        None => None,
+    };
     match begin(exchange, answer, rewrite, asked_head) {
-        Responding::Now(flow) => flow,
+        Responding::Now(flow) => store::keep(flow, store),
         Responding::Wait(mut response, mut relay) => {
             if !first_bytes(&mut relay).await {
                 return Flow::Close(499);
@@ -87,7 +94,7 @@ pub(crate) async fn respond(exchange: &Exchange<'_>, came: Came, rewrite: &dyn R
             if relay.is_refused() {
                 return Flow::Close(response.status);
             }
-            response.body = relay.into_body();
+            response.body = store::body(relay, store);
             Flow::Respond(response)
         }
     }

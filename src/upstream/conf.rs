@@ -7,9 +7,11 @@ use bytes::Bytes;
 
 use super::address::Address;
 use super::balance::Balance;
+use super::bind::Bind;
 use super::cache::CacheConf;
 use super::peers::Peers;
 use super::pool::KeepAlive;
+use super::store::StoreConf;
 use crate::http::{HeaderId, Request, Script, TempPath};
 
 impl Conf {
@@ -160,6 +162,10 @@ pub(crate) struct Conf {
     pub(crate) pass_trailers: bool,
     /// `proxy_socket_keepalive`
     pub(crate) socket_keepalive: bool,
+    /// `proxy_bind`
+    pub(crate) bind: Option<Bind>,
+    /// `proxy_store`
+    pub(crate) store: Option<StoreConf>,
     /// `proxy_buffer_size`
     pub(crate) buffer_size: usize,
     /// `proxy_buffers`: all of them together.

@@ -10,6 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use rustix::io::Errno;
 
+use super::bind::LocalAddress;
 use super::buffer::Buffer;
 use super::cache::{Caching, Stored};
 use super::choice::{Choice, Outcome};
@@ -145,11 +146,12 @@ impl Exchange<'_> {
             choice.tries = choice.tries.min(self.conf.next_upstream_tries);
         }
         let mut began = None;
+        let local = self.conf.bind.as_ref().and_then(|bind| bind.address(self.r));
         let mut sender = Sender::new(content, self.protocol.sends_records());
         loop {
             self.passage.attempt();
             let began = *began.get_or_insert_with(|| self.passage.attempt_start());
-            let Some((socket, from_pool)) = self.connect(&mut choice, began)? else { continue };
+            let Some((socket, from_pool)) = self.connect(&mut choice, began, local)? else { continue };
             sender.rewind();
             let mut attempt = Try::new(self, socket, &mut sender, from_pool);
             let failure = match poll_fn(|cx| attempt.poll(cx)).await {
@@ -166,7 +168,12 @@ impl Exchange<'_> {
     }
 
     /// A connection to the next peer, and whether it has served before; `None` where that peer was given up.
-    fn connect(&self, choice: &mut Choice, began: Instant) -> Result<Option<(Socket, bool)>, Stop> {
+    fn connect(
+        &self,
+        choice: &mut Choice,
+        began: Instant,
+        local: Option<LocalAddress>,
+    ) -> Result<Option<(Socket, bool)>, Stop> {
         choice.next();
         let Some(peer) = choice.peer() else { return Err(self.no_live_peer()) };
         self.passage.choose(&peer.name, peer.address.is_unix());
@@ -174,7 +181,7 @@ impl Exchange<'_> {
         if let Some(socket) = pool::take(self.r, choice, secure) {
             return Ok(Some((socket, true)));
         }
-        let connected = Socket::connect(&peer.address, Options { keepalive: self.conf.socket_keepalive });
+        let connected = Socket::connect(&peer.address, Options { keepalive: self.conf.socket_keepalive, local });
         let failed = |errno: Errno, level: Level, what: &[&[u8]]| {
             self.report(level, Action::Connecting, |line| {
                 for text in what {
@@ -190,6 +197,15 @@ impl Exchange<'_> {
             }
             Err(ConnectError::Socket(errno)) => {
                 failed(errno, Level::Alert, &[b"socket() failed"]);
+                Err(Stop::Answer(500))
+            }
+            Err(ConnectError::Transparent(errno)) => {
+                failed(errno, Level::Alert, &[b"setsockopt(IP_TRANSPARENT) failed"]);
+                Err(Stop::Answer(500))
+            }
+            Err(ConnectError::Bind(errno)) => {
+                let name = local.map_or(String::new(), |local| local.name());
+                failed(errno, Level::Crit, &[b"bind(", name.as_bytes(), b") failed"]);
                 Err(Stop::Answer(500))
             }
             Err(ConnectError::Connect(errno)) => {

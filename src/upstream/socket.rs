@@ -20,6 +20,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::address::Address;
+use super::bind::{LocalAddress, bind};
 use crate::http::clock;
 use crate::tls::{Backend, BackendFault, Channel};
 
@@ -66,6 +67,10 @@ enum Watch {
 pub(crate) enum ConnectError {
     /// `socket()` failed, or the runtime cannot watch it: our own fault.
     Socket(Errno),
+    /// `IP_TRANSPARENT` cannot be set.
+    Transparent(Errno),
+    /// `bind()` failed.
+    Bind(Errno),
     /// `connect()` failed at once.
     Connect(Errno),
 }
@@ -84,6 +89,8 @@ pub(crate) enum HandshakeError {
 pub(crate) struct Options {
     /// `SO_KEEPALIVE`
     pub(crate) keepalive: bool,
+    /// Where it comes from.
+    pub(crate) local: Option<LocalAddress>,
 }
 
 impl Io {
@@ -184,6 +191,9 @@ impl Socket {
         if options.keepalive {
             // Without it the connection works as well.
             let _ = rustix::net::sockopt::set_socket_keepalive(&fd, true);
+        }
+        if let Some(local) = options.local {
+            bind(&fd, local)?;
         }
         let connected = match address {
             Address::Unix(address) => rustix::net::connect(&fd, address),

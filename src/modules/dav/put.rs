@@ -4,8 +4,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
-use super::{Rules, files, refuse, set_location};
+use super::{Rules, refuse, set_location};
 use crate::http::date::parse_http;
+use crate::http::disk as files;
 use crate::http::{BodyError, Chunk, Flow, HeaderId, Lifetime, Request, Response, TempFile, read_range};
 use crate::log::Level;
 

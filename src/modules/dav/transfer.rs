@@ -3,7 +3,8 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
-use super::{Answer, Depth, Rules, delete_path, depth, fail, files, folder_access, refuse, refuse_body};
+use super::{Answer, Depth, Rules, delete_path, depth, fail, folder_access, refuse, refuse_body};
+use crate::http::disk as files;
 use crate::http::uri::parse_unsafe;
 use crate::http::{HeaderId, Method, Request, Root};
 use crate::log::Level;

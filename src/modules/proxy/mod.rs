@@ -104,6 +104,9 @@ impl Module for ProxyPass {
         Command::custom("proxy_temp_path", |c, args, ctx| {
             assign(&mut c.common.temp_path, args, || temp_path(args, ctx))
         }),
+        Command::custom("proxy_bind", |c, args, ctx| c.common.read_bind(args, ctx)),
+        Command::custom("proxy_store", |c, args, ctx| c.common.read_store(args, ctx)),
+        Command::custom("proxy_store_access", |c, args, _| c.common.read_store_access(args)),
         Command::script("proxy_limit_rate", |c| &mut c.common.limit_rate),
         Command::custom("proxy_cache", |c, args, ctx| c.common.cache.read_zone(args, ctx, OWNER)),
         Command::custom("proxy_cache_path", |_, args, ctx| read_cache_path(args, ctx, OWNER)),

@@ -7,8 +7,9 @@ use super::cache::{CacheSettings, check_caches};
 use crate::conf::{Args, Ctx, Inherit, NodeId, NodeKind, SetResult, assign};
 use crate::diag::{Diagnostic, Span};
 use crate::http::{Script, TempFolders, TempPath};
+use crate::modules::core::wants_transparent_sockets;
 use crate::schema::value;
-use crate::upstream::{Conf, Names, NextOn};
+use crate::upstream::{Bind, BindAddress, Conf, Names, NextOn, StoreConf, parse_address};
 
 /// The words of `…_next_upstream`.
 pub const NEXT_UPSTREAM: &[(&str, NextOn)] = &[
@@ -69,6 +70,11 @@ pub struct Settings {
     pub temp_file_write_size: Option<usize>,
     pub temp_path: Option<TempPath>,
     pub limit_rate: Option<Script>,
+    /// `off` is `Some(None)`.
+    pub bind: Option<Option<Bind>>,
+    /// `off` is `Some(None)`; the inner value is the path, `None` for the URI's.
+    pub store: Option<Option<Option<Script>>>,
+    pub store_access: Option<u32>,
     pub ignored: Option<Names>,
     pub hide: Option<Vec<Box<[u8]>>>,
     pub pass: Option<Vec<Box<[u8]>>>,
@@ -102,6 +108,9 @@ impl Settings {
         self.temp_file_write_size.inherit(&parent.temp_file_write_size);
         self.temp_path.inherit(&parent.temp_path);
         self.limit_rate.inherit(&parent.limit_rate);
+        self.bind.inherit(&parent.bind);
+        self.store.inherit(&parent.store);
+        self.store_access.inherit(&parent.store_access);
         self.ignored.inherit(&parent.ignored);
         self.hide.inherit(&parent.hide);
         self.pass.inherit(&parent.pass);
@@ -167,6 +176,67 @@ impl Settings {
         self.sizes_at.get_or_insert(args.word(0).span);
     }
 
+    /// Reads `…_bind`.
+    ///
+    /// # Errors
+    /// nginx's sentences about addresses and parameters.
+    pub fn read_bind(&mut self, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+        if self.bind.is_some() {
+            return Err(args.duplicate());
+        }
+        if args.len() == 2 && args.value(1) == b"off" {
+            self.bind = Some(None);
+            return Ok(());
+        }
+        let script = ctx.script(args.word(1))?;
+        let address = match script.as_constant() {
+            None => BindAddress::Evaluated(script),
+            Some(text) => BindAddress::Fixed(
+                parse_address(text)
+                    .ok_or_else(|| args.error(1, "invalid-address", format!("invalid address \"{}\"", args.text(1))))?,
+            ),
+        };
+        let transparent = args.len() > 2;
+        if transparent {
+            if args.value(2) != b"transparent" {
+                return Err(args.invalid_parameter(2));
+            }
+            wants_transparent_sockets(ctx);
+        }
+        self.bind = Some(Some(Bind { address, transparent }));
+        Ok(())
+    }
+
+    /// Reads `…_store`.
+    ///
+    /// # Errors
+    /// nginx's sentence about an empty path.
+    pub fn read_store(&mut self, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+        if self.store.is_some() {
+            return Err(args.duplicate());
+        }
+        self.store = Some(match args.value(1) {
+            b"off" => None,
+            b"" => return Err(args.error(1, "empty-path", "empty path")),
+            b"on" => Some(None),
+            _ => Some(Some(ctx.script(args.word(1))?)),
+        });
+        Ok(())
+    }
+
+    /// Reads `…_store_access`.
+    ///
+    /// # Errors
+    /// nginx's sentence about a word that is none of its words.
+    pub fn read_store_access(&mut self, args: &Args<'_>) -> SetResult {
+        assign(&mut self.store_access, args, || {
+            let words = args.words().iter().map(|word| &word.value[..]);
+            value::access(words).map_err(|index| {
+                args.error(index + 1, "invalid-value", format!("invalid value \"{}\"", args.text(index + 1)))
+            })
+        })
+    }
+
     /// Adds a name to a list of names.
     pub fn add_name(list: &mut Option<Vec<Box<[u8]>>>, args: &Args<'_>) {
         list.get_or_insert_default().push(args.value(1).into());
@@ -220,6 +290,8 @@ impl Settings {
         temp_path: impl FnOnce() -> TempPath,
     ) -> Conf {
         let minute = Duration::from_secs(60);
+        let access = self.store_access.unwrap_or(0o600);
+        let store = self.store.clone().flatten().map(|path| StoreConf { path, access });
         let (count, each) = self.buffers.unwrap_or((8, self.default_buffer()));
         Conf {
             module: module.strip_prefix("http_").unwrap_or(module),
@@ -231,12 +303,15 @@ impl Settings {
             next_upstream_tries: usize::try_from(self.next_upstream_tries.unwrap_or(0)).unwrap_or(usize::MAX),
             next_upstream_timeout: self.next_upstream_timeout.unwrap_or_default(),
             buffering: self.buffering.unwrap_or(true),
-            ignore_client_abort: self.ignore_client_abort.unwrap_or(false),
+            // An answer that is kept is read to its end.
+            ignore_client_abort: self.ignore_client_abort.unwrap_or(false) || store.is_some(),
             intercept_errors: self.intercept_errors.unwrap_or(false),
             intercept_404: false,
             force_ranges: self.force_ranges.unwrap_or(false),
             pass_trailers: self.pass_trailers.unwrap_or(false),
             socket_keepalive: self.socket_keepalive.unwrap_or(false),
+            bind: self.bind.clone().flatten(),
+            store,
             buffer_size: self.buffer_size.unwrap_or(self.default_buffer()),
             buffers_size: count * each,
             max_temp_file_size: self.max_temp_file_size.map_or(1 << 30, |size| size as u64),

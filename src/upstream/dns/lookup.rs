@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::{TcpStream, UdpSocket};
 
 use super::message::{Head, Kind, Records, question, read_head, read_records};
@@ -38,11 +38,18 @@ pub(super) struct Lookup {
     questions: Vec<Question>,
     /// Which name server is asked.
     server: usize,
-    sockets: Vec<Option<UdpSocket>>,
+    sockets: Vec<Option<Opened>>,
     tcp: Vec<TcpExchange>,
     ttl: u32,
     /// What the answer that came last says of another name.
     alias: Option<Bytes>,
+}
+
+/// A socket to a name server.
+struct Opened {
+    socket: Rc<UdpSocket>,
+    /// Ready when nobody listens there: the runtime does not count that as something to read.
+    refused: Pin<Box<dyn Future<Output = ()>>>,
 }
 
 struct Question {
@@ -147,7 +154,14 @@ impl Lookup {
     fn poll_answers(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut space = [0; UDP_SIZE];
         for index in 0..self.sockets.len() {
-            while let Some(socket) = &self.sockets[index] {
+            while let Some(Opened { socket, refused }) = &mut self.sockets[index] {
+                if refused.as_mut().poll(cx).is_ready() {
+                    if let Ok(Some(error)) = socket.take_error() {
+                        self.complain(&error, "recv() failed");
+                    }
+                    self.sockets[index] = None;
+                    break;
+                }
                 let mut buffer = ReadBuf::new(&mut space);
                 match socket.poll_recv(cx, &mut buffer) {
                     Poll::Pending => break,
@@ -259,15 +273,18 @@ fn answer(message: &[u8], head: &Head) -> Result<Result<Records, Fault>, String>
     Ok(Ok(records))
 }
 
-fn open(socket: &mut Option<UdpSocket>, server: SocketAddr) -> io::Result<&UdpSocket> {
-    if socket.is_none() {
+fn open(place: &mut Option<Opened>, server: SocketAddr) -> io::Result<&UdpSocket> {
+    if place.is_none() {
         let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let opened = std::net::UdpSocket::bind(any)?;
         opened.set_nonblocking(true)?;
         opened.connect(server)?;
-        *socket = Some(UdpSocket::from_std(opened)?);
+        let socket = Rc::new(UdpSocket::from_std(opened)?);
+        let watched = socket.clone();
+        let refused = Box::pin(async move { drop(watched.ready(Interest::ERROR).await) });
+        *place = Some(Opened { socket, refused });
     }
-    socket.as_ref().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    place.as_ref().map(|opened| &*opened.socket).ok_or_else(|| io::ErrorKind::NotConnected.into())
 }
 
 async fn over_tcp_to(server: SocketAddr, question: Vec<u8>) -> Option<Vec<u8>> {

@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::http::Request;
+use super::Request;
 use crate::log::Level;
 
 fn at(path: &[u8]) -> &Path {
@@ -16,34 +16,34 @@ fn at(path: &[u8]) -> &Path {
 }
 
 /// What stands at a path; a link is not followed.
-pub(super) fn look_at(path: &[u8]) -> io::Result<Metadata> {
+pub(crate) fn look_at(path: &[u8]) -> io::Result<Metadata> {
     fs::symlink_metadata(at(path))
 }
 
 /// What stands at a path; a link is followed.
-pub(super) fn look_through(path: &[u8]) -> io::Result<Metadata> {
+pub(crate) fn look_through(path: &[u8]) -> io::Result<Metadata> {
     fs::metadata(at(path))
 }
 
-pub(super) fn remove(path: &[u8]) -> io::Result<()> {
+pub(crate) fn remove(path: &[u8]) -> io::Result<()> {
     fs::remove_file(at(path))
 }
 
-pub(super) fn remove_folder(path: &[u8]) -> io::Result<()> {
+pub(crate) fn remove_folder(path: &[u8]) -> io::Result<()> {
     fs::remove_dir(at(path))
 }
 
-pub(super) fn rename(from: &[u8], to: &[u8]) -> io::Result<()> {
+pub(crate) fn rename(from: &[u8], to: &[u8]) -> io::Result<()> {
     fs::rename(at(from), at(to))
 }
 
 /// Permissions are as given, but for the process's mask.
-pub(super) fn make_folder(path: &[u8], access: u32) -> io::Result<()> {
+pub(crate) fn make_folder(path: &[u8], access: u32) -> io::Result<()> {
     fs::DirBuilder::new().mode(access).create(at(path))
 }
 
 /// Makes the folders above a path.
-pub(super) fn make_folders(path: &[u8], access: u32) -> io::Result<()> {
+pub(crate) fn make_folders(path: &[u8], access: u32) -> io::Result<()> {
     for slash in memchr::memchr_iter(b'/', path).filter(|slash| *slash > 0) {
         match make_folder(&path[..slash], access) {
             Err(error) if !matches!(error.raw_os_error(), Some(libc::EEXIST | libc::EACCES)) => return Err(error),
@@ -53,19 +53,19 @@ pub(super) fn make_folders(path: &[u8], access: u32) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn set_access(path: &[u8], access: u32) -> io::Result<()> {
+pub(crate) fn set_access(path: &[u8], access: u32) -> io::Result<()> {
     fs::set_permissions(at(path), fs::Permissions::from_mode(access))
 }
 
 /// Sets both times, in seconds since 1970.
-pub(super) fn set_time(path: &[u8], time: i64) -> io::Result<()> {
+pub(crate) fn set_time(path: &[u8], time: i64) -> io::Result<()> {
     let spec = rustix::fs::Timespec { tv_sec: time, tv_nsec: 0 };
     let times = rustix::fs::Timestamps { last_access: spec, last_modification: spec };
     Ok(rustix::fs::utimensat(rustix::fs::CWD, path, &times, rustix::fs::AtFlags::empty())?)
 }
 
 /// Copies a file with its permissions and time; `false` where that failed, and the log says why.
-pub(super) fn copy(r: &Request, from: &[u8], to: &[u8], found: &Metadata) -> bool {
+pub(crate) fn copy(r: &Request, from: &[u8], to: &[u8], found: &Metadata) -> bool {
     let complain = |level: Level, call: &str, path: &[u8], error: &io::Error| {
         r.log_with(level, |line| {
             line.put(call).put(" \"").bytes(path).put("\" failed").error(error);
@@ -104,7 +104,7 @@ pub(super) fn copy(r: &Request, from: &[u8], to: &[u8], found: &Metadata) -> boo
 
 /// Renames a file; where that leads to another file system it is copied. `false` where it failed, and the log
 /// says why.
-pub(super) fn move_to(r: &Request, from: &[u8], to: &[u8], folders: Option<u32>) -> bool {
+pub(crate) fn move_to(r: &Request, from: &[u8], to: &[u8], folders: Option<u32>) -> bool {
     let mut renamed = rename(from, to);
     if let (Err(error), Some(access)) = (&renamed, folders)
         && error.raw_os_error() == Some(libc::ENOENT)
@@ -156,7 +156,7 @@ fn move_across(r: &Request, from: &[u8], to: &[u8]) -> bool {
 
 /// What a walk through a folder comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Visit {
+pub(crate) enum Visit {
     /// A file.
     File,
     /// A folder, before what is in it.
@@ -171,7 +171,7 @@ pub(super) enum Visit {
 ///
 /// # Errors
 /// 500 where the folder cannot be read; the log says why. Folders in it that cannot be read are passed over.
-pub(super) fn walk(r: &Request, folder: &[u8], visit: &mut dyn FnMut(Visit, &[u8], &Metadata)) -> Result<(), u16> {
+pub(crate) fn walk(r: &Request, folder: &[u8], visit: &mut dyn FnMut(Visit, &[u8], &Metadata)) -> Result<(), u16> {
     let complain = |call: &str, path: &[u8], error: &io::Error| {
         r.log_with(Level::Crit, |line| {
             line.put(call).put(" \"").bytes(path).put("\" failed").error(error);
