@@ -15,6 +15,7 @@ use super::buffer::Buffer;
 use super::cache::{Caching, Stored};
 use super::choice::{Choice, Outcome};
 use super::conf::{Conf, NextOn, Upstream};
+use super::grave::{connect_level, level};
 use super::head::{HeadRead, HeadReader, Protocol, Refused};
 use super::lease::Lease;
 use super::passage::{Action, Passage, report};
@@ -570,38 +571,4 @@ pub(super) fn client_is_gone(r: &Request, action: Action) {
         line.put("epoll_wait() reported that client prematurely closed connection, ");
         line.put("so upstream connection is closed too");
     });
-}
-
-/// How grave it is when `connect` fails at once.
-fn connect_level(errno: Errno) -> Level {
-    match errno {
-        Errno::CONNREFUSED
-        | Errno::AGAIN
-        | Errno::CONNRESET
-        | Errno::NETDOWN
-        | Errno::NETUNREACH
-        | Errno::HOSTDOWN
-        | Errno::HOSTUNREACH => Level::Error,
-        _ => Level::Crit,
-    }
-}
-
-/// How grave an error on a connection that stood, or was about to, is.
-pub(super) fn level(error: &io::Error) -> Level {
-    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
-    match errno {
-        None
-        | Some(
-            Errno::CONNRESET
-            | Errno::PIPE
-            | Errno::NOTCONN
-            | Errno::TIMEDOUT
-            | Errno::CONNREFUSED
-            | Errno::NETDOWN
-            | Errno::NETUNREACH
-            | Errno::HOSTDOWN
-            | Errno::HOSTUNREACH,
-        ) => Level::Error,
-        _ => Level::Alert,
-    }
 }

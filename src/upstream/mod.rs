@@ -16,6 +16,7 @@ mod dns;
 mod exchange;
 mod fastcgi;
 mod follow;
+mod grave;
 mod head;
 mod lease;
 mod memcached;

@@ -176,7 +176,8 @@ impl Target {
             });
             status
         };
-        let Some((length, port)) = scheme(&text) else {
+        // nginx wants something behind the scheme before it calls it one.
+        let Some((length, port)) = scheme(&text).filter(|(length, _)| text.len() > *length) else {
             return Err(complain(500, "invalid URL prefix in \"", &text, "\""));
         };
         let rest = &text[length..];
