@@ -23,6 +23,7 @@ http {
         location = /said { return 200 "$request_method $request_uri $host $http_host $server_protocol $arg_x [$http_cookie]"; }
         location = /away { return 302 /said; }
         location = /closed { return 444; }
+        location = /paced.txt { limit_rate 1m; alias DIR/www/large.txt; }
     }
     server { listen ADDRESS; server_name b.test; location / { return 200 "b"; } }
 }
@@ -133,6 +134,18 @@ async fn sees_what_the_client_sent() {
         read(h2.send_request(request("HEAD", "a.test", "/small.txt", "")).await.expect("an answer")).await;
     assert_eq!((status, &headers["content-length"], body.len()), (200, &http::HeaderValue::from_static("6"), 0));
     assert!(h2.send_request(request("GET", "a.test", "/closed", "")).await.is_err(), "444 resets the stream");
+}
+
+#[tokio::test]
+async fn keeps_the_pace() {
+    let server = Server::start().await;
+    let mut h2 = server.h2().await;
+    let start = std::time::Instant::now();
+    let (status, _, body) =
+        read(h2.send_request(request("GET", "a.test", "/paced.txt", "")).await.expect("an answer")).await;
+    assert_eq!((status, body.len()), (200, 2_000_000));
+    // Of two megabytes the first may go at once.
+    assert!(start.elapsed() >= Duration::from_millis(800), "{:?}", start.elapsed());
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes};
 use http_body::{Body as HttpBody, Frame};
 
+use super::h1::Paced;
 use crate::cycle::{self, Answer};
 use crate::http::date::DateCache;
 use crate::http::uri::{self, Slashes};
@@ -224,7 +225,8 @@ fn respond(logged: Logged, mut response: Box<Response>, dates: &RefCell<DateCach
     r.out.head_sent.set(true);
     let sent = if matches!(body, Body::Empty) { Stage::Done } else { Stage::Data };
     r.out.complete.set(sent == Stage::Done);
-    answer.map(|()| ResponseBody { logged, body, rest: Bytes::new(), file: None, stage: sent })
+    let pace = if sent == Stage::Done { None } else { Paced::of(&r) };
+    answer.map(|()| ResponseBody { logged, body, rest: Bytes::new(), file: None, pace, stage: sent })
 }
 
 /// A response's body as the `http` crate's world pulls it.
@@ -235,6 +237,8 @@ pub(super) struct ResponseBody {
     rest: Bytes,
     /// What is left of a file's piece.
     file: Option<FileRange>,
+    /// `limit_rate`
+    pace: Option<Paced>,
     stage: Stage,
 }
 
@@ -282,7 +286,14 @@ impl HttpBody for ResponseBody {
         while self.stage == Stage::Data {
             if !self.rest.is_empty() {
                 let most = self.logged.0.location().core.http2_chunk_size.unwrap_or(usize::MAX).max(1);
-                let length = self.rest.len().min(most);
+                let allowed = match &mut self.pace {
+                    None => usize::MAX,
+                    Some(pace) => ready!(pace.poll_allowance(cx)),
+                };
+                let length = self.rest.len().min(most).min(allowed);
+                if let Some(pace) = &mut self.pace {
+                    pace.sent(length);
+                }
                 let bytes = self.rest.split_to(length);
                 self.count(length);
                 self.end_early();

@@ -13,6 +13,7 @@ use std::rc::Rc;
 
 use self::input::BodyReader;
 pub(super) use self::input::Io;
+pub(super) use self::pace::Paced;
 pub(super) use self::reading::Reading;
 use self::reading::Stop;
 pub(crate) use self::reading::limits as head_limits;
