@@ -19,6 +19,7 @@ pub const CODES: &[Code] = &[
     row("argument-count", "a directive, or a line of a table, has too few or too many arguments"),
     row("assumed-upstream", "a name in a part of a configuration is taken for an upstream of another file"),
     row("balancing-method", "an upstream has a second method of choosing among its servers, which replaces the first"),
+    row("bind", "an address cannot be listened on"),
     row("block-in-parameter", "`-g` holds a block"),
     row(
         "brace-in-word",

@@ -159,3 +159,71 @@ fn comments_allow_where_they_stand() {
     let block = format!("# rnginx: allow version-disclosure a demo\n{}", site("", ""));
     assert_eq!(codes(&look(&block).2), Vec::<&str>::new());
 }
+
+/// A configuration of so many lines as large sites have.
+fn large(servers: usize) -> String {
+    let locations = |number: usize| {
+        format!(
+            "        location /a{number}/ {{\n            proxy_set_header Host $host;\n            proxy_pass http://app{number};\n        }}\n        \
+             location ~ ^/b{number}/(?<name>[a-z]+)\\.php$ {{\n            try_files $uri =404;\n            fastcgi_pass 127.0.0.1:9000;\n        }}\n        \
+             location ~* \\.(css|js{number})$ {{\n            expires 7d;\n        }}\n        location = /c{number} {{\n            return 204;\n        }}\n"
+        )
+    };
+    let server = |number: usize| {
+        format!(
+            "    upstream app{number} {{\n        server 127.0.0.1:8000;\n    }}\n    server {{\n        listen 80;\n        server_name a{number}.test www.a{number}.test;\n        \
+             root /srv/www/{number};\n        add_header X-Frame-Options DENY;\n{}    }}\n",
+            locations(number)
+        )
+    };
+    format!("events {{ }}\nhttp {{\n{}}}\n", (0..servers).map(server).collect::<String>())
+}
+
+/// What a rule does for each block it does quickly: ten thousand lines are looked at while one waits, without optimisation too.
+#[test]
+fn a_large_configuration_is_looked_at_quickly() {
+    let text = large(480);
+    assert!(text.lines().count() > 10_000);
+    let (loaded, _) = Loaded::from_text("/n.conf", &text);
+    let start = std::time::Instant::now();
+    let found = lint(&loaded, &[]);
+    assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!(codes(&found), ["no-default-server"]);
+}
+
+/// Whatever nginx takes gives warnings at most, and places in the files.
+#[test]
+fn no_lint_is_an_error() {
+    for file in
+        std::fs::read_dir(folder("conformance")).expect("the cases").filter_map(|entry| Some(entry.ok()?.path()))
+    {
+        let Ok(cases) = std::fs::read_dir(file) else { continue };
+        for case in cases
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|one| one == "conf"))
+        {
+            let text = String::from_utf8_lossy(&std::fs::read(&case).expect("a case")).into_owned();
+            let (loaded, _, found) = look(&text);
+            for one in found {
+                let at = one.at.expect("a lint has a place");
+                assert!(
+                    one.severity == Severity::Warning && at.end as usize <= loaded.sources.get(at.file).text.len(),
+                    "{}: {one:?}",
+                    case.display()
+                );
+            }
+        }
+    }
+}
+
+/// What we recommend is above reproach.
+#[test]
+fn what_we_recommend_has_no_flaw() {
+    for name in ["examples/my_shop/my_shop_recommended.conf"] {
+        let text = std::fs::read_to_string(folder(name)).expect("an example");
+        assert_eq!(codes(&look(&text).2), Vec::<&str>::new(), "{name}");
+    }
+    let founding =
+        std::fs::read_to_string(folder("examples/my_shop/my_shop.conf")).expect("the founding configuration");
+    assert_eq!(codes(&look(&founding).2), ["django-without-host"]);
+}
