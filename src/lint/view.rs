@@ -17,6 +17,8 @@ pub(super) struct View<'a> {
     /// What the main file holds: what would stand around a site or a fragment is not known.
     pub(super) form: Form,
     nodes: Vec<Node<'a>>,
+    /// The blocks of upstreams, by name.
+    upstreams: HashMap<&'a [u8], usize>,
     /// The locations of servers as they are searched, made when they are asked for.
     trees: RefCell<HashMap<usize, Rc<Trees>>>,
 }
@@ -54,8 +56,13 @@ const PASSES: [&str; 6] = ["proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pas
 
 impl<'a> View<'a> {
     pub(super) fn new(loaded: &'a Loaded) -> Self {
-        let mut view =
-            Self { sources: &loaded.sources, form: loaded.form, nodes: Vec::new(), trees: RefCell::default() };
+        let mut view = Self {
+            sources: &loaded.sources,
+            form: loaded.form,
+            nodes: Vec::new(),
+            upstreams: HashMap::new(),
+            trees: RefCell::default(),
+        };
         view.add(None, &loaded.root, Context::MAIN, None);
         view
     }
@@ -78,6 +85,9 @@ impl<'a> View<'a> {
         }
         if context.is_table() {
             return;
+        }
+        if let (Context::UPSTREAM, Some(name)) = (context, directive.and_then(|one| one.args.first())) {
+            self.upstreams.entry(&name.value).or_insert(id);
         }
         for one in directives {
             let opens = Schema::nginx().find(&one.name.value, context).and_then(|spec| spec.opens);
@@ -122,7 +132,7 @@ impl<'a> View<'a> {
 
     /// The upstream with this name.
     pub(super) fn upstream(&self, name: &str) -> Option<Block<'_>> {
-        self.blocks(Context::UPSTREAM).find(|block| block.args().first().is_some_and(|word| word.text() == name))
+        self.upstreams.get(name.as_bytes()).map(|id| self.block(*id))
     }
 
     fn block(&self, id: usize) -> Block<'_> {

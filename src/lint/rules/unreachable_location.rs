@@ -79,6 +79,11 @@ fn compare(around: Block<'_>, out: &mut Vec<Diagnostic>) {
 fn covers(wide: Option<&Machine>, narrow: &Machine) -> bool {
     let Some(wide) = wide else { return false };
     let bytes = !ByteSet::one(b'\n');
+    // One text of the narrow one that the wide one does not match is enough to know, and quickly found.
+    let Answer::Text(example) = shortest(&[narrow, &paths()], &[&no_path()], bytes) else { return false };
+    if !wide.matches(&example) {
+        return false;
+    }
     shortest(&[narrow, &paths()], &[wide, &no_path()], bytes) == Answer::None
         && shortest(&[narrow, &paths()], &[&no_path()], bytes) != Answer::None
 }
