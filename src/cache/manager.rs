@@ -113,14 +113,12 @@ impl Cache {
             };
             let expire = date::now() + self.settings.inactive;
             let node = index.node_mut(oldest);
-            if node.deleting {
-                break;
-            }
             if node.holders == 0 {
                 drop(index);
                 self.remove(oldest, log);
                 return Removal::Done;
             }
+            // Somebody has it, or is removing it just now.
             node.expire = expire;
             index.touch(oldest);
             passed.get_or_insert(oldest);

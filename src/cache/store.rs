@@ -169,17 +169,18 @@ impl Cache {
         least: u64,
         log: &ErrorLog,
     ) -> Result<(NodeId, Known), NoRoom> {
+        /// Room that one thread makes another one may take.
+        const TRIES: usize = 8;
         let uses = Uses { least, now: date::now(), inactive: self.settings.inactive };
-        let asked = self.shared.index().ask(key, held, uses);
-        if let Ok(asked) = asked {
-            return Ok(asked);
+        for _ in 0..TRIES {
+            let asked = self.shared.index().ask(key, held, uses);
+            match asked {
+                Ok(asked) => return Ok(asked),
+                Err(Full) => self.make_room(log),
+            }
         }
-        self.make_room(log);
-        let asked = self.shared.index().ask(key, held, uses);
-        asked.map_err(|Full| {
-            self.say_full(log);
-            NoRoom
-        })
+        self.say_full(log);
+        Err(NoRoom)
     }
 
     pub(super) fn say_full(&self, log: &ErrorLog) {
