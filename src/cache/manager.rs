@@ -139,7 +139,7 @@ impl Cache {
                 return index.remove(id);
             }
             node.holders += 1;
-            node.deleting = true;
+            (node.deleting, node.exists) = (true, false);
             index.set_blocks(id, 0);
             key
         };
@@ -151,7 +151,8 @@ impl Cache {
         let node = index.node_mut(id);
         node.holders -= 1;
         node.deleting = false;
-        if node.holders == 0 {
+        // Meanwhile somebody may have put a new file there.
+        if node.holders == 0 && !node.exists {
             index.remove(id);
         }
     }
