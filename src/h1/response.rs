@@ -40,6 +40,43 @@ impl UpstreamHead {
         self.headers.bytes(self.status_line)
     }
 
+    /// Takes a field that came by itself, as HTTP/2 brings them.
+    ///
+    /// # Errors
+    /// What nginx has to say against it.
+    pub(crate) fn take_named(&mut self, name: &[u8], value: &[u8]) -> Result<(), UpstreamError> {
+        let id = HeaderId::of(name);
+        if SPECIAL & id.bit() != 0 && self.headers.has(id) {
+            let before = self.headers.get(id).unwrap_or_default();
+            let parts: [&[u8]; 9] = [
+                b"upstream sent duplicate header line: \"",
+                name,
+                b": ",
+                value,
+                b"\", previous value: \"",
+                name,
+                b": ",
+                before,
+                b"\"",
+            ];
+            let sentence = parts.concat();
+            if id == HeaderId::ContentLength {
+                return Err(UpstreamError::InvalidHeader(sentence));
+            }
+            self.dropped.push([&sentence[..], b", ignored"].concat());
+            return Ok(());
+        }
+        if id == HeaderId::ContentLength {
+            self.content_length = parse_length(value);
+            if self.content_length.is_none() {
+                let parts = [b"upstream sent invalid \"Content-Length\" header: \"", name, b": ", value, b"\""];
+                return Err(UpstreamError::InvalidHeader(parts.concat()));
+            }
+        }
+        self.headers.push(name, value);
+        Ok(())
+    }
+
     /// Takes the status as CGI has it (RFC 3875 section 6.3), where there was no status line: from `Status`, else
     /// 302 with a `Location`, else 200.
     ///

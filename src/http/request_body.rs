@@ -126,6 +126,19 @@ impl RequestBody {
         Poll::Ready(Ok(Some(bytes)))
     }
 
+    /// Whether nothing more will come, if that is known already; what comes instead is kept for the next look.
+    pub fn poll_end(&self, r: &Request, cx: &mut Context<'_>) -> Poll<bool> {
+        match ready!(self.poll_next(r, cx)) {
+            Ok(None) => Poll::Ready(true),
+            Ok(Some(bytes)) => {
+                self.inner().early.borrow_mut().push_front(bytes);
+                Poll::Ready(false)
+            }
+            // It comes again.
+            Err(_) => Poll::Ready(false),
+        }
+    }
+
     fn poll_unlimited(&self, timeout: Duration, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
         let Some(source) = self.inner().source.as_ref().filter(|_| !self.is_finished()) else {
             return Poll::Ready(Ok(None));

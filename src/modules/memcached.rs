@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::upstream::{Pass, Settings, Target, read_fixed_pass, settled_pass};
+use super::upstream::{Pass, Settings, Target, look_up, read_fixed_pass, settled_pass};
 use crate::conf::{Args, Command, Ctx, Inherit, LocationBuilder, Module, SetResult};
 use crate::http::escape::append_escaped;
 use crate::http::{Escape, Flow, Method, PhaseHandler, Request, TempPath, VarIndex};
@@ -104,7 +104,8 @@ impl PhaseHandler for Handler {
 
 impl Memcached {
     async fn serve(&self, r: &Rc<Request>) -> Result<Flow, Stop> {
-        let upstream = self.target.upstream(r).map_err(Stop::Answer)?;
+        let named = self.target.named(r).map_err(Stop::Answer)?;
+        let upstream = look_up(named, r, &self.conf).await?;
         let passage = Passage::begin(r, Bytes::from_static(b"memcached://"));
         let key = self.key(r).ok_or(Stop::Answer(500))?;
         let mut out = passage.take_request();

@@ -16,6 +16,7 @@ mod fastcgi;
 mod folder;
 mod forwarded;
 mod geo;
+mod grpc;
 mod gunzip;
 mod gzip;
 mod gzip_static;
@@ -98,6 +99,7 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<fastcgi::FastCgiPass>(),
     erase::<uwsgi::UwsgiPass>(),
     erase::<scgi::ScgiPass>(),
+    erase::<grpc::GrpcPass>(),
     erase::<memcached::MemcachedPass>(),
     erase::<slice::Slices>(),
     erase::<not_modified::NotModified>(),

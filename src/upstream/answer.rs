@@ -193,13 +193,15 @@ fn begin_body(
         keep = false;
         say_surplus(r, action, &framing);
     }
-    if taken.done && !conf.pass_trailers {
+    if taken.done && (!conf.pass_trailers || framing.lacks_trailers()) {
         lease.reusable = framing.is_reusable(keep);
         passage.hold(lease);
         if let Some(saver) = saver {
             saver.finish(&data[body_at..]);
         }
-        response.body = Body::Bytes(data.freeze().slice(body_at..));
+        if data.len() > body_at {
+            response.body = Body::Bytes(data.freeze().slice(body_at..));
+        }
         return Responding::Now(Flow::Respond(response));
     }
     data.drop_front(body_at);

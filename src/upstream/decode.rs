@@ -2,6 +2,7 @@
 
 use super::buffer::Buffer;
 use super::fastcgi::FastCgiBody;
+use super::grpc::GrpcBody;
 use super::memcached::Value;
 use crate::h1::framing::{ChunkedDecoder, Decoded, FramingError, Trailers};
 use crate::h1::response::{TrailerParser, UpstreamError, UpstreamParse};
@@ -13,6 +14,7 @@ pub(super) enum Framing {
     Length(u64),
     Chunked(Box<Chunked>),
     FastCgi(Box<FastCgiBody>),
+    Grpc(Box<GrpcBody>),
     /// A value of memcached.
     Value(Box<Value>),
     /// With the connection.
@@ -86,6 +88,7 @@ impl Framing {
             Framing::Chunked(chunked) => chunked.take(buffer, from),
             Framing::FastCgi(body) => body.take(buffer, from),
             Framing::Value(value) => Ok(value.take(buffer, from)),
+            Framing::Grpc(body) => body.take(buffer, from),
         }
     }
 
@@ -94,7 +97,7 @@ impl Framing {
         match self {
             Framing::Close => true,
             Framing::FastCgi(body) => body.ends_with_connection(),
-            Framing::Length(_) | Framing::Chunked(_) | Framing::Value(_) => false,
+            Framing::Length(_) | Framing::Chunked(_) | Framing::Value(_) | Framing::Grpc(_) => false,
         }
     }
 
@@ -103,7 +106,7 @@ impl Framing {
         match self {
             Framing::Chunked(_) => true,
             Framing::FastCgi(body) => body.is_live(),
-            Framing::Length(_) | Framing::Close | Framing::Value(_) => false,
+            Framing::Length(_) | Framing::Close | Framing::Value(_) | Framing::Grpc(_) => false,
         }
     }
 
@@ -112,9 +115,15 @@ impl Framing {
         match self {
             Framing::FastCgi(body) => body.is_reusable(),
             Framing::Value(value) => value.is_reusable(),
+            Framing::Grpc(body) => body.is_reusable(),
             Framing::Close => false,
             Framing::Length(_) | Framing::Chunked(_) => keep,
         }
+    }
+
+    /// Whether it has ended and nothing stands behind it, though something might.
+    pub(super) fn lacks_trailers(&self) -> bool {
+        matches!(self, Framing::Grpc(body) if body.trailers.is_empty())
     }
 
     /// Sentences for the error log that came with the body.
@@ -130,6 +139,7 @@ impl Framing {
     pub(super) fn trailers(&mut self) -> Option<Headers> {
         match self {
             Framing::Chunked(chunked) => chunked.trailers.take().map(|reader| reader.headers),
+            Framing::Grpc(body) => Some(std::mem::take(&mut body.trailers)),
             _ => None,
         }
     }

@@ -157,7 +157,13 @@ impl Exchange<'_> {
             let mut attempt = Try::new(self, socket, &mut sender, from_pool);
             let failure = match poll_fn(|cx| attempt.poll(cx)).await {
                 Ok(()) => match self.worth_another(&attempt, &choice, began) {
-                    None => return Ok(attempt.into_answer(choice)),
+                    None => {
+                        let mut answer = attempt.into_answer(choice);
+                        if matches!(self.protocol, Protocol::Grpc) {
+                            answer.lease.sender = Some(Box::new(sender));
+                        }
+                        return Ok(answer);
+                    }
                     Some(status) => Failure::Status(status),
                 },
                 Err(failure) => failure,
@@ -358,6 +364,10 @@ impl<'a> Try<'a> {
         head.headers = Headers::with_capacity(USUAL_FIELDS, 0);
         socket.requests += 1;
         socket.sent = 0;
+        let http2 = matches!(exchange.protocol, Protocol::Grpc).then(|| socket.http2.get_or_insert_default().clone());
+        if let Some(http2) = &http2 {
+            sender.begin_stream(http2, exchange.passage);
+        }
         if from_pool {
             exchange.passage.connected(true);
         }
@@ -366,7 +376,7 @@ impl<'a> Try<'a> {
             socket,
             sender,
             buffer: Buffer::with_room(exchange.conf.buffer_size),
-            reader: HeadReader::new(&exchange.protocol),
+            reader: HeadReader::new(&exchange.protocol, http2.as_ref()),
             head,
             body_at: 0,
             bare: false,
@@ -378,7 +388,8 @@ impl<'a> Try<'a> {
 
     fn into_answer(self, choice: Choice) -> Answer {
         let Self { socket, reader, buffer, head, body_at, bare, sent, .. } = self;
-        let lease = Lease { socket: Some(socket), choice, request_sent: sent, reusable: false, body_length: 0 };
+        let sender = None;
+        let lease = Lease { socket: Some(socket), choice, sender, request_sent: sent, reusable: false, body_length: 0 };
         Answer { head, reader, bare, buffer, body_at, lease }
     }
 
@@ -410,15 +421,22 @@ impl<'a> Try<'a> {
                 }
             }
         }
-        if !self.sent
-            && let Err(failure) = self.send(cx)
-        {
-            return Poll::Ready(Err(failure));
-        }
-        if self.connected
-            && let Poll::Ready(done) = self.read(cx)
-        {
-            return Poll::Ready(done);
+        let mut changed = false;
+        loop {
+            if (!self.sent || changed || self.sender.has_rest())
+                && let Err(failure) = self.send(cx)
+            {
+                return Poll::Ready(Err(failure));
+            }
+            if self.connected
+                && let Poll::Ready(done) = self.read(cx)
+            {
+                return Poll::Ready(done);
+            }
+            changed = self.sender.take_changed();
+            if !changed {
+                break;
+            }
         }
         if self.timer.poll(cx).is_ready() {
             return Poll::Ready(Err(Failure::Timeout));

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::buffer::Buffer;
 use super::decode::Framing;
 use super::fastcgi::{FastCgiBody, FastCgiHead};
+use super::grpc::{GrpcHead, SharedHttp2};
 use super::memcached::{Lookup, Value};
 use crate::h1::response::{UpstreamError, UpstreamHead, UpstreamParse, UpstreamParser};
 use crate::http::{Method, Request};
@@ -22,6 +23,8 @@ pub(crate) enum Protocol {
     Cgi,
     FastCgi(Arc<FastCgi>),
     Memcached(Lookup),
+    /// HTTP/2, with a stream at a time.
+    Grpc,
 }
 
 /// How a location speaks FastCGI.
@@ -53,7 +56,7 @@ impl Protocol {
                 matches!(read, HeadRead::Done(_)).then_some(head)
             }
             // Nothing of it is kept.
-            Protocol::Memcached(_) => None,
+            Protocol::Memcached(_) | Protocol::Grpc => None,
         }
     }
 
@@ -69,6 +72,7 @@ pub(super) enum HeadReader {
     Cgi(UpstreamParser),
     FastCgi(Box<FastCgiHead>),
     Memcached(Lookup),
+    Grpc(GrpcHead),
 }
 
 /// How far the head has been read.
@@ -89,12 +93,14 @@ pub(super) struct Refused;
 pub(super) type Say<'s> = &'s mut dyn FnMut(Level, &[u8]);
 
 impl HeadReader {
-    pub(super) fn new(protocol: &Protocol) -> Self {
+    /// `http2` is the connection where it is HTTP/2.
+    pub(super) fn new(protocol: &Protocol, http2: Option<&SharedHttp2>) -> Self {
         match protocol {
             Protocol::Http => HeadReader::Http(UpstreamParser::new()),
             Protocol::Cgi => HeadReader::Cgi(UpstreamParser::new()),
             Protocol::FastCgi(conf) => HeadReader::FastCgi(Box::new(FastCgiHead::new(conf.clone()))),
             Protocol::Memcached(lookup) => HeadReader::Memcached(lookup.clone()),
+            Protocol::Grpc => HeadReader::Grpc(GrpcHead::new(http2.cloned().unwrap_or_default())),
         }
     }
 
@@ -123,6 +129,7 @@ impl HeadReader {
             }
             HeadReader::FastCgi(reader) => reader.read(buffer, limit, head, say),
             HeadReader::Memcached(lookup) => lookup.read(buffer, limit, head, say),
+            HeadReader::Grpc(reader) => reader.read(buffer, limit, head, say),
         }
     }
 
@@ -136,6 +143,7 @@ impl HeadReader {
                 let length = if matches!(head.status, 204 | 304) { Some(0) } else { head.content_length };
                 Framing::FastCgi(Box::new(FastCgiBody::new(*reader, length, buffered, keeps)))
             }
+            HeadReader::Grpc(reader) => Framing::Grpc(Box::new(reader.body(head.content_length, keeps))),
             HeadReader::Memcached(_) => Framing::Value(Box::new(Value::new(head.content_length.unwrap_or(0), keeps))),
         }
     }
@@ -160,7 +168,7 @@ impl HeadReader {
 
     /// Whether the body has an end of its own, even where the head says that there is nothing in it.
     pub(super) fn marks_end(&self) -> bool {
-        matches!(self, HeadReader::FastCgi(_) | HeadReader::Memcached(_))
+        matches!(self, HeadReader::FastCgi(_) | HeadReader::Memcached(_) | HeadReader::Grpc(_))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::choice::{Choice, Outcome};
 use super::passage::Passage;
 use super::pool;
+use super::send::Sender;
 use super::socket::Socket;
 use crate::http::Request;
 
@@ -10,6 +11,8 @@ use crate::http::Request;
 pub(crate) struct Lease {
     pub(crate) socket: Option<Socket>,
     pub(super) choice: Choice,
+    /// Sends on, where an answer may begin before its request has ended.
+    pub(super) sender: Option<Box<Sender>>,
     /// The whole request was sent.
     pub(super) request_sent: bool,
     /// The answer was read to its end, and the connection may serve another request.

@@ -38,7 +38,7 @@ pub(super) fn append_stdin(pieces: Vec<Chunk>, last: bool, out: &mut VecDeque<Ch
     let mut between = Vec::new();
     for piece in pieces {
         let mut rest = piece;
-        while let Some(part) = split_front(&mut rest) {
+        while let Some(part) = split_front(&mut rest, LARGEST) {
             let (head, padding) = record_head(RecordType::Stdin, part.len() as u16);
             between.extend_from_slice(&head);
             out.push_back(Chunk::Bytes(std::mem::take(&mut between).into()));
@@ -54,9 +54,9 @@ pub(super) fn append_stdin(pieces: Vec<Chunk>, last: bool, out: &mut VecDeque<Ch
     }
 }
 
-/// What fits into one record; `None` where nothing is left.
-fn split_front(rest: &mut Chunk) -> Option<Chunk> {
-    let length = rest.len().min(LARGEST);
+/// The first bytes of a piece, at most so many; `None` where nothing is left.
+pub(super) fn split_front(rest: &mut Chunk, most: u64) -> Option<Chunk> {
+    let length = rest.len().min(most);
     match rest {
         _ if length == 0 => None,
         Chunk::Bytes(bytes) => Some(Chunk::Bytes(bytes.split_to(length as usize))),

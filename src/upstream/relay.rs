@@ -18,6 +18,7 @@ use super::exchange::client_is_gone;
 use super::grave::level;
 use super::lease::Lease;
 use super::passage::{Action, Passage, report};
+use super::send::SendError;
 use crate::http::{Body, BodyCut, BodyStream, Chunk, Deadline, FileRange, Headers, Lifetime, Request, TempFile, clock};
 use crate::log::{Level, Line};
 
@@ -178,8 +179,21 @@ impl Relay {
         self.release();
     }
 
+    /// Sends on where the request has not ended yet, and what the connection itself has to say.
+    fn send_on(&mut self, cx: &mut Context<'_>) {
+        let Lease { socket: Some(socket), sender: Some(sender), .. } = &mut self.lease else { return };
+        match sender.poll(&self.r, &self.passage, socket, cx) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => self.lease.request_sent = true,
+            // The answer may come to its end all the same.
+            Poll::Ready(Err(SendError::Peer(..))) => self.lease.sender = None,
+            Poll::Ready(Err(SendError::Body(_))) => self.cut(),
+        }
+    }
+
     /// Reads once, at most so many bytes; ready when something has changed.
     fn poll_fill(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<()> {
+        self.send_on(cx);
         let most = ready!(self.poll_rate(most, cx));
         let Some(socket) = &mut self.lease.socket else {
             self.cut();

@@ -8,8 +8,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 
 use super::buffer::BUFFER;
+use super::grpc::SharedHttp2;
 use super::passage::Passage;
-use super::records::append_stdin;
+use super::records::{append_stdin, split_front};
 use super::socket::Socket;
 use crate::h1::framing::{CHUNK_END, LAST_CHUNK, append_chunk_head};
 use crate::http::{BodyError, Chunk, FileRange, Request, StoredBody};
@@ -46,6 +47,10 @@ pub(super) struct Sender {
     ended: bool,
     /// The last chunk was made.
     framed_end: bool,
+    /// The connection, where it is HTTP/2.
+    http2: Option<SharedHttp2>,
+    /// What of the body is not in frames yet.
+    unframed: VecDeque<Chunk>,
     /// Something was sent since the last look at it.
     pub(super) moved: bool,
     /// It waits for the client and not for the peer.
@@ -58,7 +63,18 @@ const PIECES: usize = 16;
 impl Sender {
     pub(super) fn new(content: Content, records: bool) -> Self {
         let pieces = VecDeque::new();
-        Self { content, records, head_at: 0, pieces, ended: false, framed_end: false, moved: false, starved: false }
+        Self {
+            content,
+            records,
+            head_at: 0,
+            pieces,
+            ended: false,
+            framed_end: false,
+            http2: None,
+            unframed: VecDeque::new(),
+            moved: false,
+            starved: false,
+        }
     }
 
     /// Begins again for another peer. What was streamed cannot be had again.
@@ -71,6 +87,72 @@ impl Sender {
         } else {
             self.pieces = body.chunks().into();
         }
+    }
+
+    /// The request goes out as a new stream of this connection.
+    pub(super) fn begin_stream(&mut self, http2: &SharedHttp2, passage: &Passage) {
+        let bodiless = matches!(self.content, Content::None);
+        let block = passage.request_bytes();
+        let frames = http2.borrow_mut().begin(&block, bodiless);
+        self.head_at = block.len();
+        self.unframed = std::mem::take(&mut self.pieces);
+        self.pieces.push_back(Chunk::Bytes(frames.into()));
+        self.ended |= !self.streams();
+        self.framed_end = bodiless;
+        self.http2 = Some(http2.clone());
+    }
+
+    /// Whether frames that came since the last look at it may let it go on.
+    pub(super) fn take_changed(&self) -> bool {
+        self.http2.as_ref().is_some_and(|http2| http2.borrow_mut().take_changed())
+    }
+
+    /// Whether frames of the connection wait to be sent on.
+    pub(super) fn has_rest(&self) -> bool {
+        self.http2.is_some() && !self.pieces.is_empty()
+    }
+
+    /// Makes frames: those of the connection first, then one of the body, if the windows are open.
+    fn poll_frames(&mut self, http2: &SharedHttp2, r: &Request, cx: &mut Context<'_>) -> Poll<Result<bool, SendError>> {
+        let mut http2 = http2.borrow_mut();
+        let control = http2.take_control();
+        if !control.is_empty() {
+            self.pieces.push_back(Chunk::Bytes(control.into()));
+            return Poll::Ready(Ok(true));
+        }
+        if self.framed_end {
+            return Poll::Ready(Ok(false));
+        }
+        if self.unframed.is_empty() && !self.ended {
+            match r.body.poll_next(r, cx) {
+                Poll::Pending => {
+                    self.starved = true;
+                    return Poll::Pending;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(SendError::Body(error))),
+                Poll::Ready(Ok(None)) => self.ended = true,
+                Poll::Ready(Ok(Some(bytes))) => {
+                    self.unframed.push_back(Chunk::Bytes(bytes));
+                    // The last frame says that it is the last.
+                    self.ended = r.body.is_finished() || matches!(r.body.poll_end(r, cx), Poll::Ready(true));
+                }
+            }
+        }
+        let room = http2.room();
+        if room == 0 && !self.unframed.is_empty() {
+            return Poll::Pending;
+        }
+        let part = self.unframed.front_mut().and_then(|front| split_front(front, room as u64));
+        if self.unframed.front().is_some_and(Chunk::is_empty) {
+            self.unframed.pop_front();
+        }
+        self.framed_end = self.ended && self.unframed.is_empty();
+        let length = part.as_ref().map_or(0, Chunk::len) as usize;
+        if length > 0 || self.framed_end {
+            self.pieces.push_back(Chunk::Bytes(http2.data_head(length, self.framed_end).into()));
+            self.pieces.extend(part);
+        }
+        Poll::Ready(Ok(true))
     }
 
     /// Whether the body goes out as it comes.
@@ -136,6 +218,9 @@ impl Sender {
 
     /// Asks for more of a streamed body; `false` at the end. What the client has sent by now goes out together.
     fn poll_more(&mut self, r: &Request, cx: &mut Context<'_>) -> Poll<Result<bool, SendError>> {
+        if let Some(http2) = self.http2.clone() {
+            return self.poll_frames(&http2, r, cx);
+        }
         let Content::Streamed { chunked } = self.content else { return Poll::Ready(Ok(false)) };
         let mut length = 0;
         while !self.ended && length < BUFFER && self.pieces.len() < PIECES - 3 {

@@ -21,6 +21,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::address::Address;
 use super::bind::{LocalAddress, bind};
+use super::grpc::SharedHttp2;
 use crate::http::clock;
 use crate::tls::{Backend, BackendFault, Channel};
 
@@ -29,6 +30,8 @@ pub(crate) struct Socket {
     io: Io,
     /// What it is encrypted with.
     tls: Option<Box<Encryption>>,
+    /// What is known of it where it is HTTP/2.
+    pub(crate) http2: Option<SharedHttp2>,
     /// Bytes sent for the request in hand.
     pub(crate) sent: u64,
     /// Requests sent on it, the one in hand included.
@@ -203,7 +206,7 @@ impl Socket {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(errno) => return Err(ConnectError::Connect(errno)),
         }
-        Ok(Self { io: Io::Plain(fd), tls: None, sent: 0, requests: 0, opened: clock::now() })
+        Ok(Self { io: Io::Plain(fd), tls: None, http2: None, sent: 0, requests: 0, opened: clock::now() })
     }
 
     /// The error that is pending on the socket, as one is where `connect` failed later.

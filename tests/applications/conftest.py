@@ -1,4 +1,4 @@
-"""Real applications behind the server under test: PHP-FPM, uWSGI with Django, SCGI, memcached, each once."""
+"""Real applications behind the server under test: PHP-FPM, uWSGI with Django, SCGI, memcached, gRPC, each once."""
 
 import shutil
 import sys

@@ -28,7 +28,7 @@ pub(super) use commands::passing_commands;
 pub(super) use keepalive::KeepAlives;
 pub(super) use params::{Encoding, ParamList, Params, add_param};
 pub(super) use pass::{Pass, Target, read_fixed_pass, read_pass, read_pass_behind, settled_pass};
-pub(super) use passing::{Passing, PassingHandler, Speaker};
+pub(super) use passing::{Passing, PassingHandler, Speaker, look_up};
 pub(super) use settings::{Settings, check_all, want_temp_folders};
 pub(super) use ssl::SslSettings;
 pub(super) use zone::Zones;

@@ -9,7 +9,7 @@ use crate::conf::{Args, Ctx, NodeId, NodeKind, SetResult};
 use crate::http::{Request, Script};
 use crate::log::Level;
 use crate::modules::http_core::passes_requests_on;
-use crate::upstream::{Upstream, UriPart, parse_url};
+use crate::upstream::{Named, Upstream, UriPart, parse_url};
 
 /// One directive.
 #[derive(Clone)]
@@ -113,13 +113,13 @@ impl Pass {
 }
 
 impl Target {
-    /// The upstream for a request.
+    /// The upstream for a request, which may have to be looked up.
     ///
     /// # Errors
-    /// The status for an address that makes no sense, or a host that cannot be found; the log knows.
-    pub fn upstream(&self, r: &Request) -> Result<Arc<Upstream>, u16> {
+    /// The status for an address that makes no sense; the log knows.
+    pub fn named(&self, r: &Request) -> Result<Named, u16> {
         let (script, scheme) = match self {
-            Target::Fixed(upstream) => return Ok(upstream.clone()),
+            Target::Fixed(upstream) => return Ok(Named::Upstream(upstream.clone())),
             Target::Evaluated(script, scheme) => (script, scheme),
         };
         let text = script.eval(r);
@@ -135,12 +135,25 @@ impl Target {
         let list = r.cycle().extensions.get::<UpstreamList>();
         let named = list.and_then(|list| list.find(url.host, url.port, url.no_port));
         match (named, url.address) {
-            (Some(upstream), _) => Ok(upstream),
+            (Some(upstream), _) => Ok(Named::Upstream(upstream)),
             (None, Some(address)) if url.port != 0 || address.is_unix() => {
-                Ok(Arc::new(Upstream::passing(Bytes::copy_from_slice(url.host), [address])))
+                let upstream = Upstream::passing(Bytes::copy_from_slice(url.host), [address]);
+                Ok(Named::Upstream(Arc::new(upstream)))
             }
             (None, _) if url.port == 0 => Err(complain(500, "no port in upstream \"", url.host, "\"")),
-            (None, _) => Err(complain(502, "no resolver defined to resolve ", url.host, "")),
+            (None, _) => Ok(Named::Host(Bytes::copy_from_slice(url.host), url.port)),
+        }
+    }
+
+    /// The text that variables give for a request; empty without any.
+    pub fn text(&self, r: &Request) -> Bytes {
+        match self {
+            Target::Fixed(_) => Bytes::new(),
+            Target::Evaluated(script, scheme) => {
+                let text = script.eval(r);
+                let length = without(&text, scheme).len();
+                text.slice(text.len() - length..)
+            }
         }
     }
 }

@@ -8,8 +8,11 @@ use bytes::Bytes;
 use super::params::Params;
 use super::pass::Target;
 use crate::http::{Flow, PhaseHandler, Request};
+use crate::modules::resolver::NameService;
 use crate::tls::Backend;
-use crate::upstream::{BodyWanted, Conf, Content, Exchange, Passage, Protocol, Stop, Unchanged, from_cache, respond};
+use crate::upstream::{
+    BodyWanted, Conf, Content, Exchange, Named, Passage, Protocol, Stop, Unchanged, Upstream, from_cache, respond,
+};
 
 /// How a request is written in the protocol of an application.
 pub trait Speaker: Send + Sync + 'static {
@@ -46,7 +49,7 @@ impl<S: Speaker> PhaseHandler for PassingHandler<S> {
 
 impl<S: Speaker> Passing<S> {
     async fn serve(&self, r: &Rc<Request>) -> Result<Flow, Stop> {
-        let upstream = self.target.upstream(r).map_err(Stop::Answer)?;
+        let named = self.target.named(r).map_err(Stop::Answer)?;
         let content = self.body.read(r).await?;
         let passage = Passage::begin(r, Bytes::from_static(self.scheme.as_bytes()));
         if let Some(flow) = from_cache((r, &self.conf, &passage), (&Unchanged, &self.protocol), |_| {}).await? {
@@ -57,10 +60,24 @@ impl<S: Speaker> Passing<S> {
         let params = if is_kept { self.params.for_cache() } else { &self.params };
         self.speaker.write(r, params, &content, &mut out).map_err(Stop::Answer)?;
         passage.set_request(out, 0..0);
+        let upstream = look_up(named, r, &self.conf).await?;
         let protocol = self.protocol.clone();
         let secure = self.backend.as_ref().map(|backend| (backend.clone(), backend.name_for(r, &upstream.name)));
         let exchange = Exchange { r, conf: &self.conf, upstream, passage: &passage, protocol, secure };
         let answer = exchange.run(content).await?;
         Ok(respond(&exchange, answer, &Unchanged, false).await)
     }
+}
+
+/// The upstream that a request goes to.
+///
+/// # Errors
+/// As [`Named::look_up`].
+pub async fn look_up(named: Named, r: &Rc<Request>, conf: &Conf) -> Result<Arc<Upstream>, Stop> {
+    if let Named::Upstream(upstream) = named {
+        return Ok(upstream);
+    }
+    let names = r.location().extensions.get::<NameService>();
+    let resolver = names.map(|names| (&names.resolver, names.timeout));
+    Box::pin(named.look_up(r, resolver, !conf.ignore_client_abort)).await
 }

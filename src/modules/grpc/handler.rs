@@ -1,0 +1,107 @@
+//! What a request meets where it is passed on to a gRPC server.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::headers::Headers;
+use super::{SCHEME, authority};
+use crate::http::escape::append_escaped;
+use crate::http::{Escape, Flow, Method, PhaseHandler, Request};
+use crate::modules::upstream::{Target, look_up};
+use crate::upstream::{
+    BodyWanted, Conf, Exchange, Passage, Protocol, Stop, Unchanged, append_indexed, append_named, respond,
+};
+
+/// Everything about a location, resolved.
+pub(super) struct Grpc {
+    pub(super) conf: Arc<Conf>,
+    pub(super) target: Target,
+    pub(super) authority: Authority,
+    pub(super) headers: Headers,
+}
+
+/// `:authority`
+pub(super) enum Authority {
+    Fixed(Bytes),
+    /// As the variables of `grpc_pass` say it.
+    Evaluated,
+}
+
+/// Answers all requests of a location.
+pub(super) struct Handler(pub(super) Arc<Grpc>);
+
+impl PhaseHandler for Handler {
+    fn handle(&self, r: &Rc<Request>) -> Flow {
+        let (grpc, r) = (self.0.clone(), r.clone());
+        Flow::wait(async move { grpc.serve(&r).await.unwrap_or_else(Stop::flow) })
+    }
+}
+
+/// Calls are sent on as they come, and answered before they have ended.
+const BODY: BodyWanted = BodyWanted { passes: true, streams: true, chunked: true };
+
+// Numbers of HPACK's static table.
+const AUTHORITY: u8 = 1;
+const METHOD: u8 = 2;
+const METHOD_POST: u8 = 3;
+const PATH: u8 = 4;
+const SCHEME_HTTP: u8 = 6;
+
+impl Grpc {
+    async fn serve(&self, r: &Rc<Request>) -> Result<Flow, Stop> {
+        let named = self.target.named(r).map_err(Stop::Answer)?;
+        let content = BODY.read(r).await?;
+        let passage = Passage::begin(r, Bytes::from_static(SCHEME));
+        let mut out = passage.take_request();
+        self.write(r, &mut out);
+        passage.set_request(out, 0..0);
+        let upstream = look_up(named, r, &self.conf).await?;
+        let protocol = Protocol::Grpc;
+        let exchange = Exchange { r, conf: &self.conf, upstream, passage: &passage, protocol, secure: None };
+        let answer = exchange.run(content).await?;
+        Ok(respond(&exchange, answer, &Unchanged, false).await)
+    }
+
+    /// The block of headers.
+    fn write(&self, r: &Request, out: &mut Vec<u8>) {
+        match r.method.get() {
+            Method::Get => append_indexed(METHOD, out),
+            Method::Post => append_indexed(METHOD_POST, out),
+            method if method == r.head.method => append_named(METHOD, r.head.method_name(), out),
+            method => append_named(METHOD, method.name().as_bytes(), out),
+        }
+        append_indexed(SCHEME_HTTP, out);
+        match path(r) {
+            path if path == b"/" => append_indexed(PATH, out),
+            path => append_named(PATH, &path, out),
+        }
+        if !self.headers.host_is_set {
+            match &self.authority {
+                Authority::Fixed(host) => append_named(AUTHORITY, host, out),
+                Authority::Evaluated => append_named(AUTHORITY, &authority(self.target.text(r)), out),
+            }
+        }
+        self.headers.append(r, out);
+    }
+}
+
+/// The target as it came, or the URI as it has become.
+fn path(r: &Request) -> Vec<u8> {
+    if r.unchanged_uri.get() && r.head.valid_target {
+        return r.head.target().to_vec();
+    }
+    let mut path = Vec::new();
+    let (uri, args) = (r.uri.borrow(), r.args.borrow());
+    if r.internal.get() || r.has_quoted_path() {
+        append_escaped(&uri, Escape::Uri, &mut path);
+    } else {
+        path.extend_from_slice(&uri);
+    }
+    if !args.is_empty() {
+        path.push(b'?');
+        path.extend_from_slice(&args);
+    }
+    path
+}

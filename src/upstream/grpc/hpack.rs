@@ -1,0 +1,253 @@
+//! HPACK (RFC 7541) without a dynamic table, which we tell peers not to use.
+
+use super::huffman;
+
+/// The static table, RFC 7541 appendix A. The first entry is number 1.
+const STATIC: [(&str, &str); 61] = [
+    (":authority", ""),
+    (":method", "GET"),
+    (":method", "POST"),
+    (":path", "/"),
+    (":path", "/index.html"),
+    (":scheme", "http"),
+    (":scheme", "https"),
+    (":status", "200"),
+    (":status", "204"),
+    (":status", "206"),
+    (":status", "304"),
+    (":status", "400"),
+    (":status", "404"),
+    (":status", "500"),
+    ("accept-charset", ""),
+    ("accept-encoding", "gzip, deflate"),
+    ("accept-language", ""),
+    ("accept-ranges", ""),
+    ("accept", ""),
+    ("access-control-allow-origin", ""),
+    ("age", ""),
+    ("allow", ""),
+    ("authorization", ""),
+    ("cache-control", ""),
+    ("content-disposition", ""),
+    ("content-encoding", ""),
+    ("content-language", ""),
+    ("content-length", ""),
+    ("content-location", ""),
+    ("content-range", ""),
+    ("content-type", ""),
+    ("cookie", ""),
+    ("date", ""),
+    ("etag", ""),
+    ("expect", ""),
+    ("expires", ""),
+    ("from", ""),
+    ("host", ""),
+    ("if-match", ""),
+    ("if-modified-since", ""),
+    ("if-none-match", ""),
+    ("if-range", ""),
+    ("if-unmodified-since", ""),
+    ("last-modified", ""),
+    ("link", ""),
+    ("location", ""),
+    ("max-forwards", ""),
+    ("proxy-authenticate", ""),
+    ("proxy-authorization", ""),
+    ("range", ""),
+    ("referer", ""),
+    ("refresh", ""),
+    ("retry-after", ""),
+    ("server", ""),
+    ("set-cookie", ""),
+    ("strict-transport-security", ""),
+    ("transfer-encoding", ""),
+    ("user-agent", ""),
+    ("vary", ""),
+    ("via", ""),
+    ("www-authenticate", ""),
+];
+
+/// What is wrong with a block of headers, in nginx's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum HpackError {
+    #[error("upstream sent truncated http2 header")]
+    Truncated,
+    #[error("upstream sent invalid http2 table index: {0}")]
+    Index(usize),
+    #[error("upstream sent invalid http2 dynamic table size update: {0}")]
+    TableSize(usize),
+    #[error("upstream sent zero http2 header name length")]
+    EmptyName,
+    #[error("upstream sent too large http2 header {0} length")]
+    TooLong(&'static str),
+    #[error("upstream sent invalid encoded header")]
+    Encoding,
+    #[error("{0}")]
+    Field(String),
+}
+
+/// nginx takes no longer names or values.
+const LONGEST: usize = 16384;
+
+/// Reads a block of headers, and hands each field out.
+pub(super) fn decode(mut block: &[u8], mut field: impl FnMut(&[u8], &[u8])) -> Result<(), HpackError> {
+    while let Some(first) = block.first() {
+        let first = *first;
+        if first & 0x80 != 0 {
+            let index = integer(&mut block, 7)?;
+            let (name, value) = entry(index)?;
+            field(name.as_bytes(), value.as_bytes());
+            continue;
+        }
+        if first & 0xe0 == 0x20 {
+            let size = integer(&mut block, 5)?;
+            if size > 0 {
+                return Err(HpackError::TableSize(size));
+            }
+            continue;
+        }
+        let index = integer(&mut block, if first & 0x40 != 0 { 6 } else { 4 })?;
+        let name = match index {
+            0 => string(&mut block, "name")?,
+            _ => entry(index)?.0.as_bytes().to_vec(),
+        };
+        let value = string(&mut block, "value")?;
+        check(&name, &value)?;
+        field(&name, &value);
+    }
+    Ok(())
+}
+
+fn entry(index: usize) -> Result<(&'static str, &'static str), HpackError> {
+    index.checked_sub(1).and_then(|at| STATIC.get(at)).copied().ok_or(HpackError::Index(index))
+}
+
+/// nginx refuses upper case in names, and control characters anywhere.
+fn check(name: &[u8], value: &[u8]) -> Result<(), HpackError> {
+    let bad_name = name.iter().any(|byte| byte.is_ascii_uppercase() || *byte <= b' ' || *byte == 0x7f)
+        || name.get(1..).is_some_and(|rest| rest.contains(&b':'));
+    if bad_name || value.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let sentence = format!("upstream sent invalid header: \"{}: {}\"", text(name), text(value));
+        return Err(HpackError::Field(sentence));
+    }
+    Ok(())
+}
+
+fn next(block: &mut &[u8]) -> Result<u8, HpackError> {
+    let (first, rest) = block.split_first().ok_or(HpackError::Truncated)?;
+    *block = rest;
+    Ok(*first)
+}
+
+fn integer(block: &mut &[u8], bits: u32) -> Result<usize, HpackError> {
+    let most = (1usize << bits) - 1;
+    let mut value = usize::from(next(block)?) & most;
+    if value < most {
+        return Ok(value);
+    }
+    for shift in [0, 7, 14, 21] {
+        let byte = next(block)?;
+        value += usize::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(HpackError::TooLong("value"))
+}
+
+fn string(block: &mut &[u8], what: &'static str) -> Result<Vec<u8>, HpackError> {
+    let huffman = block.first().ok_or(HpackError::Truncated)? & 0x80 != 0;
+    let length = integer(block, 7)?;
+    if length > LONGEST {
+        return Err(HpackError::TooLong(what));
+    }
+    if length == 0 && what == "name" {
+        return Err(HpackError::EmptyName);
+    }
+    let (text, rest) = block.split_at_checked(length).ok_or(HpackError::Truncated)?;
+    *block = rest;
+    if huffman { huffman::decode(text).ok_or(HpackError::Encoding) } else { Ok(text.to_vec()) }
+}
+
+/// Appends a field whose name and value stand in the static table.
+pub(crate) fn append_indexed(index: u8, out: &mut Vec<u8>) {
+    out.push(0x80 | index);
+}
+
+/// Appends a field whose name stands in the static table.
+pub(crate) fn append_named(index: u8, value: &[u8], out: &mut Vec<u8>) {
+    out.push(0x40 | index);
+    append_string(value.iter().copied(), value.len(), out);
+}
+
+/// Appends a field, its name in lower case.
+pub(crate) fn append_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.push(0);
+    append_string(name.iter().map(u8::to_ascii_lowercase), name.len(), out);
+    append_string(value.iter().copied(), value.len(), out);
+}
+
+/// Appends a string by Huffman's code where that is shorter.
+fn append_string(text: impl Iterator<Item = u8> + Clone, length: usize, out: &mut Vec<u8>) {
+    let coded = huffman::encode(text.clone());
+    let (flag, length) = if coded.len() < length { (0x80, coded.len()) } else { (0, length) };
+    let start = out.len();
+    append_integer(length, 7, out);
+    out[start] |= flag;
+    if flag == 0 { out.extend(text) } else { out.extend_from_slice(&coded) }
+}
+
+fn append_integer(mut value: usize, bits: u32, out: &mut Vec<u8>) {
+    let most = (1usize << bits) - 1;
+    if value < most {
+        return out.push(value as u8);
+    }
+    out.push(most as u8);
+    value -= most;
+    while value >= 128 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(block: &[u8]) -> Result<String, String> {
+        let mut out = String::new();
+        decode(block, |name, value| {
+            out += &format!("{}: {}\n", String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+        })
+        .map(|()| out)
+        .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn writes_what_it_reads() {
+        let mut block = Vec::new();
+        append_indexed(8, &mut block);
+        append_named(31, b"application/grpc", &mut block);
+        append_field(b"X-Long", &[b'a'; 300], &mut block);
+        append_field(b"x-odd", b"\xff", &mut block);
+        let long = "a".repeat(300);
+        let odd = "\u{fffd}";
+        assert_eq!(
+            read(&block),
+            Ok(format!(":status: 200\ncontent-type: application/grpc\nx-long: {long}\nx-odd: {odd}\n"))
+        );
+    }
+
+    #[test]
+    fn refuses_with_nginx_words() {
+        assert_eq!(read(&[0x80]), Err("upstream sent invalid http2 table index: 0".into()));
+        assert_eq!(read(&[0xbe]), Err("upstream sent invalid http2 table index: 62".into()));
+        assert_eq!(read(&[0x00, 0x02, b'a']), Err("upstream sent truncated http2 header".into()));
+        assert_eq!(read(&[0x00, 0x00]), Err("upstream sent zero http2 header name length".into()));
+        assert_eq!(read(&[0x00, 0x81, 0x00]), Err("upstream sent invalid encoded header".into()));
+        assert_eq!(read(&[0x21]), Err("upstream sent invalid http2 dynamic table size update: 1".into()));
+        assert_eq!(read(&[0, 1, b'A', 1, b'b']), Err("upstream sent invalid header: \"A: b\"".into()));
+    }
+}

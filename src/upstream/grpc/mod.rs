@@ -1,0 +1,171 @@
+//! gRPC answers: HTTP/2 frames of one stream, a head, content and trailers.
+
+mod hpack;
+mod http2;
+mod huffman;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::buffer::Buffer;
+use super::decode::{Fault, Taken};
+use super::head::{HeadRead, Refused, Say};
+use crate::h1::response::{UpstreamError, UpstreamHead};
+use crate::http::Headers;
+use crate::log::Level;
+
+pub(crate) use hpack::{append_field, append_indexed, append_named};
+use http2::{Event, Http2};
+
+/// A connection as its reader and its writer share it.
+pub(super) type SharedHttp2 = Rc<RefCell<Http2>>;
+
+/// Reads the head.
+pub(super) struct GrpcHead {
+    http2: SharedHttp2,
+}
+
+impl GrpcHead {
+    pub(super) fn new(http2: SharedHttp2) -> Self {
+        Self { http2 }
+    }
+
+    pub(super) fn read(
+        &mut self,
+        buffer: &mut Buffer,
+        limit: usize,
+        head: &mut UpstreamHead,
+        say: Say<'_>,
+    ) -> Result<HeadRead, Refused> {
+        let mut refuse = |sentence: String| {
+            say(Level::Error, sentence.as_bytes());
+            Refused
+        };
+        let mut pos = 0;
+        let event = self.http2.borrow_mut().next(buffer, &mut pos);
+        buffer.drop_front(pos);
+        match event.map_err(&mut refuse)? {
+            Event::NeedMore => Ok(HeadRead::Partial),
+            Event::Data(_) => Err(refuse("upstream sent unexpected http2 frame: 0".into())),
+            Event::Headers { block, .. } if block.len() > limit => Err(refuse("upstream sent too big header".into())),
+            Event::Headers { block, ends_stream } => {
+                read_head(&block, head).map_err(&mut refuse)?;
+                head.close = true;
+                if ends_stream {
+                    head.content_length = Some(0);
+                }
+                Ok(HeadRead::Done(0))
+            }
+        }
+    }
+
+    /// The body behind the head.
+    pub(super) fn body(self, length: Option<u64>, may_keep: bool) -> GrpcBody {
+        GrpcBody { http2: self.http2, left: length, may_keep, trailers: Headers::new() }
+    }
+}
+
+/// Takes the fields of a head.
+fn read_head(block: &[u8], head: &mut UpstreamHead) -> Result<(), String> {
+    let mut fault = None;
+    let decoded = hpack::decode(block, |name, value| {
+        if fault.is_none() {
+            fault = take_field(name, value, head).err();
+        }
+    });
+    match (fault, decoded) {
+        (Some(sentence), _) => Err(sentence),
+        (None, Err(error)) => Err(error.to_string()),
+        (None, Ok(())) if head.status == 0 => Err("upstream sent no :status header".into()),
+        (None, Ok(())) => Ok(()),
+    }
+}
+
+fn take_field(name: &[u8], value: &[u8], head: &mut UpstreamHead) -> Result<(), String> {
+    let text = String::from_utf8_lossy;
+    if !name.starts_with(b":") {
+        if head.status == 0 {
+            return Err("upstream sent no :status header".into());
+        }
+        return head.take_named(name, value).map_err(|error: UpstreamError| text(&error.message()).into_owned());
+    }
+    if name != b":status" {
+        return Err(format!("upstream sent invalid header \"{}: {}\"", text(name), text(value)));
+    }
+    if head.status != 0 {
+        return Err("upstream sent duplicate :status header".into());
+    }
+    let digits = value.len() == 3 && value.iter().all(u8::is_ascii_digit);
+    let Some(status) = digits.then(|| text(value).parse::<u16>().ok()).flatten() else {
+        return Err(format!("upstream sent invalid :status \"{}\"", text(value)));
+    };
+    if status < 200 {
+        return Err(format!("upstream sent unexpected :status \"{}\"", text(value)));
+    }
+    head.status = status;
+    Ok(())
+}
+
+/// Reads the body and what stands behind it.
+pub(super) struct GrpcBody {
+    http2: SharedHttp2,
+    /// What is left of `Content-Length`.
+    left: Option<u64>,
+    may_keep: bool,
+    pub(super) trailers: Headers,
+}
+
+impl GrpcBody {
+    /// Whether the connection may serve another request.
+    pub(super) fn is_reusable(&self) -> bool {
+        self.may_keep && self.http2.borrow().is_reusable()
+    }
+
+    /// Leaves content alone behind the first `from` bytes of the buffer.
+    pub(super) fn take(&mut self, buffer: &mut Buffer, from: usize) -> Result<Taken, Fault> {
+        let (mut pos, mut end) = (from, from);
+        loop {
+            let event = self.http2.borrow_mut().next(buffer, &mut pos).map_err(Fault::Record)?;
+            match event {
+                Event::NeedMore => break,
+                Event::Data(range) => {
+                    if let Some(left) = &mut self.left {
+                        *left = left.checked_sub(range.len() as u64).ok_or_else(|| {
+                            Fault::Record("upstream sent response body larger than indicated content length".into())
+                        })?;
+                    }
+                    let length = range.len();
+                    buffer.filled_mut().copy_within(range, end);
+                    end += length;
+                }
+                Event::Headers { block, ends_stream } => self.take_trailers(&block, ends_stream)?,
+            }
+        }
+        buffer.truncate(end);
+        let done = self.http2.borrow().is_done();
+        if done && self.left.is_some_and(|left| left > 0) {
+            return Err(Fault::Record("upstream prematurely closed stream".into()));
+        }
+        Ok(Taken { done, ..Taken::default() })
+    }
+
+    fn take_trailers(&mut self, block: &[u8], ends_stream: bool) -> Result<(), Fault> {
+        let mut invalid = None;
+        let trailers = &mut self.trailers;
+        let decoded = hpack::decode(block, |name, value| {
+            if name.starts_with(b":") {
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                invalid = Some(format!("upstream sent invalid trailer \"{}: {}\"", text(name), text(value)));
+            }
+            trailers.push(name, value);
+        });
+        match (invalid, decoded) {
+            (Some(sentence), _) => Err(Fault::Record(sentence)),
+            (None, Err(error)) => Err(Fault::Record(error.to_string())),
+            (None, Ok(())) if !ends_stream => {
+                Err(Fault::Record("upstream sent trailer without end stream flag".into()))
+            }
+            (None, Ok(())) => Ok(()),
+        }
+    }
+}
