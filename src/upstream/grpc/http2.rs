@@ -376,7 +376,7 @@ impl Http2 {
             let length = payload.len();
             return Err(format!("upstream sent settings frame with ack flag and non-zero length: {length}"));
         }
-        if payload.len() % 6 != 0 {
+        if !payload.len().is_multiple_of(6) {
             return Err(format!("upstream sent settings frame with invalid length: {}", payload.len()));
         }
         self.settings += 1;
