@@ -59,14 +59,14 @@ impl Loader<'_> {
     fn folder(&mut self, path: &Path) -> ControlFlow<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = rustix::fs::open(path, flags, Mode::empty()).and_then(Dir::new);
-        let mut folder = match opened {
+        let folder = match opened {
             Ok(folder) => folder,
             Err(errno) => {
                 self.fail(errno, "opendir()", path);
                 return ControlFlow::Continue(());
             }
         };
-        while let Some(entry) = folder.next() {
+        for entry in folder {
             match entry {
                 Ok(entry) => match entry.file_name().to_bytes() {
                     b"." | b".." => {}

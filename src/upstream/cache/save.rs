@@ -174,7 +174,7 @@ impl Saver {
     }
 
     /// This is the rest of the body.
-    pub(in crate::upstream) fn finish(mut self: Box<Self>, rest: &[u8]) {
+    pub(in crate::upstream) fn finish(mut self, rest: &[u8]) {
         if self.append(rest) {
             self.commit();
         }
@@ -186,7 +186,7 @@ impl Saver {
     }
 
     /// The answer is whole: its file becomes the entry.
-    pub(in crate::upstream) fn commit(mut self: Box<Self>) {
+    pub(in crate::upstream) fn commit(mut self) {
         if (!self.start.is_empty() || self.file.is_none()) && !self.append(&[]) {
             return;
         }
