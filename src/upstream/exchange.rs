@@ -54,6 +54,7 @@ pub(crate) struct Answer {
 }
 
 /// What a request ends in.
+#[expect(clippy::large_enum_variant, reason = "a box would cost every request that is not cached")]
 pub(crate) enum Came {
     /// A peer's answer.
     Answer(Answer),

@@ -25,15 +25,11 @@ pub(super) const VARIABLES: &[VariableDef] = &[
     }),
     VariableDef::new("upstream_bytes_received", |r, out| each(r, out, |attempt, out| number(out, attempt.received))),
     VariableDef::new("upstream_bytes_sent", |r, out| each(r, out, |attempt, out| number(out, attempt.sent))),
-    VariableDef::new("upstream_cache_status", |r, out| {
-        cached(r, |caching| Some(out.extend_from_slice(caching.status().text().as_bytes())))
-    }),
+    VariableDef::new("upstream_cache_status", |r, out| cached(r, out, |caching| Some(caching.status().text().into()))),
     VariableDef::new("upstream_cache_last_modified", |r, out| {
-        cached(r, |caching| Some(out.extend_from_slice(&date::format_http(caching.last_modified()?))))
+        cached(r, out, |caching| Some(date::format_http(caching.last_modified()?).to_vec()))
     }),
-    VariableDef::new("upstream_cache_etag", |r, out| {
-        cached(r, |caching| Some(out.extend_from_slice(&caching.etag()?)))
-    }),
+    VariableDef::new("upstream_cache_etag", |r, out| cached(r, out, Caching::etag)),
     VariableDef::family("upstream_http_", |r, name, out| {
         let Some(passage) = Passage::of(r) else { return false };
         join(passage.headers().find_variable(name), out)
@@ -46,8 +42,9 @@ pub(super) const VARIABLES: &[VariableDef] = &[
 ];
 
 /// Asks a request's dealings with a cache; `false` where it has none, or they have no such value.
-fn cached(r: &Request, ask: impl FnOnce(&Caching) -> Option<()>) -> bool {
-    Passage::of(r).and_then(|passage| passage.caching()).and_then(|caching| ask(&caching)).is_some()
+fn cached(r: &Request, out: &mut Vec<u8>, ask: impl FnOnce(&Caching) -> Option<Vec<u8>>) -> bool {
+    let value = Passage::of(r).and_then(|passage| passage.caching()).and_then(|caching| ask(&caching));
+    value.inspect(|value| out.extend_from_slice(value)).is_some()
 }
 
 /// Appends a value for each attempt, with a colon where an internal redirect stands between them.
