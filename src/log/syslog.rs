@@ -175,10 +175,11 @@ impl Syslog {
     }
 
     fn connect(&self, fd: &OwnedFd) -> io::Result<()> {
-        Ok(match &self.server {
+        match &self.server {
             SyslogServer::Udp(address) => connect(fd, address)?,
             SyslogServer::Unix(address) => connect(fd, address)?,
-        })
+        }
+        Ok(())
     }
 
     fn complain(&self, level: Level, call: &str, error: &io::Error) {
