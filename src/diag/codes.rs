@@ -48,6 +48,7 @@ pub const CODES: &[Code] = &[
     row("duplicate-upstream", "two upstreams have one name"),
     row("duplicate-value", "a value is named twice, or a table has a second default"),
     row("duplicate-variable", "two directives define one variable"),
+    row("empty-path", "a `…_store` directive names no file"),
     row("empty-replacement", "`rewrite` puts nothing in the place of what it matches"),
     row("empty-upstream", "an upstream has no server"),
     row("fastcgi-split", "the expression of `fastcgi_split_path_info` does not have two groups"),
