@@ -37,7 +37,9 @@ fn versions_are_told_on_stderr() {
     let said = run(&["-V"]);
     assert_eq!(said.code, 0);
     let arguments = said.stderr.strip_prefix(&version).unwrap();
-    assert!(arguments.starts_with("TLS SNI support enabled\nconfigure arguments: --prefix=/usr/share/nginx --conf-path=/etc/nginx/nginx.conf"));
+    assert!(arguments.starts_with(
+        "TLS SNI support enabled\nconfigure arguments: --prefix=/usr/share/nginx --conf-path=/etc/nginx/nginx.conf"
+    ));
     for letter in ["-h", "-?"] {
         let said = run(&[letter]);
         assert_eq!(said.code, 0);
