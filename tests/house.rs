@@ -1,13 +1,8 @@
 //! Holds the house to its plan: rooms import only rooms above them, every directive that runs has its row, files stay
 //! short, and what is generated is fresh.
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-use rnginx::diag::FileId;
-use rnginx::schema::{Context, Schema};
-use rnginx::syntax::{self, Directive};
 
 /// The rooms from the top down, as `lib.rs` names them.
 const ROOMS: &[&str] = &[
@@ -153,50 +148,6 @@ fn unsafe_code_says_why_it_is_safe() {
 #[test]
 fn every_command_has_a_row() {
     assert_eq!(rnginx::commands_without_rows(), Vec::<String>::new());
-}
-
-/// Nothing is accepted and ignored: whatever is said to run has a case that was recorded from nginx.
-#[test]
-fn every_directive_that_runs_is_used_by_a_conformance_case() {
-    let mut used = HashSet::new();
-    for file in text_files(&root().join("conformance")) {
-        if file.extension().is_some_and(|extension| extension == "conf") {
-            let text = fs::read(&file).expect("a readable case");
-            note_rows(&syntax::parse(FileId::default(), &text).0, Context::MAIN, &mut used);
-        }
-    }
-    let page = fs::read_to_string(root().join("docs/directives.md")).expect("the generated page");
-    let lacking: Vec<_> =
-        running(&page).into_iter().filter(|(module, name)| !used.contains(&(*module, *name))).collect();
-    let list: Vec<_> = lacking.iter().map(|(module, name)| format!("  {module}: {name}")).collect();
-    assert!(list.is_empty(), "{} directives run and no case uses them:\n{}", list.len(), list.join("\n"));
-}
-
-/// Notes the table's row of every directive, by module and name.
-fn note_rows(directives: &[Directive], context: Context, used: &mut HashSet<(&'static str, &'static str)>) {
-    for directive in directives {
-        let Some(row) = Schema::nginx().find(&directive.name.value, context) else { continue };
-        used.insert((row.module, row.name));
-        if let Some(opens) = row.opens {
-            note_rows(directive.children(), opens.within(context), used);
-        }
-    }
-}
-
-/// The directives that the page says run, by module and name.
-fn running(page: &str) -> Vec<(&str, &str)> {
-    let mut module = "";
-    let mut found = Vec::new();
-    for line in page.lines() {
-        if let Some(name) = line.strip_prefix("## ") {
-            module = name;
-        } else if line.ends_with("| **runs** |")
-            && let Some((name, _)) = line.strip_prefix("| [").and_then(|rest| rest.split_once(']'))
-        {
-            found.push((module, name));
-        }
-    }
-    found
 }
 
 /// No file names the folder that it happens to be worked on in.
