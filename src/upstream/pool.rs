@@ -1,4 +1,5 @@
-//! Connections that wait for the next request: a pool a thread for each upstream with `keepalive`.
+//! Connections that wait for the next request: a pool a thread for each upstream with `keepalive`. It outlives a reload
+//! that leaves the block's parameters as they were.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::choice::Choice;
 use super::conf::Upstream;
-use super::peers::Peer;
+use super::peers::{Health, Peer};
 use super::socket::Socket;
 use crate::http::{Deadline, Request, clock};
 use crate::tls::Backend;
@@ -38,8 +39,10 @@ struct Pools {
 }
 
 struct Pool {
-    /// The upstream lives as long as a configuration uses it; its pool ends with it.
-    upstream: Weak<Upstream>,
+    /// What is known of the upstream of this name lives as long as a configuration has one; its pool ends with it.
+    health: Weak<Health>,
+    /// A configuration that says otherwise has another pool.
+    keepalive: KeepAlive,
     /// The latest last.
     idle: Vec<Idle>,
 }
@@ -78,7 +81,7 @@ pub(super) fn put(r: &Request, choice: &Choice, mut socket: Socket) {
     }
     let mut list = pools.pools.borrow_mut();
     let at = list.iter().position(|pool| pool.is_of(upstream)).unwrap_or_else(|| {
-        list.push(Pool { upstream: Arc::downgrade(upstream), idle: Vec::new() });
+        list.push(Pool { health: Arc::downgrade(&upstream.peers.health), keepalive, idle: Vec::new() });
         list.len() - 1
     });
     let idle = &mut list[at].idle;
@@ -90,12 +93,13 @@ pub(super) fn put(r: &Request, choice: &Choice, mut socket: Socket) {
 
 impl Pool {
     fn is_of(&self, upstream: &Arc<Upstream>) -> bool {
-        std::ptr::eq(self.upstream.as_ptr(), Arc::as_ptr(upstream))
+        std::ptr::eq(self.health.as_ptr(), Arc::as_ptr(&upstream.peers.health))
+            && upstream.keepalive == Some(self.keepalive)
     }
 
     /// Closes what the peers have closed and what has waited long enough; tells when to look again.
     fn tidy(&mut self, now: Instant, cx: &mut Context<'_>) -> Option<Instant> {
-        if self.upstream.strong_count() == 0 {
+        if self.health.strong_count() == 0 {
             self.idle.clear();
         }
         self.idle.retain_mut(|idle| idle.until > now && idle.socket.poll_disturbed(cx).is_pending());
@@ -133,7 +137,7 @@ async fn keep(pools: Rc<Pools>) {
             let now = clock::now();
             let mut list = pools.pools.borrow_mut();
             let next = list.iter_mut().filter_map(|pool| pool.tidy(now, cx)).min();
-            list.retain(|pool| !pool.idle.is_empty() || pool.upstream.strong_count() > 0);
+            list.retain(|pool| !pool.idle.is_empty() || pool.health.strong_count() > 0);
             pools.next.set(next);
             let Some(next) = next else {
                 timer.clear();

@@ -342,8 +342,9 @@ impl Relay {
             return false;
         }
         if let Err(error) = self.write_out() {
+            let name = self.file.as_ref().map(ToString::to_string).unwrap_or_default();
             self.report(Level::Crit, |line| {
-                line.put("pwrite() failed").error(&error);
+                line.put(format_args!("pwritev() \"{name}\" failed")).error(&error);
             });
             self.cut();
             return false;

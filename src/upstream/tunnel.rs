@@ -62,7 +62,10 @@ enum Stop {
 
 impl Half {
     fn new(buffer: Option<Buffer>, sent: usize) -> Self {
-        Self { buffer: buffer.filter(|buffer| buffer.len() > sent), sent, ended: false }
+        match buffer.filter(|buffer| buffer.len() > sent) {
+            None => Self { buffer: None, sent: 0, ended: false },
+            buffer => Self { buffer, sent, ended: false },
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -199,4 +202,39 @@ fn with<T>(
 ) -> T {
     let (socket, cx) = &mut *shared.borrow_mut();
     work(socket, cx)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads once, and gives back what was written.
+    fn pump(half: &mut Half, text: &[u8]) -> Vec<u8> {
+        let (mut written, mut left) = (Vec::new(), Some(text));
+        let read = |room: &mut [u8]| match left.take() {
+            Some(text) => {
+                room[..text.len()].copy_from_slice(text);
+                Poll::Ready(Ok(text.len()))
+            }
+            None => Poll::Pending,
+        };
+        let write = |bytes: &[u8]| {
+            written.extend(bytes);
+            Poll::Ready(Ok(bytes.len()))
+        };
+        assert!(matches!(half.pump(&mut 0, read, write), Stop::NoInput));
+        written
+    }
+
+    #[test]
+    fn what_came_behind_the_head_goes_first() {
+        let buffer = |text: &[u8]| {
+            let mut buffer = Buffer::take();
+            buffer.room(usize::MAX)[..text.len()].copy_from_slice(text);
+            buffer.fill(text.len());
+            Some(buffer)
+        };
+        assert_eq!(pump(&mut Half::new(buffer(b"head one "), 5), b"two"), b"one two");
+        assert_eq!(pump(&mut Half::new(buffer(b"head"), 4), b"two"), b"two");
+    }
 }

@@ -13,10 +13,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::place::{Place, eventually, is_root, status};
 
 /// A small file system of its own in a place, full soon; it goes with the test.
-struct Tmpfs(PathBuf);
+pub struct Tmpfs(PathBuf);
 
 impl Tmpfs {
-    fn mount(path: PathBuf, size: &str) -> Self {
+    pub fn mount(path: PathBuf, size: &str) -> Self {
         fs::create_dir(&path).unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o"]).arg(format!("size={size},mode=777"));
@@ -32,14 +32,15 @@ impl Drop for Tmpfs {
     }
 }
 
-/// The CPU time of a process in clock ticks, and its memory in KiB.
-fn ticks(pid: i32) -> u64 {
+/// The CPU time of a process in clock ticks.
+pub fn ticks(pid: i32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<_> = text.rsplit(") ").next().unwrap().split(' ').collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
-fn memory(pid: i32) -> u64 {
+/// The memory of a process in KiB.
+pub fn memory(pid: i32) -> u64 {
     status(pid, "VmRSS").unwrap().trim_end_matches(" kB").parse().unwrap()
 }
 
