@@ -125,6 +125,17 @@ impl Diagnostic {
         self
     }
 
+    /// When nginx would come upon it: 0 while it reads, and then module by module when it has read everything.
+    pub fn stage(&self) -> u8 {
+        match self.code {
+            "cpu-affinity" if self.nginx_at.is_none() => 1,
+            "missing-section" | "worker-connections" => 2,
+            "unknown-thread-pool" => 3,
+            "zone" if self.message.starts_with("zero size shared memory zone") => 4,
+            _ => 0,
+        }
+    }
+
     /// Adds the words under the fault.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {

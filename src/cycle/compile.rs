@@ -34,6 +34,9 @@ pub fn compile(loaded: &Loaded, paths: &Paths, fallback: Arc<ErrorLog>, resource
     let locations = ctx.nodes().map(|node| build_location(&mut ctx, node, &main_log)).collect();
     let servers = http_core::servers(&mut ctx).into_iter().map(|node| http_core::build_server(&ctx, node)).collect();
     let listens = http_core::build_listens(&mut ctx);
+    if let Some(fault) = core::too_few_connections(&process, listens.len()) {
+        ctx.complain(fault);
+    }
     let places = ctx.nodes().map(|node| ctx.place(node)).collect();
     let settled = ctx.settle();
     let failed = settled.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);

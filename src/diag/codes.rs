@@ -142,6 +142,7 @@ pub const CODES: &[Code] = &[
     row("upstream-port", "an upstream is named with a port that it does not have"),
     row("url-prefix", "a URL does not begin with a scheme that can be proxied to"),
     row("user-ignored", "`user` means nothing to a master that is not root"),
+    row("worker-connections", "`worker_connections` is too small for the addresses that are listened on"),
     row("zone", "a zone is not defined, has no size, or belongs to another directive"),
 ];
 

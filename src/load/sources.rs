@@ -149,7 +149,7 @@ impl Sources {
     pub fn sort(&self, diagnostics: &mut [Diagnostic]) {
         diagnostics.sort_by_cached_key(|diagnostic| {
             let met = diagnostic.met_at.or(diagnostic.nginx_at);
-            (diagnostic.code == NOT_RUN, met.is_none(), met.map(|span| self.reading_order(span)))
+            (diagnostic.code == NOT_RUN, diagnostic.stage(), met.is_none(), met.map(|span| self.reading_order(span)))
         });
     }
 }

@@ -52,7 +52,7 @@ impl Module for Charset {
         Command::custom("source_charset", |c, args, ctx| assign(&mut c.source, args, || Ok(name(args, ctx)))),
         Command::flag("override_charset", |c| &mut c.replace),
         Command::custom("charset_types", |c, args, _| {
-            args.add_types(&mut c.types, TYPES);
+            args.add_types(&mut c.types, &["text/html"]);
             Ok(())
         }),
         Command::custom("charset_map", add_map),

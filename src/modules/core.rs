@@ -10,6 +10,7 @@ use affinity::Affinity;
 use crate::conf::{Args, Command, Ctx, Module, NodeKind, SetResult, assign};
 use crate::diag::Diagnostic;
 use crate::http::{EnvVar, ProcessConf, User};
+use crate::schema::value;
 
 /// `ngx_core_module` and the `events` block.
 pub struct Core;
@@ -123,11 +124,13 @@ fn set_user(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
 }
 
 fn unknown_user(args: &Args<'_>, name: &str, group: Option<&str>, ctx: &mut Ctx<'_>) -> Diagnostic {
-    let user_is_known = group.is_some() && matches!(ctx.resources.user(name, None), Ok(Some(_)));
-    match group {
-        Some(group) if user_is_known => args.error(2, "unknown-group", format!("getgrnam(\"{group}\") failed")),
-        _ => args.error(1, "unknown-user", format!("getpwnam(\"{name}\") failed")),
+    // The group of root is one that everybody has.
+    let user_is_known = matches!(ctx.resources.user(name, Some("root")), Ok(Some(_)));
+    if !user_is_known {
+        return args.error(1, "unknown-user", format!("getpwnam(\"{name}\") failed"));
     }
+    let at = if group.is_some() { 2 } else { 1 };
+    args.error(at, "unknown-group", format!("getgrnam(\"{}\") failed", group.unwrap_or(name)))
 }
 
 fn set_worker_processes(c: &mut Conf, args: &Args<'_>, _ctx: &mut Ctx<'_>) -> SetResult {
@@ -136,13 +139,14 @@ fn set_worker_processes(c: &mut Conf, args: &Args<'_>, _ctx: &mut Ctx<'_>) -> Se
             return Ok(std::thread::available_parallelism().map_or(1, usize::from));
         }
         // None at all is one too: a server that serves nobody is nobody's wish.
-        Ok(args.text(1).parse::<usize>().map_err(|_| args.invalid(1))?.max(1))
+        let count = value::number(args.value(1)).and_then(|count| usize::try_from(count).ok());
+        Ok(count.ok_or_else(|| args.invalid(1))?.max(1))
     })
 }
 
 fn set_priority(c: &mut Conf, args: &Args<'_>, _ctx: &mut Ctx<'_>) -> SetResult {
     assign(&mut c.worker_priority, args, || {
-        args.text(1).parse().map_err(|_| args.error(1, "invalid-value", "invalid number"))
+        args.text(1).parse().map_err(|_| args.error(1, "invalid-value", "\"worker_priority\" directive invalid number"))
     })
 }
 
@@ -170,6 +174,13 @@ fn too_few_masks(conf: &Conf) -> Option<Diagnostic> {
                    using last mask for remaining worker processes";
     let differs = masks > 1 && masks != conf.worker_processes.unwrap_or(1);
     differs.then(|| Diagnostic::warning("cpu-affinity", message).after_reading())
+}
+
+/// nginx's error about fewer connections than there are sockets, and one for a client.
+pub fn too_few_connections(process: &ProcessConf, sockets: usize) -> Option<Diagnostic> {
+    let count = process.worker_connections;
+    let message = format!("{count} worker_connections are not enough for {sockets} listening sockets");
+    (count < sockets + 1).then(|| Diagnostic::error("worker-connections", message).after_reading())
 }
 
 /// Whether some directive wants to speak from addresses that are not ours.

@@ -46,7 +46,8 @@ impl Module for ErrorLogs {
 fn add_log(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
     let sink = match args.value(1) {
         _ if let Some(syslog) = syslog::parse(args, ctx)? => Sink::Syslog(syslog),
-        b"stderr" => {
+        // nginx opens a name of nothing as its stderr.
+        b"stderr" | b"" => {
             ctx.collected::<UsesStderr>().0 = true;
             Sink::Stderr
         }

@@ -13,7 +13,8 @@ use super::signals::{self, Order, Signals};
 use super::sockets::{self, Listening};
 use super::ticket::{self, Outcome};
 use super::{notify, pid, single, title};
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::Severity;
+use crate::load::NOT_RUN;
 use crate::log::{ErrorLog, Level, console};
 
 /// The exit code of a program that could not start.
@@ -40,19 +41,21 @@ pub type Say<'s> = &'s dyn Fn(&Compiled, &ErrorLog);
 pub fn test(call: &Call, say: Say<'_>, between: impl Fn()) -> Result<Compiled, Refused> {
     let none = Logs::default();
     let setup = Rc::new(call.setup.clone());
-    let (candidate, compiled) = Candidate::read(&setup, &none);
-    // nginx has read everything before it misses a section, a pool, or the size of a zone.
-    let is_late = |fault: &Diagnostic| {
-        let is_zone = fault.code == "zone" && fault.message.starts_with("zero size shared memory zone");
-        let is_name = matches!(fault.code, "missing-section" | "unknown-thread-pool") || is_zone;
-        fault.severity != Severity::Error || is_name
-    };
-    if candidate.is_none() && compiled.diagnostics.iter().all(is_late) {
+    let (candidate, mut compiled) = Candidate::read(&setup, &none);
+    let split = compiled.diagnostics.partition_point(|one| one.stage() == 0 && one.code != NOT_RUN);
+    let mut late = compiled.diagnostics.split_off(split);
+    say(&compiled, &call.early);
+    let is_fine = compiled.diagnostics.iter().all(|one| one.severity != Severity::Error);
+    if is_fine && late.iter().all(|one| one.code != NOT_RUN) {
         between();
     }
-    say(&compiled, &call.early);
+    std::mem::swap(&mut compiled.diagnostics, &mut late);
+    if !compiled.diagnostics.is_empty() {
+        say(&compiled, &call.early);
+    }
+    std::mem::swap(&mut compiled.diagnostics, &mut late);
+    compiled.diagnostics.append(&mut late);
     let candidate = candidate.ok_or(Refused)?;
-    between();
     pid::test(&candidate.cycle().process.pid, &call.early).map_err(|_| Refused)?;
     candidate.open(&[], Purpose::Test, &call.early)?;
     Ok(compiled)

@@ -81,6 +81,9 @@ fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, mut readin
     let work = match (error, gone) {
         (_, Some((stop, part))) => {
             say_broken_off(&r, stop, part);
+            if stop.status() == 408 {
+                reset_if_wanted(io, &r);
+            }
             respond(io, &r, Answer::Close(stop.status()))
         }
         (Some(error), None) => {
@@ -131,6 +134,9 @@ fn respond(io: &Rc<Io>, r: &Rc<Request>, answer: Answer) -> Work {
         }
         Answer::Close(status) => {
             r.out.status.set(status);
+            if status == 444 || (status == 408 && !r.body.is_finished()) {
+                reset_if_wanted(io, r);
+            }
             Work::Done(false)
         }
     };
@@ -143,6 +149,13 @@ fn respond(io: &Rc<Io>, r: &Rc<Request>, answer: Answer) -> Work {
                 finish(&io, &r, keep).done().await
             }))
         }
+    }
+}
+
+/// The client is to learn of the end by RST: it has waited too long, or gets no answer on purpose.
+fn reset_if_wanted(io: &Io, r: &Request) {
+    if r.location().core.reset_timedout_connection {
+        io.stream.borrow().reset_on_close();
     }
 }
 

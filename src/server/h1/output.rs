@@ -452,9 +452,7 @@ impl Output {
                 self.r.log_with(Level::Info, |line| {
                     line.put("client timed out").errno(libc::ETIMEDOUT).put(" while sending response to client");
                 });
-                if self.r.location().core.reset_timedout_connection {
-                    self.io.stream.borrow().reset_on_close();
-                }
+                super::reset_if_wanted(&self.io, &self.r);
             }
             Fault::Failed(call, error) => self.r.log_with(Level::Info, |line| {
                 line.put(call).put("() failed").error(&error).put(" while sending response to client");
