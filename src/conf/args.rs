@@ -175,6 +175,12 @@ impl<'a> Args<'a> {
             .at(self.directive.name.span)
     }
 
+    /// nginx's `"name" directive is incompatible with "other"`.
+    pub fn incompatible(&self, other: &str) -> Diagnostic {
+        let message = format!("\"{}\" directive is incompatible with \"{other}\"", self.name());
+        Diagnostic::error("duplicate-directive", message).at(self.directive.name.span)
+    }
+
     /// nginx's `invalid number of arguments in "name" directive`.
     pub fn wrong_count(&self) -> Diagnostic {
         let message = format!("invalid number of arguments in \"{}\" directive", self.name());

@@ -197,6 +197,8 @@ pub struct Outgoing {
     pub complete: Cell<bool>,
     /// `$limit_rate` set or sent by upstream, bytes a second.
     pub limit_rate: Cell<Option<u64>>,
+    /// The charset that an upstream asks the charset filter for (`X-Accel-Charset`), whatever response comes.
+    pub override_charset: RefCell<Option<Bytes>>,
     /// The response's head, for `$sent_http_…`.
     pub head: RefCell<Option<SentHead>>,
     /// The upstream that was asked last; it outlives internal redirects.

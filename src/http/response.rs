@@ -12,14 +12,14 @@ pub struct Response {
     pub status: u16,
     /// The upstream's status line behind the version (`200 Fine`), kept as it came.
     pub status_line: Option<Bytes>,
+    /// The status line is an upstream's, which may say of a 204 what it wants.
+    pub verbatim: bool,
     /// `Content-Type` without the charset that the charset filter adds.
     pub content_type: Option<Bytes>,
     /// The charset to be written behind the type.
     pub charset: Option<Bytes>,
     /// A charset that stands inside `content_type`: where the type before it ends, and its name.
     pub charset_in_type: Option<(usize, Bytes)>,
-    /// The charset that upstream asks the charset filter for (`X-Accel-Charset`).
-    pub override_charset: Option<Bytes>,
     /// `Content-Length` in bytes; `None` lets the connection frame the body.
     pub content_length: Option<u64>,
     /// `Last-Modified` in seconds since 1970, where it was not taken from upstream as text.

@@ -166,7 +166,8 @@ impl Recode {
         if response.content_type.is_none() {
             return Ok(None);
         }
-        if let Some(name) = response.override_charset.clone().filter(|name| !name.is_empty()) {
+        let override_charset = r.out.override_charset.borrow().clone();
+        if let Some(name) = override_charset.filter(|name| !name.is_empty()) {
             let found = self.find(name);
             if found.number.is_some() {
                 return Ok(Some(found));

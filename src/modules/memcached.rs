@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::upstream::{Pass, Settings, Target, look_up, read_fixed_pass, settled_pass};
+use super::upstream::{Destination, Pass, Settings, Target, look_up, read_fixed_pass, settled_pass};
 use crate::conf::{Args, Command, Ctx, Inherit, LocationBuilder, Module, SetResult};
 use crate::http::escape::append_escaped;
 use crate::http::{Escape, Flow, Method, PhaseHandler, Request, TempPath, VarIndex};
@@ -31,6 +31,7 @@ impl Module for MemcachedPass {
     const NAME: &'static str = "http_memcached";
     const COMMANDS: &'static [Command<Conf>] = &[
         Command::custom("memcached_pass", pass),
+        Command::custom("memcached_bind", |c, args, ctx| c.common.read_bind(args, ctx)),
         Command::flag("memcached_socket_keepalive", |c| &mut c.common.socket_keepalive),
         Command::msec("memcached_connect_timeout", |c| &mut c.common.connect_timeout),
         Command::msec("memcached_send_timeout", |c| &mut c.common.send_timeout),
@@ -104,7 +105,7 @@ impl PhaseHandler for Handler {
 
 impl Memcached {
     async fn serve(&self, r: &Rc<Request>) -> Result<Flow, Stop> {
-        let named = self.target.named(r).map_err(Stop::Answer)?;
+        let Destination { named, .. } = self.target.destination(r).map_err(Stop::Answer)?;
         let upstream = look_up(named, r, &self.conf).await?;
         let passage = Passage::begin(r, Bytes::from_static(b"memcached://"));
         let key = self.key(r).ok_or(Stop::Answer(500))?;

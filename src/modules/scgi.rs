@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::upstream::{
-    Encoding, ParamList, Params, Pass, Passing, PassingHandler, Settings, Speaker, add_param, check_all,
-    passing_commands, read_cache_path, read_pass, settled_pass, want_temp_folders,
+    Encoding, ParamList, Params, Pass, Passing, PassingHandler, Schemes, Settings, Slash, Speaker, add_param,
+    check_all, passing_commands, read_cache_path, read_pass, settled_pass, want_temp_folders,
 };
 use crate::conf::{Command, Ctx, Inherit, LocationBuilder, Module, assign, temp_path};
 use crate::http::{Request, TempPath};
@@ -26,11 +26,17 @@ pub struct Conf {
 const HIDDEN: &[&str] =
     &["Status", "X-Accel-Expires", "X-Accel-Redirect", "X-Accel-Limit-Rate", "X-Accel-Buffering", "X-Accel-Charset"];
 
+const SCHEMES: Schemes = Schemes::unwritten("scgi://");
+
 impl Module for ScgiPass {
     type Conf = Conf;
     const NAME: &'static str = "http_scgi";
-    const COMMANDS: &'static [Command<Conf>] =
-        passing_commands!("scgi", [Command::custom("scgi_pass", |c, args, ctx| read_pass(&mut c.pass, args, ctx))]);
+    const COMMANDS: &'static [Command<Conf>] = passing_commands!(
+        "scgi",
+        [Command::custom("scgi_pass", |c, args, ctx| {
+            read_pass(&mut c.pass, args, ctx, (SCHEMES, Slash::AddedForFixed))
+        })]
+    );
 
     fn merge(parent: &Conf, conf: &mut Conf) {
         conf.common.inherit(&parent.common);
@@ -65,7 +71,7 @@ fn build(conf: &Conf, pass: &Pass, ctx: &mut Ctx<'_>) -> Option<Passing<Netstrin
         backend: None,
         conf: Arc::new(conf.common.resolve((ctx, ScgiPass::NAME), HIDDEN, || temp)),
         target: pass.target(ctx)?,
-        scheme: "scgi://",
+        schemes: SCHEMES,
         protocol: Protocol::Cgi,
         body: BodyWanted {
             passes: conf.common.pass_request_body.unwrap_or(true),

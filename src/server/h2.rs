@@ -75,6 +75,10 @@ async fn first_bytes(thread: &Thread, stream: &mut ClientStream, mut first: Vec<
     Some(first)
 }
 
+/// What RFC 9113 section 6.5.2 lets a peer say of the size of frames.
+const SMALLEST_FRAME: u32 = 1 << 14;
+const LARGEST_FRAME: u32 = (1 << 24) - 1;
+
 /// Serves a connection that speaks HTTP/2; `first` was read from it already.
 pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStream, connection: Rc<Connection>) {
     let floods = Floods::behind(PREFACE.len());
@@ -101,13 +105,16 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
         }
     });
     let (count, size) = server.large_client_header_buffers;
+    let head_size = u32::try_from(count.saturating_mul(size)).unwrap_or(u32::MAX);
     let mut builder = http2::Builder::new(LocalExecutor);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(server.http2_streams)
         .initial_stream_window_size(server.http2_preread)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(u32::try_from(count.saturating_mul(size)).unwrap_or(u32::MAX))
+        .max_header_list_size(head_size)
+        // What is taken at all is taken in one frame, too.
+        .max_frame_size(head_size.max(server.http2_preread).clamp(SMALLEST_FRAME, LARGEST_FRAME))
         .auto_date_header(false);
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut drain = thread.drain_watch();

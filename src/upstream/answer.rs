@@ -111,6 +111,7 @@ fn begin(exchange: &Exchange<'_>, answer: Answer, rewrite: &dyn Rewrite, asked_h
     if let Some(caching) = &caching {
         caching.take_head(&head, conf);
     }
+    note_charset(r, conf, &head.headers);
     if intercepts(r, conf, &head) {
         if let Some(caching) = caching {
             caching.intercepted(head.status);
@@ -291,6 +292,7 @@ pub(super) fn send_stored(
     (rewrite, speaks_http): (&dyn Rewrite, bool),
 ) -> Flow {
     let Stored { mut head, bare, body } = stored;
+    note_charset(r, conf, &head.headers);
     if let Some(flow) = accel_redirect(r, conf, &head, rewrite) {
         passage.set_headers(head.headers);
         return flow;
@@ -318,7 +320,8 @@ fn make_response(
 ) -> Response {
     let mut response = Response::new(head.status);
     let line = head.status_line();
-    if !line.is_empty() && status::status_line(head.status).is_none_or(|usual| usual.as_bytes() != line) {
+    response.verbatim = !line.is_empty();
+    if response.verbatim && status::status_line(head.status).is_none_or(|usual| usual.as_bytes() != line) {
         response.status_line = Some(Bytes::copy_from_slice(line));
     }
     // Only of HTTP servers nginx believes that they leave these out on purpose.
@@ -330,10 +333,6 @@ fn make_response(
     if conf.force_ranges || (kept != Kept::Not && head.headers.has(HeaderId::AcceptRanges)) {
         response.allow_ranges = true;
         response.single_range = kept != Kept::Stored;
-    }
-    let charset = head.headers.get(HeaderId::XAccelCharset);
-    if let Some(charset) = charset.filter(|_| !conf.ignored.has(HeaderId::XAccelCharset, b"")) {
-        response.override_charset = Some(Bytes::copy_from_slice(charset));
     }
     apply_limit_rate(r, conf, &head.headers);
     pass_headers((r, conf, passage), head, rewrite, &mut response);
@@ -354,7 +353,8 @@ fn pass_headers(
     let headers = std::mem::take(&mut head.headers);
     let rewritten = [HeaderId::Location, HeaderId::Refresh, HeaderId::SetCookie].iter().any(|id| headers.has(*id));
     if !rewritten && !conf.headers_are_asked_for(r) {
-        if let Some(content_type) = headers.get(HeaderId::ContentType).filter(|_| !conf.hides(HeaderId::ContentType)) {
+        let shown = |value: &&[u8]| !value.is_empty() && !conf.hides(HeaderId::ContentType);
+        if let Some(content_type) = headers.get(HeaderId::ContentType).filter(shown) {
             response.set_upstream_type(content_type_bytes(content_type));
         }
         response.headers = headers;
@@ -404,6 +404,7 @@ fn content_type_bytes(value: &[u8]) -> Bytes {
 /// Passes one header on.
 fn pass(r: &Request, id: HeaderId, (name, value): (&[u8], &[u8]), rewrite: &dyn Rewrite, response: &mut Response) {
     let changed = match id {
+        HeaderId::ContentType if value.is_empty() => return,
         HeaderId::ContentType => {
             response.set_upstream_type(content_type_bytes(value));
             return;
@@ -419,6 +420,13 @@ fn pass(r: &Request, id: HeaderId, (name, value): (&[u8], &[u8]), rewrite: &dyn 
         _ => None,
     };
     response.headers.push(name, changed.as_deref().unwrap_or(value));
+}
+
+fn note_charset(r: &Request, conf: &Conf, headers: &Headers) {
+    let charset = headers.get(HeaderId::XAccelCharset);
+    if let Some(charset) = charset.filter(|_| !conf.ignored.has(HeaderId::XAccelCharset, b"")) {
+        *r.out.override_charset.borrow_mut() = Some(Bytes::copy_from_slice(charset));
+    }
 }
 
 fn apply_limit_rate(r: &Request, conf: &Conf, headers: &Headers) {

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use self::split::{Split, VARIABLES, read_split};
 use self::write::Records;
 use super::upstream::{
-    Encoding, ParamList, Params, Pass, Passing, PassingHandler, Settings, add_param, check_all, passing_commands,
-    read_cache_path, read_pass, settled_pass, want_temp_folders,
+    Encoding, ParamList, Params, Pass, Passing, PassingHandler, Schemes, Settings, Slash, add_param, check_all,
+    passing_commands, read_cache_path, read_pass, settled_pass, want_temp_folders,
 };
 use crate::conf::{Command, Ctx, Inherit, LocationBuilder, Module, assign, temp_path};
 use crate::http::{Regex, TempPath, VariableDef};
@@ -39,13 +39,17 @@ pub struct Conf {
 const HIDDEN: &[&str] =
     &["Status", "X-Accel-Expires", "X-Accel-Redirect", "X-Accel-Limit-Rate", "X-Accel-Buffering", "X-Accel-Charset"];
 
+const SCHEMES: Schemes = Schemes::unwritten("fastcgi://");
+
 impl Module for FastCgiPass {
     type Conf = Conf;
     const NAME: &'static str = "http_fastcgi";
     const COMMANDS: &'static [Command<Conf>] = passing_commands!(
         "fastcgi",
         [
-            Command::custom("fastcgi_pass", |c, args, ctx| read_pass(&mut c.pass, args, ctx)),
+            Command::custom("fastcgi_pass", |c, args, ctx| {
+                read_pass(&mut c.pass, args, ctx, (SCHEMES, Slash::Added))
+            }),
             Command::text("fastcgi_index", |c| &mut c.index),
             Command::custom("fastcgi_split_path_info", read_split),
             Command::flag("fastcgi_keep_conn", |c| &mut c.keep_conn),
@@ -101,7 +105,7 @@ fn build(conf: &Conf, pass: &Pass, ctx: &mut Ctx<'_>) -> Option<Passing<Records>
         backend: None,
         conf: Arc::new(conf.common.resolve((ctx, FastCgiPass::NAME), HIDDEN, || temp)),
         target: pass.target(ctx)?,
-        scheme: "fastcgi://",
+        schemes: SCHEMES,
         protocol: Protocol::FastCgi(Arc::new(FastCgi { keep_conn, catch_stderr })),
         body: BodyWanted {
             passes: conf.common.pass_request_body.unwrap_or(true),

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::headers::Headers;
-use super::{SCHEME, authority};
+use super::{SCHEMES, authority};
 use crate::http::escape::append_escaped;
 use crate::http::{Escape, Flow, Method, PhaseHandler, Request};
-use crate::modules::upstream::{Target, look_up};
+use crate::modules::upstream::{Destination, Target, look_up};
+use crate::tls::Backend;
 use crate::upstream::{
     BodyWanted, Conf, Exchange, Passage, Protocol, Stop, Unchanged, append_indexed, append_named, respond,
 };
@@ -18,6 +19,8 @@ use crate::upstream::{
 pub(super) struct Grpc {
     pub(super) conf: Arc<Conf>,
     pub(super) target: Target,
+    /// How connections are encrypted, where they are.
+    pub(super) backend: Option<Arc<Backend>>,
     pub(super) authority: Authority,
     pub(super) headers: Headers,
 }
@@ -48,31 +51,35 @@ const METHOD: u8 = 2;
 const METHOD_POST: u8 = 3;
 const PATH: u8 = 4;
 const SCHEME_HTTP: u8 = 6;
+const SCHEME_HTTPS: u8 = 7;
 
 impl Grpc {
     async fn serve(&self, r: &Rc<Request>) -> Result<Flow, Stop> {
-        let named = self.target.named(r).map_err(Stop::Answer)?;
+        let destination = self.target.destination(r).map_err(Stop::Answer)?;
         let content = BODY.read(r).await?;
-        let passage = Passage::begin(r, Bytes::from_static(SCHEME));
+        let scheme = SCHEMES.name(destination.secure);
+        let passage = Passage::begin(r, Bytes::from_static(scheme.as_bytes()));
         let mut out = passage.take_request();
-        self.write(r, &mut out);
+        self.write(r, &destination, &mut out);
         passage.set_request(out, 0..0);
-        let upstream = look_up(named, r, &self.conf).await?;
+        let upstream = look_up(destination.named, r, &self.conf).await?;
+        let secure = self.backend.as_ref().filter(|_| destination.secure);
+        let secure = secure.map(|backend| (backend.clone(), backend.name_for(r, &upstream.name)));
         let protocol = Protocol::Grpc;
-        let exchange = Exchange { r, conf: &self.conf, upstream, passage: &passage, protocol, secure: None };
+        let exchange = Exchange { r, conf: &self.conf, upstream, passage: &passage, protocol, secure };
         let answer = exchange.run(content).await?;
         Ok(respond(&exchange, answer, &Unchanged, false).await)
     }
 
     /// The block of headers.
-    fn write(&self, r: &Request, out: &mut Vec<u8>) {
+    fn write(&self, r: &Request, destination: &Destination, out: &mut Vec<u8>) {
         match r.method.get() {
             Method::Get => append_indexed(METHOD, out),
             Method::Post => append_indexed(METHOD_POST, out),
             method if method == r.head.method => append_named(METHOD, r.head.method_name(), out),
             method => append_named(METHOD, method.name().as_bytes(), out),
         }
-        append_indexed(SCHEME_HTTP, out);
+        append_indexed(if destination.secure { SCHEME_HTTPS } else { SCHEME_HTTP }, out);
         match path(r) {
             path if path == b"/" => append_indexed(PATH, out),
             path => append_named(PATH, &path, out),
@@ -80,7 +87,7 @@ impl Grpc {
         if !self.headers.host_is_set {
             match &self.authority {
                 Authority::Fixed(host) => append_named(AUTHORITY, host, out),
-                Authority::Evaluated => append_named(AUTHORITY, &authority(self.target.text(r)), out),
+                Authority::Evaluated => append_named(AUTHORITY, &authority(destination.text.clone()), out),
             }
         }
         self.headers.append(r, out);

@@ -9,7 +9,9 @@ use bytes::Bytes;
 
 use self::handler::{Authority, Grpc, Handler};
 use self::headers::{Headers, SetHeader, TRAILERS};
-use super::upstream::{Pass, Settings, read_pass_behind, settled_pass};
+use super::upstream::{
+    Pass, Schemes, Settings, Slash, SslSettings, listed_commands, read_pass, settled_pass, ssl_commands,
+};
 use crate::conf::{Args, Command, Ctx, Inherit, LocationBuilder, Module, SetResult};
 use crate::http::{TempPath, VariableDef};
 use crate::upstream;
@@ -21,6 +23,7 @@ pub struct GrpcPass;
 #[derive(Default)]
 pub struct Conf {
     common: Settings,
+    ssl: SslSettings,
     pass: Option<Pass>,
     /// What `grpc_pass` is followed by, without its scheme.
     host: Option<Bytes>,
@@ -38,37 +41,43 @@ const HIDDEN: &[&str] = &[
     "X-Accel-Charset",
 ];
 
-const SCHEME: &[u8] = b"grpc://";
+const SCHEMES: Schemes = Schemes::written("grpc://", "grpcs://");
 
 impl Module for GrpcPass {
     type Conf = Conf;
     const NAME: &'static str = "http_grpc";
-    const COMMANDS: &'static [Command<Conf>] = &[
-        Command::custom("grpc_pass", pass),
-        Command::custom("grpc_set_header", headers::add),
-        Command::flag("grpc_intercept_errors", |c| &mut c.common.intercept_errors),
-        Command::flag("grpc_socket_keepalive", |c| &mut c.common.socket_keepalive),
-        Command::msec("grpc_connect_timeout", |c| &mut c.common.connect_timeout),
-        Command::msec("grpc_send_timeout", |c| &mut c.common.send_timeout),
-        Command::msec("grpc_read_timeout", |c| &mut c.common.read_timeout),
-        Command::size("grpc_buffer_size", |c| &mut c.common.buffer_size),
-        Command::custom("grpc_next_upstream", |c, args, _| c.common.read_next_upstream(args)),
-        Command::number("grpc_next_upstream_tries", |c| &mut c.common.next_upstream_tries),
-        Command::msec("grpc_next_upstream_timeout", |c| &mut c.common.next_upstream_timeout),
-        Command::custom("grpc_ignore_headers", |c, args, _| c.common.read_ignored(args)),
-        Command::custom("grpc_hide_header", |c, args, _| {
-            Settings::add_name(&mut c.common.hide, args);
-            Ok(())
-        }),
-        Command::custom("grpc_pass_header", |c, args, _| {
-            Settings::add_name(&mut c.common.pass, args);
-            Ok(())
-        }),
-    ];
+    const COMMANDS: &'static [Command<Conf>] = ssl_commands!(
+        listed_commands,
+        "grpc",
+        [
+            Command::custom("grpc_pass", pass),
+            Command::custom("grpc_bind", |c, args, ctx| c.common.read_bind(args, ctx)),
+            Command::custom("grpc_set_header", headers::add),
+            Command::flag("grpc_intercept_errors", |c| &mut c.common.intercept_errors),
+            Command::flag("grpc_socket_keepalive", |c| &mut c.common.socket_keepalive),
+            Command::msec("grpc_connect_timeout", |c| &mut c.common.connect_timeout),
+            Command::msec("grpc_send_timeout", |c| &mut c.common.send_timeout),
+            Command::msec("grpc_read_timeout", |c| &mut c.common.read_timeout),
+            Command::size("grpc_buffer_size", |c| &mut c.common.buffer_size),
+            Command::custom("grpc_next_upstream", |c, args, _| c.common.read_next_upstream(args)),
+            Command::number("grpc_next_upstream_tries", |c| &mut c.common.next_upstream_tries),
+            Command::msec("grpc_next_upstream_timeout", |c| &mut c.common.next_upstream_timeout),
+            Command::custom("grpc_ignore_headers", |c, args, _| c.common.read_ignored(args)),
+            Command::custom("grpc_hide_header", |c, args, _| {
+                Settings::add_name(&mut c.common.hide, args);
+                Ok(())
+            }),
+            Command::custom("grpc_pass_header", |c, args, _| {
+                Settings::add_name(&mut c.common.pass, args);
+                Ok(())
+            }),
+        ]
+    );
     const VARIABLES: &'static [VariableDef] = &[TRAILERS];
 
     fn merge(parent: &Conf, conf: &mut Conf) {
         conf.common.inherit(&parent.common);
+        conf.ssl.inherit(&parent.ssl);
         conf.set_headers.inherit(&parent.set_headers);
         if conf.pass.is_none() {
             conf.host.inherit(&parent.host);
@@ -85,14 +94,8 @@ impl Module for GrpcPass {
 }
 
 fn pass(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
-    let text = args.value(1);
-    if text.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"grpcs://")) {
-        let message = "\"grpc_pass\" to \"grpcs://\" is known to nginx, not run by rnginx yet";
-        return Err(args.error(1, "not-run", message));
-    }
-    read_pass_behind(&mut c.pass, args, ctx, SCHEME)?;
-    let schemeless = text.get(..SCHEME.len()).is_none_or(|start| !start.eq_ignore_ascii_case(SCHEME));
-    c.host = Some(Bytes::copy_from_slice(if schemeless { text } else { &text[SCHEME.len()..] }));
+    read_pass(&mut c.pass, args, ctx, (SCHEMES, Slash::Added))?;
+    c.host = Some(Bytes::copy_from_slice(SCHEMES.split(args.value(1)).1));
     Ok(())
 }
 
@@ -101,10 +104,11 @@ fn build(conf: &Conf, pass: &Pass, ctx: &mut Ctx<'_>) -> Option<Grpc> {
     let set = conf.set_headers.as_ref().map_or(&[][..], |headers| &headers[..]);
     let headers = Headers::new(set, ctx);
     let authority = match pass {
-        Pass::Fixed(_) => Authority::Fixed(authority(conf.host.clone().unwrap_or_default())),
+        Pass::Fixed { .. } => Authority::Fixed(authority(conf.host.clone().unwrap_or_default())),
         Pass::Evaluated(..) => Authority::Evaluated,
     };
-    Some(Grpc { conf: Arc::new(resolved(conf, ctx)), target: pass.target(ctx)?, authority, headers })
+    let backend = if pass.may_be_secure() { Some(conf.ssl.resolve(ctx, "grpc", &[b"h2"])?) } else { None };
+    Some(Grpc { conf: Arc::new(resolved(conf, ctx)), target: pass.target(ctx)?, backend, authority, headers })
 }
 
 /// What nobody can set is as nginx has it.

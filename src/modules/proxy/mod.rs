@@ -16,7 +16,9 @@ use self::headers::Headers;
 use self::pass::Pass;
 use self::redirect::Redirects;
 use super::resolver::NameService;
-use super::upstream::{Settings, SslSettings, check_all, read_cache_path, want_temp_folders};
+use super::upstream::{
+    Settings, SslSettings, check_all, listed_commands, read_cache_path, ssl_commands, want_temp_folders,
+};
 use crate::conf::{Command, Ctx, Inherit, LocationBuilder, Module, NodeId, NodeKind, assign, temp_path};
 use crate::http::{Script, TempPath, VariableDef};
 use crate::upstream::BodyWanted;
@@ -56,89 +58,81 @@ const HIDDEN: &[&str] = &[
 impl Module for ProxyPass {
     type Conf = Conf;
     const NAME: &'static str = "http_proxy";
-    const COMMANDS: &'static [Command<Conf>] = &[
-        Command::custom("proxy_pass", pass::set),
-        Command::custom("proxy_redirect", redirect::add),
-        Command::custom("proxy_cookie_domain", cookie::add_domain),
-        Command::custom("proxy_cookie_path", cookie::add_path),
-        Command::custom("proxy_cookie_flags", cookie::add_flags),
-        Command::custom("proxy_set_header", headers::add),
-        Command::script("proxy_set_body", |c| &mut c.set_body),
-        Command::script("proxy_method", |c| &mut c.method),
-        Command::custom("proxy_http_version", |c, args, _| {
-            assign(&mut c.http_11, args, || args.one_of(1, &[("1.0", false), ("1.1", true)]))
-        }),
-        Command::flag("proxy_pass_request_headers", |c| &mut c.common.pass_request_headers),
-        Command::flag("proxy_pass_request_body", |c| &mut c.common.pass_request_body),
-        Command::flag("proxy_pass_trailers", |c| &mut c.common.pass_trailers),
-        Command::flag("proxy_buffering", |c| &mut c.common.buffering),
-        Command::flag("proxy_request_buffering", |c| &mut c.common.request_buffering),
-        Command::flag("proxy_ignore_client_abort", |c| &mut c.common.ignore_client_abort),
-        Command::flag("proxy_intercept_errors", |c| &mut c.common.intercept_errors),
-        Command::flag("proxy_force_ranges", |c| &mut c.common.force_ranges),
-        Command::flag("proxy_socket_keepalive", |c| &mut c.common.socket_keepalive),
-        Command::msec("proxy_connect_timeout", |c| &mut c.common.connect_timeout),
-        Command::msec("proxy_send_timeout", |c| &mut c.common.send_timeout),
-        Command::msec("proxy_read_timeout", |c| &mut c.common.read_timeout),
-        Command::msec("proxy_next_upstream_timeout", |c| &mut c.common.next_upstream_timeout),
-        Command::number("proxy_next_upstream_tries", |c| &mut c.common.next_upstream_tries),
-        Command::custom("proxy_next_upstream", |c, args, _| c.common.read_next_upstream(args)),
-        Command::custom("proxy_ignore_headers", |c, args, _| c.common.read_ignored(args)),
-        Command::custom("proxy_hide_header", |c, args, _| {
-            Settings::add_name(&mut c.common.hide, args);
-            Ok(())
-        }),
-        Command::custom("proxy_pass_header", |c, args, _| {
-            Settings::add_name(&mut c.common.pass, args);
-            Ok(())
-        }),
-        Command::custom("proxy_buffers", |c, args, _| c.common.read_buffers(args)),
-        Command::custom("proxy_buffer_size", |c, args, _| c.common.read_size(args, |s| &mut s.buffer_size)),
-        Command::custom("proxy_busy_buffers_size", |c, args, _| c.common.read_size(args, |s| &mut s.busy_buffers_size)),
-        Command::custom("proxy_max_temp_file_size", |c, args, _| {
-            c.common.read_size(args, |s| &mut s.max_temp_file_size)
-        }),
-        Command::custom("proxy_temp_file_write_size", |c, args, _| {
-            c.common.read_size(args, |s| &mut s.temp_file_write_size)
-        }),
-        Command::custom("proxy_temp_path", |c, args, ctx| {
-            assign(&mut c.common.temp_path, args, || temp_path(args, ctx))
-        }),
-        Command::custom("proxy_bind", |c, args, ctx| c.common.read_bind(args, ctx)),
-        Command::custom("proxy_store", |c, args, ctx| c.common.read_store(args, ctx)),
-        Command::custom("proxy_store_access", |c, args, _| c.common.read_store_access(args)),
-        Command::script("proxy_limit_rate", |c| &mut c.common.limit_rate),
-        Command::custom("proxy_cache", |c, args, ctx| c.common.cache.read_zone(args, ctx, OWNER)),
-        Command::custom("proxy_cache_path", |_, args, ctx| read_cache_path(args, ctx, OWNER)),
-        Command::script("proxy_cache_key", |c| &mut c.common.cache.key),
-        Command::custom("proxy_cache_bypass", |c, args, ctx| c.common.cache.read_bypass(args, ctx)),
-        Command::custom("proxy_no_cache", |c, args, ctx| c.common.cache.read_no_cache(args, ctx)),
-        Command::custom("proxy_cache_valid", |c, args, _| c.common.cache.read_valid(args)),
-        Command::number("proxy_cache_min_uses", |c| &mut c.common.cache.min_uses),
-        Command::offset("proxy_cache_max_range_offset", |c| &mut c.common.cache.max_range_offset),
-        Command::custom("proxy_cache_use_stale", |c, args, _| c.common.cache.read_use_stale(args)),
-        Command::custom("proxy_cache_methods", |c, args, _| c.common.cache.read_methods(args)),
-        Command::flag("proxy_cache_lock", |c| &mut c.common.cache.lock),
-        Command::msec("proxy_cache_lock_timeout", |c| &mut c.common.cache.lock_timeout),
-        Command::msec("proxy_cache_lock_age", |c| &mut c.common.cache.lock_age),
-        Command::flag("proxy_cache_revalidate", |c| &mut c.common.cache.revalidate),
-        Command::flag("proxy_cache_convert_head", |c| &mut c.common.cache.convert_head),
-        Command::flag("proxy_cache_background_update", |c| &mut c.common.cache.background_update),
-        Command::flag("proxy_ssl_session_reuse", |c| &mut c.ssl.session_reuse),
-        Command::script("proxy_ssl_name", |c| &mut c.ssl.name),
-        Command::flag("proxy_ssl_server_name", |c| &mut c.ssl.server_name),
-        Command::flag("proxy_ssl_verify", |c| &mut c.ssl.verify),
-        Command::number("proxy_ssl_verify_depth", |c| &mut c.ssl.verify_depth),
-        Command::custom("proxy_ssl_protocols", |c, args, ctx| c.ssl.read(args, ctx)),
-        Command::custom("proxy_ssl_ciphers", |c, args, ctx| c.ssl.read(args, ctx)),
-        Command::custom("proxy_ssl_trusted_certificate", |c, args, ctx| c.ssl.read(args, ctx)),
-        Command::custom("proxy_ssl_crl", |c, args, ctx| c.ssl.read(args, ctx)),
-        Command::custom("proxy_ssl_certificate", |c, args, ctx| c.ssl.read(args, ctx)),
-        Command::custom("proxy_ssl_certificate_key", |c, args, ctx| c.ssl.read(args, ctx)),
-        Command::custom("proxy_ssl_certificate_cache", |c, args, ctx| c.ssl.read(args, ctx)),
-        Command::custom("proxy_ssl_password_file", |c, args, ctx| c.ssl.read(args, ctx)),
-        Command::custom("proxy_ssl_conf_command", |c, args, ctx| c.ssl.read(args, ctx)),
-    ];
+    const COMMANDS: &'static [Command<Conf>] = ssl_commands!(
+        listed_commands,
+        "proxy",
+        [
+            Command::custom("proxy_pass", pass::set),
+            Command::custom("proxy_redirect", redirect::add),
+            Command::custom("proxy_cookie_domain", cookie::add_domain),
+            Command::custom("proxy_cookie_path", cookie::add_path),
+            Command::custom("proxy_cookie_flags", cookie::add_flags),
+            Command::custom("proxy_set_header", headers::add),
+            Command::script("proxy_set_body", |c| &mut c.set_body),
+            Command::script("proxy_method", |c| &mut c.method),
+            Command::custom("proxy_http_version", |c, args, _| {
+                assign(&mut c.http_11, args, || args.one_of(1, &[("1.0", false), ("1.1", true)]))
+            }),
+            Command::flag("proxy_pass_request_headers", |c| &mut c.common.pass_request_headers),
+            Command::flag("proxy_pass_request_body", |c| &mut c.common.pass_request_body),
+            Command::flag("proxy_pass_trailers", |c| &mut c.common.pass_trailers),
+            Command::flag("proxy_buffering", |c| &mut c.common.buffering),
+            Command::flag("proxy_request_buffering", |c| &mut c.common.request_buffering),
+            Command::flag("proxy_ignore_client_abort", |c| &mut c.common.ignore_client_abort),
+            Command::flag("proxy_intercept_errors", |c| &mut c.common.intercept_errors),
+            Command::flag("proxy_force_ranges", |c| &mut c.common.force_ranges),
+            Command::flag("proxy_socket_keepalive", |c| &mut c.common.socket_keepalive),
+            Command::msec("proxy_connect_timeout", |c| &mut c.common.connect_timeout),
+            Command::msec("proxy_send_timeout", |c| &mut c.common.send_timeout),
+            Command::msec("proxy_read_timeout", |c| &mut c.common.read_timeout),
+            Command::msec("proxy_next_upstream_timeout", |c| &mut c.common.next_upstream_timeout),
+            Command::number("proxy_next_upstream_tries", |c| &mut c.common.next_upstream_tries),
+            Command::custom("proxy_next_upstream", |c, args, _| c.common.read_next_upstream(args)),
+            Command::custom("proxy_ignore_headers", |c, args, _| c.common.read_ignored(args)),
+            Command::custom("proxy_hide_header", |c, args, _| {
+                Settings::add_name(&mut c.common.hide, args);
+                Ok(())
+            }),
+            Command::custom("proxy_pass_header", |c, args, _| {
+                Settings::add_name(&mut c.common.pass, args);
+                Ok(())
+            }),
+            Command::custom("proxy_buffers", |c, args, _| c.common.read_buffers(args)),
+            Command::custom("proxy_buffer_size", |c, args, _| c.common.read_size(args, |s| &mut s.buffer_size)),
+            Command::custom("proxy_busy_buffers_size", |c, args, _| c
+                .common
+                .read_size(args, |s| &mut s.busy_buffers_size)),
+            Command::custom("proxy_max_temp_file_size", |c, args, _| {
+                c.common.read_size(args, |s| &mut s.max_temp_file_size)
+            }),
+            Command::custom("proxy_temp_file_write_size", |c, args, _| {
+                c.common.read_size(args, |s| &mut s.temp_file_write_size)
+            }),
+            Command::custom("proxy_temp_path", |c, args, ctx| {
+                assign(&mut c.common.temp_path, args, || temp_path(args, ctx))
+            }),
+            Command::custom("proxy_bind", |c, args, ctx| c.common.read_bind(args, ctx)),
+            Command::custom("proxy_store", |c, args, ctx| c.common.read_store(args, ctx)),
+            Command::custom("proxy_store_access", |c, args, _| c.common.read_store_access(args)),
+            Command::script("proxy_limit_rate", |c| &mut c.common.limit_rate),
+            Command::custom("proxy_cache", |c, args, ctx| c.common.read_cache(args, ctx, OWNER)),
+            Command::custom("proxy_cache_path", |_, args, ctx| read_cache_path(args, ctx, OWNER)),
+            Command::script("proxy_cache_key", |c| &mut c.common.cache.key),
+            Command::custom("proxy_cache_bypass", |c, args, ctx| c.common.cache.read_bypass(args, ctx)),
+            Command::custom("proxy_no_cache", |c, args, ctx| c.common.cache.read_no_cache(args, ctx)),
+            Command::custom("proxy_cache_valid", |c, args, _| c.common.cache.read_valid(args)),
+            Command::number("proxy_cache_min_uses", |c| &mut c.common.cache.min_uses),
+            Command::offset("proxy_cache_max_range_offset", |c| &mut c.common.cache.max_range_offset),
+            Command::custom("proxy_cache_use_stale", |c, args, _| c.common.cache.read_use_stale(args)),
+            Command::custom("proxy_cache_methods", |c, args, _| c.common.cache.read_methods(args)),
+            Command::flag("proxy_cache_lock", |c| &mut c.common.cache.lock),
+            Command::msec("proxy_cache_lock_timeout", |c| &mut c.common.cache.lock_timeout),
+            Command::msec("proxy_cache_lock_age", |c| &mut c.common.cache.lock_age),
+            Command::flag("proxy_cache_revalidate", |c| &mut c.common.cache.revalidate),
+            Command::flag("proxy_cache_convert_head", |c| &mut c.common.cache.convert_head),
+            Command::flag("proxy_cache_background_update", |c| &mut c.common.cache.background_update),
+        ]
+    );
     const VARIABLES: &'static [VariableDef] = variables::VARIABLES;
 
     fn merge(parent: &Conf, conf: &mut Conf) {

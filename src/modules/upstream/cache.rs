@@ -65,6 +65,16 @@ impl CacheSettings {
         self.max_range_offset.inherit(&parent.max_range_offset);
     }
 
+    /// Whether this block names a cache.
+    pub fn is_on(&self) -> bool {
+        matches!(self.zone, Some(Named::Zone(..) | Named::Evaluated(_)))
+    }
+
+    /// Nothing is kept here, whatever the block around says.
+    pub fn turn_off(&mut self) {
+        self.zone = Some(Named::Off);
+    }
+
     /// The cache that the block, or one around it, names without variables, and where.
     fn fixed_zone(&self) -> Option<(&Bytes, Span)> {
         match self.zone.as_ref()? {
@@ -77,13 +87,19 @@ impl CacheSettings {
     ///
     /// # Errors
     /// nginx's sentences about a directive that was there already, and about a zone of another kind.
-    pub fn read_zone(&mut self, args: &Args<'_>, ctx: &mut Ctx<'_>, owner: &'static str) -> SetResult {
+    pub fn read_zone(
+        &mut self,
+        args: &Args<'_>,
+        ctx: &mut Ctx<'_>,
+        (owner, stores): (&'static str, bool),
+    ) -> SetResult {
         if self.zone.is_some() {
             return Err(args.duplicate());
         }
         let name = args.bytes(1);
         self.zone = Some(match &name[..] {
             b"off" => Named::Off,
+            _ if stores => return Err(args.incompatible(&args.name().replace("_cache", "_store"))),
             text if text.contains(&b'$') => Named::Evaluated(ctx.script(args.word(1))?),
             _ => {
                 ctx.expect_zone(&name, owner)?;

@@ -1,4 +1,4 @@
-//! The directives that `fastcgi_…`, `uwsgi_…` and `scgi_…` have in common, each under its own prefix.
+//! The directives that `fastcgi_…`, `uwsgi_…` and their kin have in common, each under its own prefix.
 
 /// A module's directives: those of all protocols, then its own. `common` in its `Conf` is a
 /// [`Settings`](super::Settings). (A macro, because names with a prefix can be made by nothing else.)
@@ -44,10 +44,13 @@ macro_rules! passing_commands {
             Command::custom(concat!($prefix, "_temp_path"), |c, args, ctx| {
                 assign(&mut c.common.temp_path, args, || temp_path(args, ctx))
             }),
+            Command::custom(concat!($prefix, "_bind"), |c, args, ctx| c.common.read_bind(args, ctx)),
+            Command::custom(concat!($prefix, "_store"), |c, args, ctx| c.common.read_store(args, ctx)),
+            Command::custom(concat!($prefix, "_store_access"), |c, args, _| c.common.read_store_access(args)),
             Command::script(concat!($prefix, "_limit_rate"), |c| &mut c.common.limit_rate),
             Command::custom(concat!($prefix, "_param"), |c, args, ctx| add_param(&mut c.params, args, ctx)),
             Command::custom(concat!($prefix, "_cache"), |c, args, ctx| {
-                c.common.cache.read_zone(args, ctx, concat!("http_", $prefix))
+                c.common.read_cache(args, ctx, concat!("http_", $prefix))
             }),
             Command::custom(concat!($prefix, "_cache_path"), |_, args, ctx| {
                 read_cache_path(args, ctx, concat!("http_", $prefix))
@@ -70,4 +73,35 @@ macro_rules! passing_commands {
     };
 }
 
-pub(in crate::modules) use passing_commands;
+/// A module's directives with those about TLS before them: `ssl` in its `Conf` is a
+/// [`SslSettings`](super::SslSettings), and `$list` is the macro that all of them are given to.
+macro_rules! ssl_commands {
+    ($list:ident, $prefix:literal, [$($own:expr),* $(,)?]) => {
+        $list!($prefix, [
+            Command::flag(concat!($prefix, "_ssl_session_reuse"), |c| &mut c.ssl.session_reuse),
+            Command::script(concat!($prefix, "_ssl_name"), |c| &mut c.ssl.name),
+            Command::flag(concat!($prefix, "_ssl_server_name"), |c| &mut c.ssl.server_name),
+            Command::flag(concat!($prefix, "_ssl_verify"), |c| &mut c.ssl.verify),
+            Command::number(concat!($prefix, "_ssl_verify_depth"), |c| &mut c.ssl.verify_depth),
+            Command::custom(concat!($prefix, "_ssl_protocols"), |c, args, ctx| c.ssl.read(args, ctx)),
+            Command::custom(concat!($prefix, "_ssl_ciphers"), |c, args, ctx| c.ssl.read(args, ctx)),
+            Command::custom(concat!($prefix, "_ssl_trusted_certificate"), |c, args, ctx| c.ssl.read(args, ctx)),
+            Command::custom(concat!($prefix, "_ssl_crl"), |c, args, ctx| c.ssl.read(args, ctx)),
+            Command::custom(concat!($prefix, "_ssl_certificate"), |c, args, ctx| c.ssl.read(args, ctx)),
+            Command::custom(concat!($prefix, "_ssl_certificate_key"), |c, args, ctx| c.ssl.read(args, ctx)),
+            Command::custom(concat!($prefix, "_ssl_certificate_cache"), |c, args, ctx| c.ssl.read(args, ctx)),
+            Command::custom(concat!($prefix, "_ssl_password_file"), |c, args, ctx| c.ssl.read(args, ctx)),
+            Command::custom(concat!($prefix, "_ssl_conf_command"), |c, args, ctx| c.ssl.read(args, ctx)),
+            $($own),*
+        ])
+    };
+}
+
+/// A module's directives as they are.
+macro_rules! listed_commands {
+    ($prefix:literal, [$($own:expr),* $(,)?]) => {
+        &[$($own),*]
+    };
+}
+
+pub(in crate::modules) use {listed_commands, passing_commands, ssl_commands};

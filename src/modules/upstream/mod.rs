@@ -24,10 +24,10 @@ use bytes::Bytes;
 
 pub(super) use balance::Balances;
 pub(super) use cache_path::read_cache_path;
-pub(super) use commands::passing_commands;
+pub(super) use commands::{listed_commands, passing_commands, ssl_commands};
 pub(super) use keepalive::KeepAlives;
 pub(super) use params::{Encoding, ParamList, Params, add_param};
-pub(super) use pass::{Pass, Target, read_fixed_pass, read_pass, read_pass_behind, settled_pass};
+pub(super) use pass::{Destination, Pass, Schemes, Slash, Target, read_fixed_pass, read_pass, settled_pass};
 pub(super) use passing::{Passing, PassingHandler, Speaker, look_up};
 pub(super) use settings::{Settings, check_all, want_temp_folders};
 pub(super) use ssl::SslSettings;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::params::Params;
-use super::pass::Target;
+use super::pass::{Destination, Schemes, Target};
 use crate::http::{Flow, PhaseHandler, Request};
 use crate::modules::resolver::NameService;
 use crate::tls::Backend;
@@ -27,10 +27,9 @@ pub trait Speaker: Send + Sync + 'static {
 pub struct Passing<S> {
     pub(crate) conf: Arc<Conf>,
     pub(crate) target: Target,
-    /// `fastcgi://`, for the log.
-    pub(crate) scheme: &'static str,
+    pub(crate) schemes: Schemes,
     pub(crate) protocol: Protocol,
-    /// How the connection is encrypted, where it is.
+    /// How connections are encrypted, where they are.
     pub(crate) backend: Option<Arc<Backend>>,
     pub(crate) body: BodyWanted,
     pub(crate) params: Params,
@@ -49,9 +48,9 @@ impl<S: Speaker> PhaseHandler for PassingHandler<S> {
 
 impl<S: Speaker> Passing<S> {
     async fn serve(&self, r: &Rc<Request>) -> Result<Flow, Stop> {
-        let named = self.target.named(r).map_err(Stop::Answer)?;
+        let Destination { named, secure, .. } = self.target.destination(r).map_err(Stop::Answer)?;
         let content = self.body.read(r).await?;
-        let passage = Passage::begin(r, Bytes::from_static(self.scheme.as_bytes()));
+        let passage = Passage::begin(r, Bytes::from_static(self.schemes.name(secure).as_bytes()));
         if let Some(flow) = from_cache((r, &self.conf, &passage), (&Unchanged, &self.protocol), |_| {}).await? {
             return Ok(flow);
         }
@@ -62,7 +61,11 @@ impl<S: Speaker> Passing<S> {
         passage.set_request(out, 0..0);
         let upstream = look_up(named, r, &self.conf).await?;
         let protocol = self.protocol.clone();
-        let secure = self.backend.as_ref().map(|backend| (backend.clone(), backend.name_for(r, &upstream.name)));
+        let secure = self
+            .backend
+            .as_ref()
+            .filter(|_| secure)
+            .map(|backend| (backend.clone(), backend.name_for(r, &upstream.name)));
         let exchange = Exchange { r, conf: &self.conf, upstream, passage: &passage, protocol, secure };
         let answer = exchange.run(content).await?;
         Ok(respond(&exchange, answer, &Unchanged, false).await)

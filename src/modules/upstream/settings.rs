@@ -109,6 +109,12 @@ impl Settings {
         self.temp_path.inherit(&parent.temp_path);
         self.limit_rate.inherit(&parent.limit_rate);
         self.bind.inherit(&parent.bind);
+        // One of the two.
+        if matches!(self.store, Some(Some(_))) {
+            self.cache.turn_off();
+        } else if self.cache.is_on() {
+            self.store = Some(None);
+        }
         self.store.inherit(&parent.store);
         self.store_access.inherit(&parent.store_access);
         self.ignored.inherit(&parent.ignored);
@@ -218,10 +224,20 @@ impl Settings {
         self.store = Some(match args.value(1) {
             b"off" => None,
             b"" => return Err(args.error(1, "empty-path", "empty path")),
+            _ if self.cache.is_on() => return Err(args.incompatible(&args.name().replace("_store", "_cache"))),
             b"on" => Some(None),
             _ => Some(Some(ctx.script(args.word(1))?)),
         });
         Ok(())
+    }
+
+    /// Reads `…_cache`; the module `owner` has its zones.
+    ///
+    /// # Errors
+    /// nginx's sentences about a second one, and about `…_store` beside it.
+    pub fn read_cache(&mut self, args: &Args<'_>, ctx: &mut Ctx<'_>, owner: &'static str) -> SetResult {
+        let stores = matches!(self.store, Some(Some(_)));
+        self.cache.read_zone(args, ctx, (owner, stores))
     }
 
     /// Reads `…_store_access`.

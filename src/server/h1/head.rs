@@ -19,6 +19,7 @@ pub(super) enum Framing {
 /// Settles whether only the head is sent.
 pub(super) fn is_header_only(method: Method, version: Version, response: &mut Response) -> bool {
     match response.status {
+        204 if response.verbatim => response.header_only = true,
         204 => {
             response.content_type = None;
             response.last_modified = None;

@@ -86,8 +86,8 @@ pub(super) enum HpackError {
     Field(String),
 }
 
-/// nginx takes no longer names or values.
-const LONGEST: usize = 16384;
+/// Lengths have three bytes behind the first at most, as in nginx.
+const LONGEST: usize = 127 + (1 << 21) - 1;
 
 /// Reads a block of headers, and hands each field out.
 pub(super) fn decode(mut block: &[u8], mut field: impl FnMut(&[u8], &[u8])) -> Result<(), HpackError> {

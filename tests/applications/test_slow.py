@@ -1,0 +1,166 @@
+"""Slow clients, endless and stalled backends: nobody else waits, and memory stays flat.
+
+RNGINX_SECONDS says how long each is watched: 6 by default, 60 is the whole truth.
+"""
+
+import os
+import socket
+import statistics
+import threading
+import time
+
+import pytest
+from conftest import Place
+from stack import free_port, until
+from test_gunicorn import gunicorn
+
+SECONDS = float(os.environ.get("RNGINX_SECONDS") or 6)
+RATE = 10_000  # bytes a second
+CLIENTS = 20
+FLAT = 5 << 20
+
+
+def slow_client(port, kind, stop):
+    """Sends or takes ten kilobytes a second until told to stop."""
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", port))
+        if kind == "upload":
+            client.sendall(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n")
+        else:
+            client.sendall(b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % kind.encode())
+        while not stop.wait(0.1):
+            if kind == "upload":
+                client.sendall(b"x" * (RATE // 10))
+            elif not client.recv(RATE // 10):
+                return
+
+
+class Slow:
+    """Clients of one kind or several, while a block of code runs."""
+
+    def __init__(self, port, kinds):
+        self.stop = threading.Event()
+        self.threads = [threading.Thread(target=slow_client, args=(port, kind, self.stop)) for kind in kinds]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        time.sleep(1)
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def quick_requests(place, seconds):
+    """How long requests take, one after another, in seconds."""
+    taken, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        began = time.monotonic()
+        assert place.ask("/quick")[2] == b"quick"
+        taken.append(time.monotonic() - began)
+        time.sleep(0.02)
+    return taken
+
+
+@pytest.mark.parametrize("kinds", [["upload"], ["download?80019456"], ["upload", "download?80019456"]])
+def test_slow_clients_hold_no_worker(kinds):
+    place = Place()
+    try:
+        port = gunicorn(place, "sync")
+        place.serve(f"client_max_body_size 0; location / {{ proxy_pass http://127.0.0.1:{port}; }}")
+        alone = quick_requests(place, 1)
+        with Slow(place.port, (kinds * CLIENTS)[:CLIENTS]):
+            beside = quick_requests(place, SECONDS / 2)
+        # The machine may be busy for a moment; a worker that is held is held for minutes.
+        assert statistics.median(beside) - statistics.median(alone) < 0.05
+        assert sorted(beside)[len(beside) * 9 // 10] - sorted(alone)[len(alone) * 9 // 10] < 0.05
+        assert max(beside) < 2
+    finally:
+        place.stop()
+
+
+class Backend:
+    """Answers with a head and then a body without end, or with a hundred bytes of many and then nothing."""
+
+    def __init__(self, endless):
+        self.endless, self.gone = endless, 0
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                connection = self.listener.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self.answer, args=(connection,), daemon=True).start()
+
+    def answer(self, connection):
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n" + b"x" * 100)
+            try:
+                while self.endless:
+                    connection.sendall(b"x" * 65536)
+                connection.recv(1)
+            except OSError:
+                pass
+        self.gone += 1
+
+
+def resident(place):
+    """Bytes of memory of all processes of the server."""
+    master = int((place.folder / "pid").read_text())
+    children = open(f"/proc/{master}/task/{master}/children").read().split()
+    pages = [int(open(f"/proc/{pid}/statm").read().split()[1]) for pid in [str(master), *children]]
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.fixture(params=["endless", "stalled"])
+def backed(request):
+    place, backend = Place(), Backend(request.param == "endless")
+    place.kind, place.backend = request.param, backend
+    place.serve(f"""
+        proxy_max_temp_file_size 8m;
+        proxy_read_timeout 3s;
+        location / {{ proxy_pass http://127.0.0.1:{backend.port}; }}
+        location /unbuffered {{ proxy_pass http://127.0.0.1:{backend.port}; proxy_buffering off; }}
+        location /quick {{ return 200 quick; }}
+    """)
+    yield place
+    place.stop()
+    backend.listener.close()
+
+
+def test_memory_stays_flat(backed):
+    kinds = ["some", "unbuffered"] * (CLIENTS // 2)
+    with Slow(backed.port, kinds):
+        pass
+    with Slow(backed.port, kinds):
+        time.sleep(SECONDS / 4)
+        before, most = resident(backed), 0
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            most = max(most, resident(backed) - before)
+            assert backed.ask("/quick")[2] == b"quick"
+            time.sleep(0.1)
+    assert most < FLAT
+    # Whoever leaves takes the backend's connection along; whoever is stalled for too long has ended before.
+    until(lambda: backed.backend.gone == 2 * len(kinds), "connections to the backend ended")
+    timed_out = backed.errors().count("upstream timed out (110: Connection timed out) while reading upstream")
+    assert timed_out == (len(kinds) if backed.kind == "stalled" else 0)
+
+
+def test_a_stalled_backend_ends_at_its_timeout(backed):
+    if backed.kind != "stalled":
+        pytest.skip("the stalled one's")
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", backed.port)) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        while client.recv(65536):
+            pass
+    assert 2.9 < time.monotonic() - began < 4
