@@ -57,6 +57,7 @@ pub(super) fn page(r: &Request, code: u16) -> Flow {
     r.body.discard();
     r.out.pending.borrow_mut().remove(HeaderId::ContentType);
     r.expect_settled.set(true);
+    r.body.forget_invitation();
     let core = &r.location().core;
     if status::sent_status(code) != code {
         r.error_status.set(status::sent_status(code));

@@ -195,6 +195,9 @@ pub trait BodySource {
         Poll::Ready(())
     }
 
+    /// The client is answered without having been told to go on.
+    fn forget_continue(&self) {}
+
     /// How long a pause in the body may last from now on.
     fn set_timeout(&self, timeout: Duration);
 

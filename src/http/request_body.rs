@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +25,7 @@ struct Inner {
     /// What was read ahead.
     early: RefCell<VecDeque<Bytes>>,
     unwanted: Cell<bool>,
+    looked_at: Cell<bool>,
 }
 
 impl Inner {
@@ -37,6 +38,7 @@ impl Inner {
             stored: RefCell::default(),
             early: RefCell::default(),
             unwanted: Cell::new(false),
+            looked_at: Cell::new(false),
         })
     }
 }
@@ -64,7 +66,7 @@ impl RequestBody {
 
     /// Whether the request has a body at all.
     pub fn exists(&self) -> bool {
-        self.0.get().is_some_and(|inner| inner.source.is_some())
+        self.0.get().is_some_and(|inner| inner.source.is_some() && inner.length != Some(0))
     }
 
     /// Its length in bytes, where the client said it.
@@ -170,12 +172,58 @@ impl RequestBody {
         }
     }
 
+    /// [`Self::invite`] where nobody can wait.
+    pub fn invite_at_once(&self) {
+        if let Some(source) = self.inner().source.as_ref().filter(|_| !self.is_finished()) {
+            // A few bytes nearly always go out; if not, they go before what is read.
+            let _ = source.poll_continue(&mut Context::from_waker(Waker::noop()));
+        }
+    }
+
+    /// Never tells a client to go on that waits for it: it has its answer.
+    pub fn forget_invitation(&self) {
+        if let Some(source) = self.0.get().and_then(|inner| inner.source.as_ref()) {
+            source.forget_continue();
+        }
+    }
+
     /// The next bytes, whatever `client_max_body_size` says: to be dropped.
     ///
     /// # Errors
     /// What went wrong with the client or its framing.
-    pub async fn next_unlimited(&self, timeout: Duration) -> Result<Option<Bytes>, BodyError> {
-        std::future::poll_fn(|cx| self.poll_unlimited(timeout, cx)).await
+    pub async fn next_unlimited(&self, r: &Request, timeout: Duration) -> Result<Option<Bytes>, BodyError> {
+        let next = std::future::poll_fn(|cx| self.poll_unlimited(timeout, cx)).await;
+        if let Err(error @ BodyError::Malformed) = next {
+            say(r, error);
+        }
+        next
+    }
+
+    /// Whether a chunked body that nobody has begun to read has come far enough to be known for malformed, which is said once
+    /// and ends the connection. What was read to see it comes again from [`Self::next`].
+    pub fn is_broken(&self, r: &Request) -> bool {
+        const ENOUGH: u64 = 64 << 10;
+        if self.is_finished() || self.inner().length.is_some() || self.received() > 0 || !r.is_main() {
+            return false;
+        }
+        if self.inner().looked_at.replace(true) {
+            return false;
+        }
+        // Whoever reads it next is woken; nobody waits here.
+        let mut cx = Context::from_waker(Waker::noop());
+        let timeout = r.location().core.client_body_timeout;
+        while self.received() < ENOUGH {
+            match self.poll_unlimited(timeout, &mut cx) {
+                Poll::Ready(Ok(Some(bytes))) => self.inner().early.borrow_mut().push_back(bytes),
+                Poll::Ready(Err(BodyError::Malformed)) => {
+                    say(r, BodyError::Malformed);
+                    r.out.keep_alive.set(false);
+                    return true;
+                }
+                _ => break,
+            }
+        }
+        false
     }
 
     /// Reads what is there without waiting, at most about a buffer; `true` where that is all of the body. What was

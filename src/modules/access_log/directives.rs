@@ -75,7 +75,9 @@ fn place(args: &Args<'_>, ctx: &mut Ctx<'_>) -> Result<Option<Place>, Diagnostic
     if let Some(syslog) = syslog::parse(args, ctx)? {
         return Ok(Some(Place::Syslog(syslog)));
     }
-    let full = ctx.full_path(paths::from_bytes(args.value(1)));
+    // nginx opens a name of nothing as its stderr.
+    let name = if args.value(1).is_empty() { b"/dev/stderr" } else { args.value(1) };
+    let full = ctx.full_path(paths::from_bytes(name));
     if !args.value(1).contains(&b'$') {
         return Ok(file(ctx, &full, Some(args.word(1).span)));
     }

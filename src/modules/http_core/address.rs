@@ -82,7 +82,7 @@ fn is_ports(text: &str) -> bool {
     let is_number = |text: &str| value::number(text.as_bytes()).is_some();
     match text.split_once('-') {
         Some((first, last)) => is_number(first) && is_number(last),
-        None => !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()),
+        None => is_number(text),
     }
 }
 

@@ -210,6 +210,12 @@ fn answer(r: &Request, status: u16, text: &Script) -> Flow {
     if status >= 400 && text.is_empty() {
         return Flow::Finalize(status);
     }
+    if !r.body.is_finished() {
+        r.body.invite_at_once();
+    }
+    if r.body.is_broken(r) {
+        return Flow::Finalize(400);
+    }
     r.body.discard();
     r.out.status.set(status);
     let text = text.eval(r);

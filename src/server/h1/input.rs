@@ -202,6 +202,8 @@ impl BodyReader {
         let framing = match head.content_length {
             _ if head.chunked => Framing::Chunked(ChunkedDecoder::default()),
             Some(length) if length > 0 => Framing::Length(length),
+            // Who expects to be told to go on is told so, though nothing follows.
+            _ if head.expects_continue() => Framing::Done,
             _ => return RequestBody::none(),
         };
         let reader = Self {
@@ -211,7 +213,8 @@ impl BodyReader {
             expects: Cell::new(head.expects_continue()),
             chunk_left: Cell::default(),
         };
-        RequestBody::new(Rc::new(reader), head.content_length)
+        let length = if head.chunked { None } else { head.content_length.or(Some(0)) };
+        RequestBody::new(Rc::new(reader), length)
     }
 
     /// The client is told to go on, once, when somebody wants the body, even where it has begun to send it.
@@ -259,6 +262,10 @@ impl BodyReader {
 impl BodySource for BodyReader {
     fn poll_continue(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_invite(cx).map(drop)
+    }
+
+    fn forget_continue(&self) {
+        self.expects.set(false);
     }
 
     fn set_timeout(&self, timeout: Duration) {

@@ -119,6 +119,9 @@ fn go(io: &Rc<Io>, r: &Rc<Request>, mut run: Run, first: Option<Flow>) -> Work {
 
 /// Sends the answer and ends the request.
 fn respond(io: &Rc<Io>, r: &Rc<Request>, answer: Answer) -> Work {
+    if matches!(answer, Answer::Response(_)) && r.body.is_broken(r) && !r.expect_settled.get() {
+        return go(io, r, Run::refusal(r), Some(Flow::Finalize(400)));
+    }
     let sent = match answer {
         Answer::Response(response) if io.broken.get() => {
             r.out.status.set(response.status);
