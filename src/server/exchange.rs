@@ -21,6 +21,9 @@ use crate::http::{
 /// The most that is read from a file at once, in bytes.
 const PIECE: u64 = 16 << 10;
 
+/// How many header fields there is room for from the beginning.
+const USUAL_FIELDS: usize = 12;
+
 /// Runs a request of the `http` crate; `None` where nginx would close the connection without an answer.
 pub(super) async fn exchange<B>(
     local: Rc<Local>,
@@ -211,6 +214,7 @@ fn respond(logged: Logged, mut response: Box<Response>, dates: &RefCell<DateCach
     let mut answer = http::Response::new(());
     *answer.status_mut() =
         http::StatusCode::from_u16(response.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    answer.headers_mut().reserve(USUAL_FIELDS);
     super::head::settle(&r, &mut response);
     super::head::each_field(&r, &response, &mut dates.borrow_mut(), &mut |name, value| {
         let name = http::HeaderName::from_bytes(name);

@@ -1,7 +1,7 @@
 //! HTTP/2 connections on hyper, encrypted, or in the clear with prior knowledge. RFC 9113.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -13,12 +13,12 @@ use http_body::{Body as HttpBody, Frame};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
 use super::exchange::{ResponseBody, exchange};
 use super::h1;
 use super::h2_guard::{Answers, Floods, Progress};
+use super::h2_stream::Frames;
 use super::stream::ClientStream;
 use super::thread::Thread;
 use crate::http::{BodyCut, Connection, Count, Counted, Local, Server};
@@ -62,7 +62,7 @@ pub(super) async fn serve_or_h1(
 /// Reads until it is clear which protocol it is; `None` where the client closed before that.
 async fn first_bytes(thread: &Thread, stream: &mut ClientStream, mut first: Vec<u8>) -> Option<Vec<u8>> {
     while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
-        let read = std::future::poll_fn(|cx| {
+        let read = poll_fn(|cx| {
             let mut buffer = thread.input.borrow_mut();
             let read = std::task::ready!(stream.poll_read(cx, &mut buffer))?;
             first.extend_from_slice(&buffer[..read]);
@@ -81,13 +81,15 @@ const LARGEST_FRAME: u32 = (1 << 24) - 1;
 
 /// Serves a connection that speaks HTTP/2; `first` was read from it already.
 pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStream, connection: Rc<Connection>) {
-    let floods = Floods::behind(PREFACE.len());
-    let stream = Replayed { floods, connection: connection.clone(), thread: thread.clone(), first, stream };
-    let answers = Rc::new(Answers::default());
-    let open = Rc::new(Open::new(thread.clone()));
     let local = thread.local();
     let server = server(&local, &connection);
     let core = &local.cycle.location(server.base).core;
+    let (flooded, by) = (thread.clone(), connection.clone());
+    let flooded = move || say(&flooded.local(), &by, "http2 flood detected");
+    let stream = Frames::new(thread.clone(), stream, first, Floods::behind(PREFACE.len()), flooded);
+    let mut driver = stream.driver();
+    let answers = Rc::new(Answers::default());
+    let open = Rc::new(Open::new(thread.clone(), core.keepalive_requests));
     let time = core.keepalive_time;
     let newest = RefCell::new(local.clone());
     let service = service_fn(|request| {
@@ -95,14 +97,15 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
         let (local, thread) = (newest.borrow().clone(), thread.clone());
         let (answers, guard) = (answers.clone(), open.begin(connection.start.elapsed() >= time));
         let connection = connection.clone();
-        async move {
+        // hyper moves it several times on its way to a task of its own.
+        Box::pin(async move {
             thread.meter.add(Count::Requests);
             let counted = Some(thread.meter.during(Count::Writing));
             let answered = exchange(local, connection, request, &thread.date, counted).await;
             // An error resets the stream: nginx's 444.
             let response = answered.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))?;
             io::Result::Ok(response.map(|body| Answered { body, progress: answers.begin(), _guard: guard }))
-        }
+        })
     });
     let (count, size) = server.large_client_header_buffers;
     let head_size = u32::try_from(count.saturating_mul(size)).unwrap_or(u32::MAX);
@@ -119,19 +122,21 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut drain = thread.drain_watch();
     let spent = open.clone();
-    let (idle, most) = (core.keepalive_timeout, core.keepalive_requests);
+    let idle = core.keepalive_timeout;
     let ended = tokio::select! {
-        _ = serving.as_mut() => true,
+        biased;
+        () = poll_fn(|cx| driver.poll(serving.as_mut(), cx)) => true,
         _ = drain.wait_for(|draining| *draining) => false,
         () = open.idle_for(idle) => false,
-        () = spent.exhausted(most) => false,
+        () = spent.exhausted() => false,
         () = answers.stalled(core.send_timeout) => return say(&local, &connection, "client timed out"),
     };
     if !ended {
         serving.as_mut().graceful_shutdown();
         tokio::select! {
+            biased;
             // An error here is the client's, and the connection is over.
-            _ = serving => {}
+            () = poll_fn(|cx| driver.poll(serving.as_mut(), cx)) => {}
             () = answers.stalled(core.send_timeout) => say(&local, &connection, "client timed out"),
             // What is left of answers that have ended may never be taken.
             () = open.idle_for(core.send_timeout) => {}
@@ -156,11 +161,13 @@ struct Open {
     count: Cell<usize>,
     changes: Cell<u64>,
     begun: Cell<u64>,
-    begins: Notify,
+    /// So many requests and no more.
+    most: u64,
+    last_begun: Notify,
 }
 
 impl Open {
-    fn new(thread: Rc<Thread>) -> Self {
+    fn new(thread: Rc<Thread>, most: u64) -> Self {
         let waiting = Cell::new(Some(thread.meter.during(Count::Waiting)));
         Self {
             thread,
@@ -168,7 +175,8 @@ impl Open {
             count: Cell::default(),
             changes: Cell::default(),
             begun: Cell::default(),
-            begins: Notify::default(),
+            most,
+            last_begun: Notify::default(),
         }
     }
 
@@ -178,14 +186,16 @@ impl Open {
         self.count.set(self.count.get() + 1);
         self.changes.set(self.changes.get() + 1);
         self.begun.set(if last { u64::MAX } else { self.begun.get().saturating_add(1) });
-        self.begins.notify_one();
+        if self.begun.get() >= self.most {
+            self.last_begun.notify_one();
+        }
         OpenGuard(self.clone())
     }
 
-    /// Ends when so many requests have begun.
-    async fn exhausted(&self, most: u64) {
-        while self.begun.get() < most {
-            self.begins.notified().await;
+    /// Ends when the last request that is allowed has begun.
+    async fn exhausted(&self) {
+        while self.begun.get() < self.most {
+            self.last_begun.notified().await;
         }
     }
 
@@ -246,59 +256,5 @@ where
 {
     fn execute(&self, task: F) {
         tokio::task::spawn_local(task);
-    }
-}
-
-/// A stream whose first bytes were read already, and which ends where a client floods it.
-struct Replayed {
-    floods: Floods,
-    connection: Rc<Connection>,
-    thread: Rc<Thread>,
-    first: Vec<u8>,
-    stream: ClientStream,
-}
-
-impl AsyncRead for Replayed {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.first.is_empty() {
-            let length = self.first.len().min(buffer.remaining());
-            buffer.put_slice(&self.first[..length]);
-            self.first.drain(..length);
-        } else {
-            let read = std::task::ready!(self.stream.poll_read(cx, buffer.initialize_unfilled()))?;
-            buffer.advance(read);
-        }
-        if self.floods.is_flood(buffer.filled()) {
-            say(&self.thread.local(), &self.connection, "http2 flood detected");
-            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Replayed {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream.poll_write(cx, &[io::IoSlice::new(bytes)])
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.shutdown_write();
-        Poll::Ready(Ok(()))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.stream.poll_write(cx, slices)
     }
 }
