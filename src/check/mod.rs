@@ -35,6 +35,11 @@ impl Checked {
         !self.refused.contains(&directive.name.span)
     }
 
+    /// Whether no error was reported of any directive.
+    pub fn accepts_all(&self) -> bool {
+        self.refused.is_empty()
+    }
+
     /// Takes out of a tree what errors were reported of, so that nothing is said twice about it.
     pub fn prune(&self, directives: &mut Vec<Directive>) {
         directives.retain(|directive| self.accepts(directive));

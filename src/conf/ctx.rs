@@ -1,8 +1,10 @@
 //! The state of a compilation: blocks and what was written in them, names, and complaints.
 
 use std::any::{Any, TypeId};
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -75,10 +77,47 @@ struct Node {
     parent: Option<NodeId>,
     at: Span,
     end: Span,
-    confs: Vec<Option<Box<dyn Any>>>,
+    confs: Vec<Slot>,
+}
+
+/// What a module wrote down for a block. Most blocks are untouched by most modules, and those below one block then share
+/// what it gives them.
+enum Slot {
+    Untouched,
+    Here(Rc<Values>),
+    /// While the module's own directive runs, or its installation.
+    Away,
+}
+
+/// A module's values of a block, and what a block in it that sets nothing has of them.
+struct Values {
+    conf: Box<dyn Any>,
+    below: OnceCell<Rc<Values>>,
+}
+
+impl Values {
+    fn new(module: &dyn AnyModule) -> Rc<Self> {
+        Rc::new(Self { conf: module.new_conf(), below: OnceCell::new() })
+    }
+
+    /// What is given to a block that sets nothing itself.
+    fn untouched(&self, module: &dyn AnyModule) -> Rc<Self> {
+        let make = || {
+            let mut below = Self::new(module);
+            module.merge(&*self.conf, Self::own(&mut below));
+            below
+        };
+        self.below.get_or_init(make).clone()
+    }
+
+    fn own(values: &mut Rc<Self>) -> &mut dyn Any {
+        &mut *Rc::get_mut(values).expect(UNSHARED).conf
+    }
 }
 
 const PRESENT: &str = "a block's values are only away while its own directive runs";
+const UNSHARED: &str = "values are shared when all blocks have been read, and not written after that";
+const FOUND: &str = "the slot was found by this type";
 
 /// The state of a compilation.
 pub struct Ctx<'c> {
@@ -88,11 +127,15 @@ pub struct Ctx<'c> {
     pub extensions: Extensions,
     schema: &'static Schema,
     modules: &'static [&'static dyn AnyModule],
+    /// The modules by the types of their values, sorted.
+    slots: Vec<(TypeId, usize)>,
+    defaults: Vec<Rc<Values>>,
     commands: HashMap<&'static str, Vec<CommandPlace>>,
     nodes: Vec<Node>,
     current: NodeId,
     collected: HashMap<TypeId, Box<dyn Any>>,
     variables: VariableTable,
+    regexes: HashMap<(Box<[u8]>, bool), Regex>,
     diagnostics: Vec<Diagnostic>,
     paths: &'c Paths,
 }
@@ -118,17 +161,24 @@ impl<'c> Ctx<'c> {
                 commands.entry(name).or_default().push(CommandPlace { owner: found.name(), module, command });
             }
         }
+        let defaults: Vec<_> = modules.iter().map(|module| Values::new(*module)).collect();
+        let types = defaults.iter().map(|values| (*values.conf).type_id());
+        let mut slots: Vec<_> = types.enumerate().map(|(slot, of_type)| (of_type, slot)).collect();
+        slots.sort_unstable();
         let definitions = modules.iter().flat_map(|module| module.variables()).copied();
         let mut ctx = Self {
             resources,
             extensions: Extensions::default(),
             schema,
             modules,
+            slots,
+            defaults,
             commands,
             nodes: Vec::new(),
             current: NodeId(0),
             collected: HashMap::new(),
             variables: VariableTable::new(definitions),
+            regexes: HashMap::new(),
             diagnostics: Vec::new(),
             paths,
         };
@@ -138,7 +188,7 @@ impl<'c> Ctx<'c> {
 
     fn push_node(&mut self, kind: NodeKind, parent: Option<NodeId>, at: Span, end: Span) -> NodeId {
         let id = NodeId(u32::try_from(self.nodes.len()).expect("fewer blocks than bytes in a file"));
-        let confs = self.modules.iter().map(|module| Some(module.new_conf())).collect();
+        let confs = self.modules.iter().map(|_| Slot::Untouched).collect();
         self.nodes.push(Node { kind, parent, at, end, confs });
         id
     }
@@ -157,10 +207,14 @@ impl<'c> Ctx<'c> {
         let context = self.kind(self.current).context();
         let Some(spec) = self.schema.find(&directive.name.value, context) else { return Ok(()) };
         let Some((module, command)) = self.command(spec.name, spec.module) else { return Ok(()) };
-        let at = self.current.0 as usize;
-        let mut conf = self.nodes[at].confs[module].take().expect(PRESENT);
-        let result = self.modules[module].run(command, &mut *conf, &Args::new(directive), self);
-        self.nodes[at].confs[module] = Some(conf);
+        let node = self.current;
+        let mut conf = match std::mem::replace(self.slot(node, module), Slot::Away) {
+            Slot::Untouched => Values::new(self.modules[module]),
+            Slot::Here(conf) => conf,
+            Slot::Away => unreachable!("{PRESENT}"),
+        };
+        let result = self.modules[module].run(command, Values::own(&mut conf), &Args::new(directive), self);
+        *self.slot(node, module) = Slot::Here(conf);
         result
     }
 
@@ -221,35 +275,64 @@ impl<'c> Ctx<'c> {
         (0..u32::try_from(self.nodes.len()).expect("fewer blocks than bytes in a file")).map(NodeId)
     }
 
-    fn conf_slot(&self, type_id: TypeId, node: NodeId) -> Option<usize> {
-        let confs = &self.nodes[node.0 as usize].confs;
-        confs.iter().position(|conf| conf.as_deref().is_some_and(|conf| conf.type_id() == type_id))
+    fn slot(&mut self, node: NodeId, module: usize) -> &mut Slot {
+        &mut self.nodes[node.0 as usize].confs[module]
+    }
+
+    fn slot_of<C: Any>(&self) -> usize {
+        let at = self.slots.binary_search_by_key(&TypeId::of::<C>(), |(of_type, _)| *of_type);
+        self.slots[at.expect("only values of modules are asked for")].1
     }
 
     /// What a module wrote down for a block.
     pub fn conf_at<C: Any>(&self, node: NodeId) -> &C {
-        let slot = self.conf_slot(TypeId::of::<C>(), node).expect(PRESENT);
-        let conf = self.nodes[node.0 as usize].confs[slot].as_deref().expect(PRESENT);
-        conf.downcast_ref().expect("the slot was found by this type")
+        let slot = self.slot_of::<C>();
+        let values = match &self.nodes[node.0 as usize].confs[slot] {
+            Slot::Untouched => &self.defaults[slot],
+            Slot::Here(values) => values,
+            Slot::Away => unreachable!("{PRESENT}"),
+        };
+        values.conf.downcast_ref().expect(FOUND)
     }
 
-    /// The same, to change it.
+    /// The same, to change it, before all blocks have been read.
     pub fn conf_at_mut<C: Any>(&mut self, node: NodeId) -> &mut C {
-        let slot = self.conf_slot(TypeId::of::<C>(), node).expect(PRESENT);
-        let conf = self.nodes[node.0 as usize].confs[slot].as_deref_mut().expect(PRESENT);
-        conf.downcast_mut().expect("the slot was found by this type")
+        let module = self.slot_of::<C>();
+        let new = self.modules[module];
+        let slot = self.slot(node, module);
+        if matches!(slot, Slot::Untouched) {
+            *slot = Slot::Here(Values::new(new));
+        }
+        let Slot::Here(values) = slot else { unreachable!("{PRESENT}") };
+        Values::own(values).downcast_mut().expect(FOUND)
     }
 
     /// Gives every block what the blocks around it set.
     pub fn merge(&mut self) {
-        for id in self.nodes() {
-            let Some(parent) = self.parent(id) else { continue };
-            for (slot, module) in self.modules.iter().enumerate() {
-                let from = self.nodes[parent.0 as usize].confs[slot].take().expect(PRESENT);
-                let conf = self.nodes[id.0 as usize].confs[slot].as_deref_mut().expect(PRESENT);
-                module.merge(&*from, conf);
-                self.nodes[parent.0 as usize].confs[slot] = Some(from);
+        for node in self.nodes() {
+            for slot in 0..self.modules.len() {
+                let merged = self.merged(node, slot);
+                *self.slot(node, slot) = Slot::Here(merged);
             }
+        }
+    }
+
+    /// What a block has of a module when the block around it, merged before, has given it its own.
+    fn merged(&mut self, node: NodeId, slot: usize) -> Rc<Values> {
+        let module = self.modules[slot];
+        let own = std::mem::replace(self.slot(node, slot), Slot::Away);
+        let around = self.parent(node).map(|parent| match &self.nodes[parent.0 as usize].confs[slot] {
+            Slot::Here(values) => values,
+            _ => unreachable!("{PRESENT}"),
+        });
+        match (own, around) {
+            (Slot::Here(values), None) => values,
+            (Slot::Here(mut values), Some(around)) => {
+                module.merge(&*around.conf, Values::own(&mut values));
+                values
+            }
+            (_, None) => Values::new(module),
+            (_, Some(around)) => around.untouched(module),
         }
     }
 
@@ -258,10 +341,11 @@ impl<'c> Ctx<'c> {
         let modules = self.modules;
         let mut builder = super::LocationBuilder::new(self, node);
         for (slot, module) in modules.iter().enumerate() {
-            let at = node.0 as usize;
-            let conf = builder.ctx.nodes[at].confs[slot].take().expect(PRESENT);
-            module.install(&*conf, &mut builder);
-            builder.ctx.nodes[at].confs[slot] = Some(conf);
+            let conf = std::mem::replace(builder.ctx.slot(node, slot), Slot::Away);
+            if let Slot::Here(values) = &conf {
+                module.install(&*values.conf, &mut builder);
+            }
+            *builder.ctx.slot(node, slot) = conf;
         }
         builder.finish()
     }
@@ -328,6 +412,16 @@ impl<'c> Ctx<'c> {
     /// Numbers a variable that a named capture assigns.
     pub(super) fn capture_variable(&mut self, name: &str) -> Result<VarIndex, Diagnostic> {
         self.variables.declare(name.as_bytes(), Getter::Assigned, false)
+    }
+
+    /// An expression that was compiled before: many servers write the same one.
+    pub(super) fn known_regex(&self, pattern: &[u8], caseless: bool) -> Option<&Regex> {
+        self.regexes.get(&(pattern.into(), caseless))
+    }
+
+    /// Keeps an expression for the next that writes it.
+    pub(super) fn keep_regex(&mut self, regex: &Regex, caseless: bool) {
+        self.regexes.insert((regex.pattern().into(), caseless), regex.clone());
     }
 
     /// Complains.

@@ -69,6 +69,9 @@ impl Ctx<'_> {
     /// # Errors
     /// PCRE2's words in nginx's sentence; the engine's where it cannot do what PCRE2 can.
     pub fn regex(&mut self, word: &Word, pattern: &[u8], caseless: bool) -> Result<Regex, Diagnostic> {
+        if let Some(known) = self.known_regex(pattern, caseless) {
+            return Ok(known.clone());
+        }
         let mut refused = None;
         let regex = compile_regex(pattern, caseless, |name| {
             self.capture_variable(name).unwrap_or_else(|diagnostic| {
@@ -78,7 +81,9 @@ impl Ctx<'_> {
         });
         match refused {
             Some(diagnostic) => Err(diagnostic),
-            None => regex.map_err(|message| Diagnostic::error("invalid-regex", message).at(word.span)),
+            None => regex
+                .inspect(|regex| self.keep_regex(regex, caseless))
+                .map_err(|message| Diagnostic::error("invalid-regex", message).at(word.span)),
         }
     }
 }

@@ -6,7 +6,8 @@ use fancy_regex::{BytesMode, RegexBuilder};
 use super::{Request, VarIndex};
 use crate::log::Level;
 
-/// A compiled regular expression.
+/// A compiled regular expression. A copy shares what was compiled, and searches in memory of its own.
+#[derive(Clone)]
 pub struct Regex {
     pattern: Box<[u8]>,
     compiled: fancy_regex::Regex,

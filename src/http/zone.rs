@@ -1,11 +1,12 @@
 //! State that all threads share and that outlives a configuration: zones, found again by name.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 /// What a zone is known by. One of another size is another zone, as in nginx.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ZoneKey {
     /// The configuration's file: programs may hold several.
     pub configuration: PathBuf,
@@ -17,20 +18,30 @@ pub struct ZoneKey {
     pub size: usize,
 }
 
-/// The zones that some cycle has.
-static ZONES: Mutex<Vec<(ZoneKey, Weak<dyn Any + Send + Sync>)>> = Mutex::new(Vec::new());
+/// The zones that some cycle has, and others for a while.
+static ZONES: LazyLock<Mutex<Zones>> = LazyLock::new(Mutex::default);
+
+#[derive(Default)]
+struct Zones {
+    known: HashMap<ZoneKey, Weak<dyn Any + Send + Sync>>,
+    /// With so many of them those that nobody has any more are taken out.
+    sweep_at: usize,
+}
 
 /// The zone of a key as long as some cycle has it; else a new one.
 pub fn shared_zone<T: Send + Sync + 'static>(key: ZoneKey, make: impl FnOnce() -> T) -> Arc<T> {
     let mut zones = ZONES.lock().unwrap_or_else(PoisonError::into_inner);
-    zones.retain(|(_, zone)| zone.strong_count() > 0);
-    let known = zones.iter().find(|(known, _)| *known == key).and_then(|(_, zone)| zone.upgrade()?.downcast().ok());
+    let known = zones.known.get(&key).and_then(|zone| zone.upgrade()?.downcast().ok());
     if let Some(zone) = known {
         return zone;
     }
+    if zones.known.len() >= zones.sweep_at {
+        zones.known.retain(|_, zone| zone.strong_count() > 0);
+        zones.sweep_at = 2 * zones.known.len() + 16;
+    }
     let zone = Arc::new(make());
     let weak: Weak<T> = Arc::downgrade(&zone);
-    zones.push((key, weak));
+    zones.known.insert(key, weak);
     zone
 }
 

@@ -33,9 +33,14 @@ pub fn infer(schema: &Schema, text: &[u8]) -> Option<Context> {
     of(schema, &parse(FileId::default(), text).0)
 }
 
+/// Whether these are the directives of a whole configuration: one of its sections is among them.
+pub(super) fn is_whole(schema: &Schema, tree: &[Directive]) -> bool {
+    tree.iter().any(|directive| is_section(schema, directive))
+}
+
 /// The block that directives stand in.
 pub(super) fn of(schema: &Schema, tree: &[Directive]) -> Option<Context> {
-    if tree.iter().any(|directive| is_section(schema, directive)) {
+    if is_whole(schema, tree) {
         return None;
     }
     if let Some(table) = table(schema, tree) {

@@ -80,22 +80,27 @@ impl Inspection {
 /// Looks at a configuration: a whole one, or a file that is a part of one. Nothing is written, opened to write, or bound.
 pub fn inspect(files: &dyn Files, options: &Options) -> Inspection {
     let nearby = Nearby::new(files, &options.path, options.offline);
-    let context = options.context.or_else(|| context_of(&nearby, &options.path));
+    let read = |form| load(&nearby, Schema::nginx(), &loading(&options.path, form));
+    let said = options.context.or_else(|| context::said(&nearby.main()));
+    // Most are whole configurations, and those are read once.
+    let whole = said.is_none().then(|| read(Form::Full));
+    let whole = whole.filter(|(loaded, _)| context::is_whole(Schema::nginx(), &loaded.root));
+    let context = if whole.is_some() { None } else { said.or_else(|| context_of(&nearby, &options.path)) };
     let form = context.map_or(Form::Full, form);
-    let (mut loaded, mut diagnostics) = load(&nearby, Schema::nginx(), &loading(&options.path, form));
+    let (mut loaded, mut diagnostics) = whole.unwrap_or_else(|| read(form));
     let paths = paths(&options.path);
     let context = context.unwrap_or(Context::MAIN);
     if loaded.sources.files().next().is_none() {
         return Inspection { loaded, context, diagnostics, cycle: None, places: Vec::new(), paths };
     }
-    let written = loaded.root.clone();
     let checked = check(&loaded, Schema::nginx(), &runs, &mut diagnostics);
+    let written = (!checked.accepts_all()).then(|| loaded.root.clone());
     checked.prune(&mut loaded.root);
     let mut resources = Nothing::new(&nearby, options.offline);
     let log = Arc::new(ErrorLog::to(crate::log::Sink::Stderr, Level::Emerg));
     let compiled = compile(&loaded, &paths, log, &mut resources);
     let hosts = resources.hosts;
-    loaded.root = written;
+    loaded.root = written.unwrap_or(loaded.root);
     diagnostics.extend(compiled.diagnostics);
     reconsider(&loaded, &mut diagnostics);
     settle::settle(&loaded, options, form, &hosts, &mut diagnostics);
@@ -114,11 +119,7 @@ fn loading(path: &str, form: Form) -> load::Options {
 
 /// The block that a file stands in: by what it holds, or by what the files hold that it includes.
 fn context_of(nearby: &Nearby<'_>, path: &str) -> Option<Context> {
-    let text = nearby.main();
-    if let Some(said) = context::said(&text) {
-        return Some(said);
-    }
-    let (tree, _) = crate::syntax::parse(FileId::default(), &text);
+    let (tree, _) = crate::syntax::parse(FileId::default(), &nearby.main());
     let only_includes = !tree.is_empty() && tree.iter().all(|one| &*one.name.value == b"include");
     if !only_includes {
         return context::of(Schema::nginx(), &tree);

@@ -27,7 +27,9 @@ pub(super) fn settle(loaded: &Loaded, options: &Options, form: Form, hosts: &[St
         said.retain(|one| one.code != "no-certificate");
     }
     let mut defined = Vec::new();
-    defined_elsewhere(&loaded.root, &mut defined);
+    if said.iter().any(|one| one.code == "unknown-variable") {
+        defined_elsewhere(&loaded.root, &mut defined);
+    }
     said.retain(|one| !(is_part && is_name(one) || one.code == "unknown-variable" && is_defined(one, &defined)));
     for one in said.iter_mut() {
         if one.code == NOT_RUN && !options.to_run {

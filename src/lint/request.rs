@@ -1,16 +1,13 @@
 //! Requests: which location answers one, asked of the matcher that serves.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 
 use super::view::Block;
-use crate::{
-    conf::pattern::compile,
-    http::{
-        Found, LocationId, LocationKind, LocationTree, LocationTreeParts, Locations, find_location,
-        uri::{Slashes, normalise},
-    },
+use crate::http::{
+    Found, LocationId, LocationKind, LocationTree, LocationTreeParts, Locations, find_location,
+    uri::{Slashes, normalise},
 };
 
 /// The locations of one server.
@@ -51,10 +48,7 @@ impl Trees {
                     self.final_prefixes.push(id.0);
                     parts.prefixes.push((text, id));
                 }
-                LocationKind::Regex => {
-                    let regex = compile(name.text, name.caseless);
-                    parts.regexes.extend(regex.map(|regex| (Arc::new(regex), id)));
-                }
+                LocationKind::Regex => parts.regexes.extend(location.regex().map(|regex| (regex, id))),
                 _ => {}
             }
         }

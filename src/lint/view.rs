@@ -1,11 +1,12 @@
 //! The tree as rules look at it: blocks with the blocks around them, what stands in them, and what they inherit.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
 use super::request::Trees;
 use crate::{
+    conf::pattern::compile,
     diag::Span,
-    http::LocationKind,
+    http::{LocationKind, Regex},
     load::{Form, Loaded, Sources},
     schema::{Context, Schema},
     syntax::{Directive, Word},
@@ -17,10 +18,15 @@ pub(super) struct View<'a> {
     /// What the main file holds: what would stand around a site or a fragment is not known.
     pub(super) form: Form,
     nodes: Vec<Node<'a>>,
+    /// The blocks in which directives of a name stand, outer ones first.
+    places: HashMap<&'a [u8], Vec<usize>>,
     /// The blocks of upstreams, by name.
     upstreams: HashMap<&'a [u8], usize>,
     /// The locations of servers as they are searched, made when they are asked for.
     trees: RefCell<HashMap<usize, Rc<Trees>>>,
+    /// What questions about expressions have been answered: many servers ask the same.
+    answers: RefCell<HashMap<Vec<u8>, Option<String>>>,
+    regexes: RefCell<HashMap<(Vec<u8>, bool), Option<Arc<Regex>>>>,
 }
 
 struct Node<'a> {
@@ -29,7 +35,10 @@ struct Node<'a> {
     context: Context,
     parent: Option<usize>,
     children: Vec<usize>,
-    names: HashMap<&'a [u8], Vec<&'a Directive>>,
+    /// Its directives by the keys of their names, those of one name in the order written; and the keys, which are looked
+    /// through instead of the names: rules ask far more often than they find.
+    by_name: Vec<&'a Directive>,
+    keys: Vec<u64>,
 }
 
 /// A block.
@@ -51,6 +60,15 @@ pub(super) struct Name<'v> {
     pub(super) word: &'v Word,
 }
 
+/// A number of a name; few names have the same.
+fn key(name: &[u8]) -> u64 {
+    name.chunks(8).fold(name.len() as u64, |key, part| {
+        let mut bytes = [0; 8];
+        bytes[..part.len()].copy_from_slice(part);
+        (key.rotate_left(5) ^ u64::from_le_bytes(bytes)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    })
+}
+
 /// Directives that give all requests of a location to something.
 const PASSES: [&str; 6] = ["proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass"];
 
@@ -60,8 +78,11 @@ impl<'a> View<'a> {
             sources: &loaded.sources,
             form: loaded.form,
             nodes: Vec::new(),
+            places: HashMap::new(),
             upstreams: HashMap::new(),
             trees: RefCell::default(),
+            answers: RefCell::default(),
+            regexes: RefCell::default(),
         };
         view.add(None, &loaded.root, Context::MAIN, None);
         view
@@ -75,11 +96,18 @@ impl<'a> View<'a> {
         parent: Option<usize>,
     ) {
         let id = self.nodes.len();
-        let mut names: HashMap<&[u8], Vec<&Directive>> = HashMap::new();
+        let mut by_name = Vec::new();
         if !context.is_table() {
-            directives.iter().for_each(|one| names.entry(&one.name.value).or_default().push(one));
+            by_name.extend(directives);
+            by_name.sort_by_cached_key(|one| (key(&one.name.value), &one.name.value));
+            for (at, one) in by_name.iter().enumerate() {
+                if at == 0 || by_name[at - 1].name.value != one.name.value {
+                    self.places.entry(&one.name.value).or_default().push(id);
+                }
+            }
         }
-        self.nodes.push(Node { directive, directives, context, parent, children: Vec::new(), names });
+        let keys = by_name.iter().map(|one| key(&one.name.value)).collect();
+        self.nodes.push(Node { directive, directives, context, parent, children: Vec::new(), by_name, keys });
         if let Some(parent) = parent {
             self.nodes[parent].children.push(id);
         }
@@ -122,17 +150,30 @@ impl<'a> View<'a> {
 
     /// Every directive of this name, with the block it stands in.
     pub(super) fn every<'n>(&'n self, name: &'n str) -> impl Iterator<Item = (Block<'n>, &'n Directive)> {
-        self.blocks(Context::ANY).flat_map(move |block| block.all(name).iter().map(move |one| (block, *one)))
+        let blocks = self.places.get(name.as_bytes()).map_or(&[][..], |blocks| blocks);
+        let blocks = blocks.iter().map(|id| self.block(*id));
+        blocks.flat_map(move |block| block.all(name).iter().map(move |one| (block, *one)))
     }
 
     /// Whether a directive of this name stands anywhere.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.nodes.iter().any(|node| node.names.contains_key(name.as_bytes()))
+        self.places.contains_key(name.as_bytes())
     }
 
     /// The upstream with this name.
     pub(super) fn upstream(&self, name: &str) -> Option<Block<'_>> {
         self.upstreams.get(name.as_bytes()).map(|id| self.block(*id))
+    }
+
+    /// The answer to a question that depends on these words alone, the rule's code first: asked once.
+    pub(super) fn once(&self, words: &[&[u8]], ask: impl FnOnce() -> Option<String>) -> Option<String> {
+        let key = words.join(&0);
+        if let Some(known) = self.answers.borrow().get(&key) {
+            return known.clone();
+        }
+        let answer = ask();
+        self.answers.borrow_mut().insert(key, answer.clone());
+        answer
     }
 
     fn block(&self, id: usize) -> Block<'_> {
@@ -182,7 +223,13 @@ impl<'v> Block<'v> {
 
     /// The directives of this name that stand right in it.
     pub(super) fn all(self, name: &str) -> &'v [&'v Directive] {
-        self.node().names.get(name.as_bytes()).map_or(&[], |all| all)
+        let Node { by_name, keys, .. } = self.node();
+        let (name, key) = (name.as_bytes(), key(name.as_bytes()));
+        let Some(first) = keys.iter().position(|known| *known == key) else { return &[] };
+        let of_key = &by_name[first..];
+        let Some(from) = of_key.iter().position(|one| *one.name.value == *name) else { return &[] };
+        let count = of_key[from..].iter().take_while(|one| *one.name.value == *name).count();
+        &of_key[from..from + count]
     }
 
     /// The first directive of this name that stands right in it.
@@ -253,6 +300,14 @@ impl<'v> Block<'v> {
     /// The locations right in it.
     pub(super) fn locations(self) -> impl Iterator<Item = Block<'v>> {
         self.children().filter(|block| block.context() == Context::LOCATION)
+    }
+
+    /// The expression that a location is, as the engine that serves runs it.
+    pub(super) fn regex(self) -> Option<Arc<Regex>> {
+        let name = self.name().filter(|name| name.kind == LocationKind::Regex)?;
+        let mut known = self.view.regexes.borrow_mut();
+        let regex = known.entry((name.text.to_vec(), name.caseless));
+        regex.or_insert_with(|| compile(name.text, name.caseless).map(Arc::new)).clone()
     }
 
     /// How it is named, for a location.

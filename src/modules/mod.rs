@@ -54,6 +54,9 @@ mod upstream;
 mod userid;
 mod uwsgi;
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use crate::conf::{AnyModule, erase};
 use crate::schema::{DirectiveSpec, Schema};
 
@@ -114,10 +117,19 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<range::Range>(),
 ];
 
+/// Every directive that some module runs, by the table's module and its name.
+static RUNNING: LazyLock<HashSet<(&'static str, &'static str)>> = LazyLock::new(|| {
+    let owned = |module: &&'static dyn AnyModule| {
+        let (owners, commands) =
+            (module.also().iter().chain([&module.name()]).copied().collect::<Vec<_>>(), module.commands());
+        owners.into_iter().flat_map(move |owner| commands.clone().into_iter().map(move |name| (owner, name)))
+    };
+    MODULES.iter().flat_map(owned).collect()
+});
+
 /// Whether a row of the table is run by a module.
 pub fn runs(spec: &DirectiveSpec) -> bool {
-    let owns = |module: &&&dyn AnyModule| module.name() == spec.module || module.also().contains(&spec.module);
-    MODULES.iter().filter(owns).any(|module| module.commands().contains(&spec.name))
+    RUNNING.contains(&(spec.module, spec.name))
 }
 
 /// Directives that a module claims and the table does not know: none, or the two have drifted apart.

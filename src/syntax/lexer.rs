@@ -49,8 +49,18 @@ pub(super) fn bare_word(rest: Rest<'_>) -> IResult<Rest<'_>, &[u8]> {
 
 /// `plain = any byte but space, ";", "{", "\", "$"`
 fn plain(rest: Rest<'_>) -> IResult<Rest<'_>, &[u8]> {
-    take_while1(|byte| !is_space(byte) && !matches!(byte, b';' | b'{' | b'\\' | b'$')).parse(rest)
+    take_while1(|byte| PLAIN[usize::from(byte)]).parse(rest)
 }
+
+static PLAIN: [bool; 256] = {
+    let mut plain = [true; 256];
+    let mut ends: &[u8] = b" \t\r\n;{\\$";
+    while let [byte, rest @ ..] = ends {
+        plain[*byte as usize] = false;
+        ends = rest;
+    }
+    plain
+};
 
 /// `escape = "\" [ any byte ]`: the byte behind a backslash never ends a word.
 fn escape(rest: Rest<'_>) -> IResult<Rest<'_>, &[u8]> {

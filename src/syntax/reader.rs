@@ -62,7 +62,10 @@ impl<'a> Reader<'a> {
 
     /// `blank = { space | comment }`
     fn blank(&mut self) {
-        while let Ok((rest, blank)) = alt((lexer::space, recognize(lexer::comment))).parse(self.rest) {
+        let begins = |byte: &u8| lexer::is_space(*byte) || *byte == b'#';
+        while self.rest.first().is_some_and(begins)
+            && let Ok((rest, blank)) = alt((lexer::space, recognize(lexer::comment))).parse(self.rest)
+        {
             let start = self.offset();
             self.rest = rest;
             if blank[0] == b'#' && blank.len() >= BUFFER {

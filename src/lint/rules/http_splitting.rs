@@ -1,6 +1,6 @@
 //! `http-splitting`: line breaks of a client's in a header.
 
-use super::location_regex::{paths, printable, read};
+use super::location_regex::{PATHS, printable, read};
 use crate::{
     conf::pattern::{ByteSet, Machine, shortest},
     diag::{Diagnostic, Fix},
@@ -101,6 +101,6 @@ fn in_pattern(text: &[u8], caseless: bool, group: Option<&str>) -> Option<String
     }
     let machine = Machine::new(&pattern.root)?;
     let broken = Machine::new(&crate::conf::pattern::Node::Set(ByteSet::one(b'\n')))?;
-    let path = shortest(&[&machine, &paths(), &broken], &[], printable() | ByteSet::one(b'\n')).text()?;
+    let path = shortest(&[&machine, &PATHS, &broken], &[], printable() | ByteSet::one(b'\n')).text()?;
     Some(String::from_utf8(path).ok()?.replace('\n', "%0a"))
 }

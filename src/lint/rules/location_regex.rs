@@ -1,5 +1,7 @@
 //! Regular expressions of locations, for the rules that compare them.
 
+use std::sync::LazyLock;
+
 use crate::{
     conf::pattern::{ByteSet, Machine, Node, Pattern, shortest},
     http::LocationKind,
@@ -34,25 +36,23 @@ pub(super) fn beginning_with(prefix: &[u8]) -> Option<Machine> {
 }
 
 /// A path as nginx sees it after it has resolved dots and slashes.
-pub(super) fn paths() -> Machine {
-    ours("^/")
-}
+pub(super) static PATHS: LazyLock<Machine> = LazyLock::new(|| ours("^/"));
 
 /// What no such path holds.
-pub(super) fn no_path() -> Machine {
-    ours(r"//|/\.\.?/|/\.\.?$")
-}
+pub(super) static NO_PATH: LazyLock<Machine> = LazyLock::new(|| ours(r"//|/\.\.?/|/\.\.?$"));
+
+/// Paths that people read, and those of files.
+static PRETTY: LazyLock<(Machine, Machine)> = LazyLock::new(|| (ours("^/[a-z]"), ours(r"[a-z0-9]\.[a-z0-9]+$")));
 
 /// A path that all of these match and none of the others: a pretty one, if there is one.
 pub(super) fn path_of(takes: &[&Machine], refuses: &[&Machine]) -> Option<String> {
-    let (paths, no_path) = (paths(), no_path());
-    let (pretty, prettier) = (ours("^/[a-z]"), ours(r"[a-z0-9]\.[a-z0-9]+$"));
-    let refuses: Vec<_> = refuses.iter().copied().chain([&no_path]).collect();
+    let (pretty, prettier) = &*PRETTY;
+    let refuses: Vec<_> = refuses.iter().copied().chain([&*NO_PATH]).collect();
     let find = |more: &[&Machine]| {
         let takes: Vec<_> = takes.iter().copied().chain(more.iter().copied()).collect();
         shortest(&takes, &refuses, printable()).text()
     };
-    let tries: [&[&Machine]; 3] = [&[&paths, &pretty, &prettier], &[&paths, &pretty], &[&paths]];
+    let tries: [&[&Machine]; 3] = [&[&PATHS, pretty, prettier], &[&PATHS, pretty], &[&PATHS]];
     let path = tries.into_iter().find_map(find)?;
     String::from_utf8(path).ok()
 }

@@ -85,8 +85,11 @@ fn is_loss(prefix: Block<'_>, regex: Block<'_>) -> bool {
 
 /// A path below the prefix that the expression is asked for.
 fn taken(prefix: Block<'_>, regex: Block<'_>) -> Option<String> {
-    let name = prefix.name()?;
-    let path = path_of(&[&machine(regex)?, &beginning_with(name.text)?], &[])?;
+    let (name, own) = (prefix.name()?, regex.name()?);
+    let case: &[u8] = if own.caseless { b"~*" } else { b"~" };
+    let path = prefix.view().once(&[RULE.code.as_bytes(), case, own.text, name.text], || {
+        path_of(&[&machine(regex)?, &beginning_with(name.text)?], &[])
+    })?;
     let answers = regex.answers(&path)?;
     answers.up().any(|block| block.number() == regex.number()).then_some(path)
 }

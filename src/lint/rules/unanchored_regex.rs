@@ -5,7 +5,7 @@ use crate::{
     conf::pattern::{Machine, Pattern},
     diag::{Diagnostic, Fix},
     http::LocationKind,
-    lint::{Rule, View},
+    lint::{Block, Rule, View},
     schema::Context,
 };
 
@@ -25,16 +25,8 @@ fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
         let Some(name) = block.name().filter(|name| name.kind == LocationKind::Regex && is_ending(name.text)) else {
             continue;
         };
-        let anchored = [name.text, b"$"].concat();
-        let Some(strict) = Pattern::read(&anchored, name.caseless).and_then(|pattern| Machine::new(&pattern.root))
-        else {
-            continue;
-        };
-        let Some(path) = machine(block)
-            .and_then(|own| path_of(&[&own, &super::location_regex::ours(r"\.[a-z0-9]+\.[a-z]+$")], &[&strict]))
-        else {
-            continue;
-        };
+        let case: &[u8] = if name.caseless { b"~*" } else { b"~" };
+        let Some(path) = view.once(&[RULE.code.as_bytes(), case, name.text], || longer(block)) else { continue };
         if block.answers(&path).is_none_or(|answers| answers.number() != block.number())
             || block.has("fastcgi_split_path_info")
         {
@@ -50,6 +42,14 @@ fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
             said.fix(Fix::likely("put a `$` behind it").behind(name.word.span, "$"))
         });
     }
+}
+
+/// A path that goes on behind the ending, and matches.
+fn longer(block: Block<'_>) -> Option<String> {
+    let name = block.name()?;
+    let anchored = [name.text, b"$"].concat();
+    let strict = Machine::new(&Pattern::read(&anchored, name.caseless)?.root)?;
+    path_of(&[&machine(block)?, &super::location_regex::ours(r"\.[a-z0-9]+\.[a-z]+$")], &[&strict])
 }
 
 /// `\.php`, `\.(jpg|png)`: it ends with a dot and letters.

@@ -1,6 +1,6 @@
 //! `unreachable-location`: a location that no request ever reaches.
 
-use super::location_regex::{beginning_with, machine, no_path, paths};
+use super::location_regex::{NO_PATH, PATHS, beginning_with, machine};
 use crate::{
     conf::pattern::{Answer, ByteSet, Machine, shortest},
     diag::Diagnostic,
@@ -56,36 +56,43 @@ fn compare(around: Block<'_>, out: &mut Vec<Diagnostic>) {
     if count == 0 || count * locations.len() > MOST_PAIRS {
         return;
     }
-    let mut regexes: Vec<(Block<'_>, Option<Machine>)> = Vec::new();
+    let mut regexes: Vec<Block<'_>> = Vec::new();
     for (block, _) in locations.iter().filter(|(_, name)| is_regex(name.kind)) {
-        let own = machine(*block);
         // Below a location only paths that it takes come here.
-        let earlier = own.as_ref().and_then(|own| regexes.iter().find(|(_, machine)| covers(machine.as_ref(), own)));
-        if let Some((first, _)) = earlier {
+        if let Some(first) = regexes.iter().find(|wide| covers(**wide, *block)) {
             out.push(lost(*block, *first));
         }
-        regexes.push((*block, own));
+        regexes.push(*block);
     }
-    for (block, name) in locations.iter().filter(|(_, name)| name.kind == LocationKind::Prefix && name.text != b"/") {
-        let Some(own) = beginning_with(name.text) else { continue };
-        let taken = regexes.iter().find(|(_, machine)| covers(machine.as_ref(), &own));
+    for (block, _) in locations.iter().filter(|(_, name)| name.kind == LocationKind::Prefix && name.text != b"/") {
         // Locations inside it may still be asked.
-        if let Some((first, _)) = taken.filter(|_| block.locations().next().is_none()) {
+        if block.locations().next().is_none()
+            && let Some(first) = regexes.iter().find(|wide| covers(**wide, *block))
+        {
             out.push(lost(*block, *first));
         }
     }
 }
 
-fn covers(wide: Option<&Machine>, narrow: &Machine) -> bool {
-    let Some(wide) = wide else { return false };
+/// Whether a location that is an expression takes all that another would.
+fn covers(wide: Block<'_>, narrow: Block<'_>) -> bool {
+    let (Some(one), Some(other)) = (wide.name(), narrow.name()) else { return false };
+    let kind = |caseless| if caseless { &b"~*"[..] } else { b"~" };
+    let is_regex = other.kind == LocationKind::Regex;
+    let narrow_kind = if is_regex { kind(other.caseless) } else { b"" };
+    let words = [RULE.code.as_bytes(), kind(one.caseless), one.text, narrow_kind, other.text];
+    let ask = || {
+        let narrow = if is_regex { machine(narrow) } else { beginning_with(other.text) };
+        takes_all(&machine(wide)?, &narrow?).then(String::new)
+    };
+    wide.view().once(&words, ask).is_some()
+}
+
+fn takes_all(wide: &Machine, narrow: &Machine) -> bool {
     let bytes = !ByteSet::one(b'\n');
     // One text of the narrow one that the wide one does not match is enough to know, and quickly found.
-    let Answer::Text(example) = shortest(&[narrow, &paths()], &[&no_path()], bytes) else { return false };
-    if !wide.matches(&example) {
-        return false;
-    }
-    shortest(&[narrow, &paths()], &[wide, &no_path()], bytes) == Answer::None
-        && shortest(&[narrow, &paths()], &[&no_path()], bytes) != Answer::None
+    let Answer::Text(example) = shortest(&[narrow, &PATHS], &[&NO_PATH], bytes) else { return false };
+    wide.matches(&example) && shortest(&[narrow, &PATHS], &[wide, &NO_PATH], bytes) == Answer::None
 }
 
 fn lost(block: Block<'_>, first: Block<'_>) -> Diagnostic {

@@ -361,11 +361,11 @@ pub(crate) fn check_all<C: 'static>(ctx: &mut Ctx<'_>, prefix: &str, settings: f
 /// Has the folders for temporary files of all blocks below `http` made at start.
 pub(crate) fn want_temp_folders<C: 'static>(ctx: &mut Ctx<'_>, settings: fn(&C) -> &Settings, default: TempPath) {
     let below_http = |node: &NodeId| !matches!(ctx.kind(*node), NodeKind::Main | NodeKind::Events);
-    let path =
-        |node: NodeId| settings(ctx.conf_at::<C>(node)).temp_path.clone().unwrap_or_else(|| default.clone()).path;
+    let path = |node: NodeId| &settings(ctx.conf_at::<C>(node)).temp_path.as_ref().unwrap_or(&default).path;
     let mut folders: Vec<_> = ctx.nodes().filter(below_http).map(path).collect();
-    folders.sort();
+    folders.sort_unstable();
     folders.dedup();
+    let folders: Vec<_> = folders.into_iter().cloned().collect();
     let mut wanted = ctx.extensions.get::<TempFolders>().cloned().unwrap_or_default();
     wanted.0.extend(folders);
     ctx.extensions.insert(wanted);
