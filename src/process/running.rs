@@ -3,12 +3,14 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rustix::process::{Resource, getrlimit};
+
 use super::bundle::Bundle;
 use super::config::{Compiled, Setup, from_disk, temporary_folders};
 use super::logs::{self, Logs, Wanted};
 use super::sockets::{self, Listening, Plan};
 use super::{folders, lost, pid};
-use crate::http::Cycle;
+use crate::http::{Cycle, ProcessConf};
 use crate::load::{level, sentence};
 use crate::log::{ErrorLog, Level, refresh_zone};
 
@@ -105,8 +107,21 @@ impl Running {
         logs::redirect_stderr(new.log());
         lost::say(&self.cycle, &new.cycle, new.log());
         sockets::remove_unused(&self.sockets, &new.sockets, new.log());
+        new.warn_of_limit();
         *self = new;
         Ok(())
+    }
+
+    /// Says where the system lets us open fewer files than there may be connections.
+    pub fn warn_of_limit(&self) {
+        let ProcessConf { worker_connections, worker_rlimit_nofile, .. } = self.cycle.process;
+        let connections = worker_connections as u64;
+        let system = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        if connections > system && worker_rlimit_nofile.is_none_or(|limit| connections > limit) {
+            let limit = worker_rlimit_nofile.unwrap_or(system);
+            let what = format_args!("{connections} worker_connections exceed open file resource limit: {limit}");
+            self.log().say(Level::Warn, what);
+        }
     }
 
     /// Opens the logs again for USR1.

@@ -57,7 +57,7 @@ pub fn test(call: &Call, say: Say<'_>, between: impl Fn()) -> Result<Compiled, R
     compiled.diagnostics.append(&mut late);
     let candidate = candidate.ok_or(Refused)?;
     pid::test(&candidate.cycle().process.pid, &call.early).map_err(|_| Refused)?;
-    candidate.open(&[], Purpose::Test, &call.early)?;
+    candidate.open(&[], Purpose::Test, &call.early)?.warn_of_limit();
     Ok(compiled)
 }
 
@@ -126,6 +126,7 @@ fn open(call: &Call, say: Say<'_>, inherited: Vec<Listening>) -> Result<Running,
 fn report(running: &Running, version: &str) {
     let log = running.log();
     log.say(Level::Notice, "using the \"epoll\" event method");
+    running.warn_of_limit();
     log.say(Level::Notice, version);
     let system = rustix::system::uname();
     let (name, release) = (system.sysname().to_string_lossy(), system.release().to_string_lossy());

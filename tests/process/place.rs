@@ -130,6 +130,11 @@ impl Place {
         Running { place: self }
     }
 
+    /// What was started by other means runs here.
+    pub fn running(self) -> Running {
+        Running { place: self }
+    }
+
     /// Starts it in the background as a plain user.
     pub fn start_as_nobody(self) -> Running {
         let said = Said::of(as_nobody(&mut self.command([])).output().unwrap());

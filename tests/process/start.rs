@@ -155,6 +155,28 @@ fn a_worker_takes_on_limits_folder_and_environment() {
 }
 
 #[test]
+fn more_connections_than_files_are_warned_of() {
+    let place = Place::new();
+    place.answering("one");
+    let shell = |more: &str| {
+        let program = place.command([]);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n 100; exec \"$@\" {more}"), "sh"]).arg(program.get_program());
+        Said::of(command.args(program.get_args()).env("RNGINX_LAYOUT", "source").output().unwrap())
+    };
+    let warning = |limit| format!("[warn] 512 worker_connections exceed open file resource limit: {limit}");
+    assert_eq!(shell("-tq").stderr, format!("nginx: {}\n", warning(100)));
+    assert_eq!(shell("-tq -g 'worker_rlimit_nofile 200;'").stderr, format!("nginx: {}\n", warning(200)));
+    assert_eq!(shell("-tq -g 'worker_rlimit_nofile 1000;'").stderr, "");
+    let said = shell("");
+    let nginx = place.running();
+    assert_eq!((said.code, said.stderr), (0, format!("nginx: {}\n", warning(100))));
+    assert_eq!(nginx.answer(), "one");
+    nginx.reload();
+    assert_eq!(nginx.place.messages().iter().filter(|message| **message == warning(100)).count(), 3);
+}
+
+#[test]
 fn a_plain_user_can_run_it() {
     let place = Place::of_nobody();
     place.answering("one");

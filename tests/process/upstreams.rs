@@ -163,7 +163,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 fn clients_that_never_end_their_heads_are_ended_and_hinder_nobody() {
     let place = Place::new();
     let server = format!("listen 127.0.0.1:{} backlog=1024; client_header_timeout 1s; return 200 one;", place.port);
-    let text = crate::place::configuration("", &format!("server {{ {server} }}"));
+    let text = crate::place::configuration("worker_rlimit_nofile 3000;", &format!("server {{ {server} }}"));
     place.write("nginx.conf", &text.replace("events { }", "events { worker_connections 2000; }"));
     let nginx = place.start();
     let mut slow: Vec<_> = (0..SLOW).map(|_| nginx.client()).collect();

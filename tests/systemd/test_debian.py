@@ -1,4 +1,4 @@
-"""In nginx's place on Debian: its own unit, init script and logrotate file unchanged, and our package."""
+"""In nginx's place on Debian: its own unit, init script and logrotate file unchanged, and our package in its package's."""
 
 import re
 import subprocess
@@ -7,8 +7,11 @@ import time
 import pytest
 from stack import BINARY, ROOT, until
 
-STOCK = ("bookworm", "systemd,systemd-sysv,nginx-common,logrotate,procps,lsof")
-BARE = ("trixie", "systemd,systemd-sysv,logrotate,procps,init-system-helpers")
+STOCK = ("bookworm", "systemd,systemd-sysv,nginx-common,logrotate,procps,lsof,gettext-base,ufw")
+TRIXIE = ("trixie", "systemd,systemd-sysv,nginx,logrotate,procps,init-system-helpers,ufw,bash-completion")
+
+# As people install a file; nothing is fetched, for the machine is on no network.
+APT = "DEBIAN_FRONTEND=noninteractive apt-get install -q -y"
 
 
 def start(name, debian, furnish):
@@ -104,6 +107,23 @@ def test_debians_init_script_upgrades_it(stock):
     stock.do("/etc/init.d/nginx", "status")
 
 
+def test_debians_init_script_does_all_that_it_can(stock):
+    script = ["env", "SYSTEMCTL_SKIP_REDIRECT=1", "/etc/init.d/nginx"]
+    stock.do("systemctl", "stop", "nginx")
+    for action in ("configtest", "start", "status", "rotate", "reload", "force-reload", "upgrade", "restart"):
+        stock.do(*script, action)
+        if action != "configtest":
+            until(lambda: len(masters(stock)) == 1, f"one master after {action}")
+            assert get(stock) == (200, "stock"), action
+    stock.host("/etc/nginx/conf.d/broken.conf").write_text("oops\n")
+    assert stock.enter(*script, "configtest")[0] != 0 and stock.enter(*script, "restart")[0] != 0
+    assert get(stock) == (200, "stock"), "a broken file stops nobody"
+    stock.host("/etc/nginx/conf.d/broken.conf").unlink()
+    stock.do(*script, "stop")
+    assert masters(stock) == [] and stock.enter(*script, "status")[0] != 0
+    stock.do("systemctl", "start", "nginx")
+
+
 def test_debians_unit_stops_it(stock):
     began = time.monotonic()
     stock.do("systemctl", "stop", "nginx")
@@ -114,8 +134,12 @@ def test_debians_unit_stops_it(stock):
 
 
 @pytest.fixture(scope="module")
-def bare(possible):
-    """The next Debian, with a systemd that knows `notify-reload`, and no web server."""
+def trixie(possible):
+    """The next Debian, with a systemd that knows `notify-reload`, and its own nginx, which serves a site."""
+    from machine import within
+
+    def keep_packages(making):
+        within(making, "sh", "-c", "apt-get update -q && cd /root && apt-get download -q nginx nginx-common")
 
     def furnish(root):
         for version in ("0.1.0", "0.1.1"):
@@ -127,64 +151,135 @@ def bare(possible):
             package = ROOT / made.stdout.strip()
             (root / "root" / f"{version}.deb").write_bytes(package.read_bytes())
             package.unlink()
+        (root / "etc/nginx/conf.d/site.conf").write_text("server { listen 81; return 200 site; }\n")
+        (root / "etc/systemd/system.conf.d").mkdir()
+        (root / "etc/systemd/system.conf.d/often.conf").write_text("[Manager]\nDefaultStartLimitBurst=1000\n")
 
-    machine = start("bare", BARE, furnish)
+    machine = start("trixie", (*TRIXIE, "nginx nginx-common", keep_packages), furnish)
     yield machine
     machine.power_off()
 
 
-def test_our_package_installs_and_serves(bare):
-    bare.do("dpkg", "--install", "/root/0.1.0.deb")
-    until(lambda: bare.state("nginx") == "active", "nginx.service")
-    status, page = get(bare)
+def tree(machine):
+    """All files of /etc/nginx: who may do what with them, where links lead, what is in them."""
+    return machine.do(
+        "sh", "-c", "cd /etc/nginx && find . ! -type d -printf '%M %u %g %p %l\\n' | sort; find . -type f | sort | xargs md5sum"
+    )
+
+
+def test_our_package_takes_the_place_of_debians_nginx(trixie):
+    until(lambda: trixie.state("nginx") == "active", "Debian's nginx.service")
+    assert get(trixie, port=81) == (200, "site") and trixie.do("nginx", "-v").startswith("nginx version: nginx/1.26.")
+    page, before = get(trixie), tree(trixie)
+    trixie.do("sh", "-c", f"{APT} /root/0.1.0.deb")
+    until(lambda: trixie.state("nginx") == "active", "our nginx.service")
+    assert trixie.do("nginx", "-v").startswith("nginx version: nginx/1.28.3 (rnginx/")
+    assert (get(trixie), get(trixie, port=81)) == (page, (200, "site"))
+    assert tree(trixie) == before, "nothing in /etc/nginx is touched"
+    assert trixie.enter("nginx", "-tq") == (0, "")
+    assert trixie.do("systemctl", "is-enabled", "nginx").strip() == "enabled"
+    status = trixie.do("systemctl", "status", "--no-pager", "nginx")
+    assert "Active: active (running)" in status and "nginx: worker process" in status
+    trixie.do("systemctl", "restart", "nginx")
+    trixie.do("systemctl", "reload", "nginx")
+    trixie.do("systemd-analyze", "verify", "--man=no", "/lib/systemd/system/nginx.service")
+
+
+def test_our_package_has_what_programs_look_for(trixie):
+    for file in ("/usr/share/man/man8/nginx.8.gz", "/usr/share/zsh/vendor-completions/_rnginx", "/etc/logrotate.d/nginx"):
+        assert trixie.host(file).exists(), file
+    assert "80,443/tcp" in trixie.do("ufw", "app", "info", "Nginx Full")
+    completed = trixie.do(
+        "bash", "-c", "source /usr/share/bash-completion/bash_completion; _comp_load rnginx 2>/dev/null || _load_comp rnginx;"
+        " COMP_WORDS=(rnginx ch) COMP_CWORD=1 COMP_LINE='rnginx ch' COMP_POINT=9;"
+        " $(complete -p rnginx | sed 's/.*-F \\([^ ]*\\).*/\\1/') rnginx ch rnginx; echo \"${COMPREPLY[@]}\"",
+    )
+    assert completed.split() == ["check"]
+    # The files that Debian's package leaves behind go on working: `service`, and logrotate by way of the init script.
+    trixie.do("service", "nginx", "configtest")
+    get(trixie, "/before")
+    trixie.do("logrotate", "--force", "/etc/logrotate.d/nginx")
+
+    def logged():
+        get(trixie, "/after")
+        return " /after " in trixie.host("/var/log/nginx/access.log").read_text()
+
+    until(logged, "a line in the new log")
+
+
+def test_our_unit_reloads_by_notify_reload(trixie):
+    trixie.drop_in("nginx", "Type=notify-reload\nExecReload=")
+    trixie.host("/etc/nginx/conf.d/answer.conf").write_text("server { listen 8080; return 200 new; }\n")
+    trixie.do("systemctl", "reload", "nginx")
+    assert get(trixie, port=8080) == (200, "new"), "the reload is over when systemctl returns"
+    trixie.host("/etc/nginx/conf.d/answer.conf").unlink()
+    trixie.drop_in("nginx", "")
+
+
+def test_our_unit_serves_on_a_socket_of_systemd(trixie):
+    trixie.host("/etc/systemd/system/nginx.socket").write_text("[Socket]\nListenStream=0.0.0.0:80\n[Install]\nWantedBy=sockets.target\n")
+    trixie.host("/etc/nginx/sites-available/default").write_text("server { listen 80; return 200 activated; }\n")
+    trixie.do("systemctl", "stop", "nginx")
+    trixie.do("systemctl", "daemon-reload")
+    trixie.do("systemctl", "start", "nginx.socket")
+    assert masters(trixie) == []
+    assert get(trixie) == (200, "activated"), "the first request starts it"
+    assert len(masters(trixie)) == 1
+    trixie.do("systemctl", "stop", "nginx.socket", "nginx")
+    trixie.host("/etc/systemd/system/nginx.socket").unlink()
+    trixie.do("systemctl", "daemon-reload")
+    trixie.do("systemctl", "start", "nginx")
+
+
+def test_our_package_is_upgraded_without_a_lost_connection(trixie):
+    trixie.host("/etc/nginx/sites-available/default").write_text("server { listen 80; return 200 mine; }\n")
+    trixie.do("systemctl", "reload", "nginx")
+    before = masters(trixie)
+    trixie.do("dpkg", "--install", "/root/0.1.1.deb")
+    until(lambda: len(masters(trixie)) == 1 and masters(trixie) != before, "the new master alone")
+    assert get(trixie) == (200, "mine"), "the site is as it was"
+    until(lambda: trixie.state("nginx") == "active", "the unit follows the new master")
+    main = trixie.do("systemctl", "show", "--property=MainPID", "--value", "nginx").strip()
+    assert [int(main)] == masters(trixie)
+
+
+def test_debians_nginx_takes_its_place_back(trixie):
+    before = tree(trixie)
+    trixie.do("sh", "-c", f"{APT} /root/nginx*.deb")
+    until(lambda: trixie.state("nginx") == "active", "Debian's nginx.service")
+    assert trixie.do("nginx", "-v").startswith("nginx version: nginx/1.26.")
+    assert get(trixie, port=81) == (200, "site") and tree(trixie) == before
+    trixie.do("sh", "-c", f"{APT} /root/0.1.1.deb")
+    until(lambda: trixie.state("nginx") == "active", "our nginx.service")
+    assert get(trixie, port=81) == (200, "site")
+
+
+def test_our_package_goes(trixie):
+    trixie.do("dpkg", "--remove", "rnginx")
+    assert masters(trixie) == [] and not trixie.host("/usr/sbin/nginx").exists()
+    assert trixie.host("/etc/nginx/sites-available/default").exists()
+    trixie.do("dpkg", "--purge", "rnginx")
+    assert not trixie.host("/var/lib/nginx").exists()
+    assert "rnginx" not in trixie.do("dpkg", "--list")
+
+
+def test_our_package_serves_where_nothing_was(trixie):
+    trixie.do("sh", "-c", "dpkg --purge nginx-common; rm -rf /etc/nginx /var/www/html /etc/init.d/nginx /etc/logrotate.d/nginx")
+    trixie.do("dpkg", "--install", "/root/0.1.1.deb")
+    until(lambda: trixie.state("nginx") == "active", "nginx.service")
+    status, page = get(trixie)
     assert status == 200 and "It serves." in page
-    assert bare.do("nginx", "-v").startswith("nginx version: nginx/1.28.3 (rnginx/")
-    assert bare.do("systemctl", "is-enabled", "nginx").strip() == "enabled"
-    for file in ("/usr/share/man/man8/nginx.8.gz", "/usr/share/bash-completion/completions/rnginx", "/etc/logrotate.d/nginx"):
-        assert bare.host(file).exists(), file
-    bare.do("systemd-analyze", "verify", "--man=no", "/lib/systemd/system/nginx.service")
-
-
-def test_our_unit_reloads_by_notify_reload(bare):
-    bare.drop_in("nginx", "Type=notify-reload\nExecReload=")
-    bare.host("/etc/nginx/conf.d/answer.conf").write_text("server { listen 8080; return 200 new; }\n")
-    bare.do("systemctl", "reload", "nginx")
-    assert get(bare, port=8080) == (200, "new"), "the reload is over when systemctl returns"
-    bare.host("/etc/nginx/conf.d/answer.conf").unlink()
-    bare.drop_in("nginx", "")
-
-
-def test_our_unit_serves_on_a_socket_of_systemd(bare):
-    bare.host("/etc/systemd/system/nginx.socket").write_text("[Socket]\nListenStream=0.0.0.0:80\n[Install]\nWantedBy=sockets.target\n")
-    bare.host("/etc/nginx/sites-available/default").write_text("server { listen 80; return 200 activated; }\n")
-    bare.do("systemctl", "stop", "nginx")
-    bare.do("systemctl", "daemon-reload")
-    bare.do("systemctl", "start", "nginx.socket")
-    assert masters(bare) == []
-    assert get(bare) == (200, "activated"), "the first request starts it"
-    assert len(masters(bare)) == 1
-    bare.do("systemctl", "stop", "nginx.socket", "nginx")
-    bare.host("/etc/systemd/system/nginx.socket").unlink()
-    bare.do("systemctl", "daemon-reload")
-    bare.do("systemctl", "start", "nginx")
-
-
-def test_our_package_is_upgraded_without_a_lost_connection(bare):
-    bare.host("/etc/nginx/sites-available/default").write_text("server { listen 80; return 200 mine; }\n")
-    bare.do("systemctl", "reload", "nginx")
-    before = masters(bare)
-    bare.do("dpkg", "--install", "/root/0.1.1.deb")
-    until(lambda: len(masters(bare)) == 1 and masters(bare) != before, "the new master alone")
-    assert get(bare) == (200, "mine"), "the site is as it was"
-    until(lambda: bare.state("nginx") == "active", "the unit follows the new master")
-    main = bare.do("systemctl", "show", "--property=MainPID", "--value", "nginx").strip()
-    assert [int(main)] == masters(bare)
-
-
-def test_our_package_goes(bare):
-    bare.do("dpkg", "--remove", "rnginx")
-    assert masters(bare) == [] and not bare.host("/usr/sbin/nginx").exists()
-    assert bare.host("/etc/nginx/sites-available/default").exists()
-    bare.do("dpkg", "--purge", "rnginx")
-    assert not bare.host("/var/lib/nginx").exists()
-    assert "rnginx" not in bare.do("dpkg", "--list")
+    for file in ("/etc/init.d/nginx", "/etc/logrotate.d/nginx", "/etc/ufw/applications.d/nginx"):
+        assert trixie.host(file).exists(), file
+    # Our own script, for systems without systemd.
+    script = ["env", "SYSTEMCTL_SKIP_REDIRECT=1", "/etc/init.d/nginx"]
+    trixie.do("systemctl", "stop", "nginx")
+    for action in ("configtest", "start", "status", "rotate", "upgrade", "reload", "restart"):
+        trixie.do(*script, action)
+        if action not in ("configtest",):
+            assert len(masters(trixie)) == 1, action
+            assert get(trixie)[0] == 200, action
+    trixie.do(*script, "stop")
+    assert masters(trixie) == [] and trixie.enter(*script, "status")[0] != 0
+    assert trixie.enter(*script, "nonsense")[0] == 3
+    trixie.do("systemctl", "start", "nginx")
