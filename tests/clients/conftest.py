@@ -1,6 +1,7 @@
 """A server for the programs that drive nginx, read its logs, or ask it for numbers; helpers lie beside the shop's tests."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -47,7 +48,7 @@ class Server:
     def stop(self):
         if not (self.folder / "nginx.pid").exists():
             return
-        self.do("-s", "quit")
+        os.kill(self.pid(), signal.SIGQUIT)
         until(lambda: not (self.folder / "nginx.pid").exists(), "its end")
 
 
