@@ -26,8 +26,11 @@ pub(super) struct View<'a> {
     trees: RefCell<HashMap<usize, Rc<Trees>>>,
     /// What questions about expressions have been answered: many servers ask the same.
     answers: RefCell<HashMap<Vec<u8>, Option<String>>>,
-    regexes: RefCell<HashMap<(Vec<u8>, bool), Option<Arc<Regex>>>>,
+    regexes: RefCell<Regexes>,
 }
+
+/// Compiled expressions, by what is written and whether it is a `~*` one.
+type Regexes = HashMap<(Vec<u8>, bool), Option<Arc<Regex>>>;
 
 struct Node<'a> {
     directive: Option<&'a Directive>,
