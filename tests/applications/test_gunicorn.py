@@ -1,134 +1,96 @@
-"""Gunicorn in all its modes: sync, threads and ASGI with WebSocket, over HTTP/1.0 and kept connections."""
+"""A Gunicorn whose one worker dies at the wrong moment, or must not be kept waiting by slow clients."""
 
-import json
 import os
+import re
+import signal
+import socket
 import sys
 import time
-import zlib
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
-from conftest import Place
-from stack import free_port
+from faulty import LARGE
+from stack import until
 
-WORKERS = {
-    "sync": ("sync", "wsgi"),
-    "threads": ("gthread", "wsgi"),
-    "asgi": ("uvicorn_worker.UvicornWorker", "asgi"),
-}
+SLOW = 20
 
 
-def gunicorn(place, mode, *options):
-    """Starts one with one worker; its port."""
-    worker, name = WORKERS[mode]
-    if mode == "asgi":
-        pytest.importorskip("uvicorn_worker")
-    port = free_port()
-    command = [
-        sys.executable, "-m", "gunicorn", "-w", "1", "-k", worker, "-b", f"127.0.0.1:{port}", "--timeout", "120", "--no-control-socket",
-        "--chdir", os.path.dirname(__file__), *options, f"gunicorn_app:{name}",
-    ]
-    place.start(command, port)
-    return port
-
-
-@pytest.fixture(scope="module", params=WORKERS)
-def served(request):
-    place = Place()
-    options = ("--threads", "4") if request.param == "threads" else ()
-    port = gunicorn(place, request.param, *options)
+@pytest.fixture(scope="module", autouse=True)
+def gunicorn(place):
+    process = place.start(
+        [sys.executable, "-m", "gunicorn", "--bind", f"unix:{place.folder}/gunicorn.sock", "--workers", "1",
+         "--no-control-socket", "--chdir", str(Path(__file__).parent), "faulty:application"],
+        place.folder / "gunicorn.sock", env={**os.environ, "FAULTY_FOLDER": str(place.folder)},
+    )
     place.serve(f"""
-        upstream kept {{ server 127.0.0.1:{port}; keepalive 4; }}
-        ---
-        client_max_body_size 0;
-        location / {{ proxy_pass http://127.0.0.1:{port}; }}
-        location /kept/ {{
-            proxy_pass http://kept/;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-        }}
-        location /live/ {{
-            proxy_pass http://kept/;
-            proxy_http_version 1.1;
-            proxy_set_header Upgrade $http_upgrade;
-            proxy_set_header Connection upgrade;
-        }}
+        client_max_body_size 10m;
+        location / {{ proxy_pass http://unix:{place.folder}/gunicorn.sock; proxy_set_header Host $host; }}
     """)
-    place.mode = request.param
-    yield place
-    place.stop()
+    assert place.ask("/")[2] == b"/ 0\n"
+    return process.child.pid
 
 
-def told(place, path):
-    status, _, body = place.ask(path)
-    assert status == 200
-    return json.loads(body)
+def worker(gunicorn):
+    children = Path(f"/proc/{gunicorn}/task/{gunicorn}/children").read_text().split()
+    return int(children[0]) if children else None
 
 
-def test_versions_and_kept_connections(served):
-    if served.mode == "asgi":
-        assert told(served, "/told")["http"] == "1.0"
-        first, second = told(served, "/kept/told"), told(served, "/kept/told")
-        assert first["http"] == "1.1"
-        assert first["port"] == second["port"]
-        return
-    once = told(served, "/told?a=1")
-    assert (once["SERVER_PROTOCOL"], once["HTTP_CONNECTION"], once["QUERY_STRING"]) == ("HTTP/1.0", "close", "a=1")
-    first, second = told(served, "/kept/told"), told(served, "/kept/told")
-    assert (first["SERVER_PROTOCOL"], first["HTTP_CONNECTION"]) == ("HTTP/1.1", None)
-    # A sync worker closes every connection; threads keep them.
-    assert (first["REMOTE_PORT"] == second["REMOTE_PORT"]) == (served.mode == "threads")
+def send(place, request):
+    client = socket.create_connection(("127.0.0.1", place.port), timeout=30)
+    client.sendall(request)
+    return client
 
 
-@pytest.mark.parametrize("path", ["/upload", "/kept/upload"])
-def test_bodies_arrive_whole(served, path):
-    for size in (0, 1, 20_000, 3_000_000):
-        body = os.urandom(size)
-        status, _, answer = served.ask(path, body=body)
-        assert (status, answer) == (200, b"%d %d" % (size, zlib.crc32(body)))
+def rest(client):
+    return b"".join(iter(lambda: client.recv(65536), b""))
 
 
-def test_answers_in_pieces_arrive_whole(served):
-    if served.mode == "asgi":
-        pytest.skip("the WSGI application's")
-    for path in ("/pieces", "/kept/pieces"):
-        assert served.ask(path)[2] == b"".join(b"piece %d\n" % number for number in range(1000))
+def test_a_worker_killed_before_its_answer_is_502(place, gunicorn):
+    victim = worker(gunicorn)
+    with send(place, b"GET /late HTTP/1.0\r\nHost: a\r\n\r\n") as client:
+        until(lambda: (place.folder / "late").exists(), "the request in the worker")
+        os.kill(victim, signal.SIGKILL)
+        assert rest(client).startswith(b"HTTP/1.1 502 Bad Gateway\r\n")
+    sentence = r"\[error\] .* upstream prematurely closed connection while reading response header from upstream, client: 127"
+    assert re.search(sentence, place.errors())
+    until(lambda: worker(gunicorn) not in (None, victim), "another worker")
+    assert place.ask("/again")[2] == b"/again 0\n"
 
 
-def test_a_failing_application_cuts_its_answer(served):
-    if served.mode == "asgi":
-        pytest.skip("the WSGI application's")
-    with pytest.raises(Exception, match="IncompleteRead|closed"):
-        served.ask("/kept/broken")
-    assert served.ask("/kept/quick")[2] == b"quick"
+def test_a_worker_killed_in_its_answer_cuts_it_off(place, gunicorn):
+    victim = worker(gunicorn)
+    with send(place, b"GET /half HTTP/1.0\r\nHost: a\r\n\r\n") as client:
+        answer = client.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and b"Content-Length: %d\r\n" % (2 * LARGE) in answer
+        while len(answer) < LARGE - 65536:
+            answer += client.recv(65536)
+        os.kill(victim, signal.SIGKILL)
+        answer += rest(client)
+    assert len(answer.partition(b"\r\n\r\n")[2]) == LARGE, "what came came, and no more"
+    sentence = r"\[error\] .* upstream prematurely closed connection while reading upstream, client: 127"
+    until(lambda: re.search(sentence, place.errors()), "the line")
+    until(lambda: worker(gunicorn) not in (None, victim), "another worker")
+    assert place.ask("/again")[0] == 200
 
 
-def test_ticks_arrive_as_they_come(served):
-    if served.mode != "asgi":
-        pytest.skip("the ASGI application's")
-    import http.client
-
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
-    connection.request("GET", "/kept/ticks")
-    answer = connection.getresponse()
-    moments = []
-    for number in range(5):
-        assert answer.readline() == b"tick %d\n" % number
-        moments.append(time.monotonic())
-    assert moments[4] - moments[0] > 0.5
-
-
-def test_websocket(served):
-    if served.mode != "asgi":
-        pytest.skip("WebSocket is ASGI's")
-    websocket = pytest.importorskip("websocket")
-    client = websocket.create_connection(f"ws://127.0.0.1:{served.port}/live/", subprotocols=["chat"], timeout=20)
-    assert client.getsubprotocol() == "chat"
-    for message in ("hello", "trà sen", "x" * 200_000):
-        client.send(message)
-        assert client.recv() == message
-    client.send_binary(os.urandom(0) + b"\x00\xff")
-    assert client.recv() == b"\x00\xff"
-    client.send("end")
-    opcode, frame = client.recv_data()
-    assert (opcode, frame[:2]) == (websocket.ABNF.OPCODE_CLOSE, (4000).to_bytes(2, "big"))
-    client.close()
+def test_slow_clients_never_hold_the_one_worker(place):
+    """Uploads come in whole before it hears of them, and answers go out whole whatever their clients take."""
+    upload = b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n"
+    with ExitStack() as clients:
+        slow = [clients.enter_context(send(place, upload + b"x" * 100_000)) for _ in range(SLOW)]
+        for _ in range(SLOW):
+            clients.enter_context(send(place, b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n"))
+        until(lambda: place.ask("/quick")[0] == 200, "its turn")
+        began = time.monotonic()
+        assert place.ask("/quick")[2] == b"/quick 0\n"
+        took = time.monotonic() - began
+        print(f"another request took {took * 1000:.1f} ms")
+        assert took < 0.5
+        for client in slow:
+            client.sendall(b"x" * 100_000)
+        for client in slow:
+            answer = client.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and answer.endswith(b"/upload 200000\n")
+    status, _, body = place.ask("/large")
+    assert (status, len(body)) == (200, LARGE)
