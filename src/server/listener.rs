@@ -121,19 +121,21 @@ fn start(thread: &Rc<Thread>, stream: ClientStream, listen: usize) {
     };
     let connection = Rc::new(connection(&stream, number, listen, &local.cycle.listens[listen].spec.address));
     let servers = local.cycle.listens[listen].virtual_servers(connection.local.map(|local| local.ip()));
+    let holder = thread;
     let thread = thread.clone();
     let opening = Opening { proxied: servers.proxy_protocol, http2: servers.http2, tls: servers.ssl };
-    if opening.is_plain() {
+    let task = if opening.is_plain() {
         tokio::task::spawn_local(async move {
             h1::serve(thread, local, stream, connection, Vec::new()).await;
             drop(admitted);
-        });
+        })
     } else {
         tokio::task::spawn_local(async move {
             serve(thread, local, stream, connection, opening).await;
             drop(admitted);
-        });
-    }
+        })
+    };
+    holder.hold(number, &task);
 }
 
 /// What a connection begins with, before its requests.

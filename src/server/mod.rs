@@ -35,5 +35,6 @@ fn move_on(thread: &thread::Thread, local: &mut Rc<Local>, connection: &Connecti
     if let Some(listen) = listen {
         connection.listen.set(listen);
         *local = newest;
+        thread.moved_on(connection.number);
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use super::h1;
 use super::listener::{self, Listener};
@@ -56,6 +56,10 @@ pub struct Thread {
     pub(super) meter: Meter,
     draining: watch::Sender<bool>,
     kept: RefCell<HashMap<u64, Weak<h1::Io>>>,
+    /// Connections that may be left behind by a reload, where `worker_shutdown_timeout` stands.
+    held: RefCell<HashMap<u64, Held>>,
+    /// Counts the cycles that it has had.
+    epoch: Cell<u64>,
     idle: tokio::sync::Notify,
     freed: tokio::sync::Notify,
     /// Bytes just read, before anybody keeps them.
@@ -66,6 +70,12 @@ pub struct Thread {
     pub(super) output: RefCell<Vec<u8>>,
     /// The `Date` header of this second.
     pub(super) date: RefCell<DateCache>,
+}
+
+/// A connection that can be ended, and the count of the cycle that it has come to.
+struct Held {
+    task: AbortHandle,
+    epoch: u64,
 }
 
 /// What all threads of a worker have together.
@@ -97,6 +107,8 @@ impl Thread {
             meter: Meter::claim(),
             draining: watch::Sender::new(false),
             kept: RefCell::default(),
+            held: RefCell::default(),
+            epoch: Cell::default(),
             idle: tokio::sync::Notify::new(),
             freed: tokio::sync::Notify::new(),
             input: RefCell::new(vec![0; INPUT].into()),
@@ -134,6 +146,31 @@ impl Thread {
     /// Forgets an HTTP/1 connection.
     pub(super) fn forget(&self, number: u64) {
         self.kept.borrow_mut().remove(&number);
+    }
+
+    /// Holds a connection, where a reload may leave it behind.
+    pub(super) fn hold(&self, number: u64, task: &JoinHandle<()>) {
+        if self.local.borrow().cycle.process.worker_shutdown_timeout.is_some() {
+            let held = Held { task: task.abort_handle(), epoch: self.epoch.get() };
+            self.held.borrow_mut().insert(number, held);
+        }
+    }
+
+    /// A connection has come to the newest cycle.
+    pub(super) fn moved_on(&self, number: u64) {
+        if let Some(held) = self.held.borrow_mut().get_mut(&number) {
+            held.epoch = self.epoch.get();
+        }
+    }
+
+    /// Ends connections that have not come to the cycle of this count.
+    fn leave_behind(&self, epoch: u64) {
+        for (number, held) in &*self.held.borrow() {
+            if held.epoch < epoch {
+                self.kept.borrow_mut().remove(number);
+                held.task.abort();
+            }
+        }
     }
 
     /// A connection begins to wait for a request: its place among those that do.
@@ -192,7 +229,7 @@ impl Thread {
         self.connections.set(self.connections.get() + 1);
         let number = self.counters.connections.fetch_add(1, Ordering::Relaxed) + 1;
         self.meter.add(Count::Handled);
-        Some((number, Admitted { thread: self.clone(), _active: self.meter.during(Count::Active) }))
+        Some((number, Admitted { number, thread: self.clone(), _active: self.meter.during(Count::Active) }))
     }
 }
 
@@ -215,6 +252,7 @@ fn local(cycle: Arc<Cycle>, state: &Rc<ThreadState>) -> Rc<Local> {
 
 /// Counts a connection while it lives.
 pub(super) struct Admitted {
+    number: u64,
     thread: Rc<Thread>,
     _active: Counted,
 }
@@ -223,6 +261,9 @@ impl Drop for Admitted {
     fn drop(&mut self) {
         let left = self.thread.connections.get() - 1;
         self.thread.connections.set(left);
+        if !self.thread.held.borrow().is_empty() {
+            self.thread.held.borrow_mut().remove(&self.number);
+        }
         self.thread.freed.notify_waiters();
         if left == 0 {
             self.thread.idle.notify_one();
@@ -261,7 +302,8 @@ async fn serve(thread: Rc<Thread>, sockets: Vec<Accepting>, mut orders: Unbounde
         accepting.drain(..).for_each(|(task, ..)| task.abort());
         match order {
             Order::Replace(cycle, sockets, taken) => {
-                *thread.local.borrow_mut() = local(cycle, &thread.state);
+                let old = thread.local.replace(local(cycle, &thread.state));
+                leave_behind_later(&thread, &old);
                 accepting = accept_all(&thread, sockets);
                 if let Some(tasks) = &mut background {
                     tasks.drain(..).for_each(|task| task.abort());
@@ -281,6 +323,17 @@ async fn serve(thread: Rc<Thread>, sockets: Vec<Accepting>, mut orders: Unbounde
             Order::Stop => return,
         }
     }
+}
+
+/// `worker_shutdown_timeout`: how long connections may stay on a cycle that is not in force any more.
+fn leave_behind_later(thread: &Rc<Thread>, old: &Local) {
+    thread.epoch.set(thread.epoch.get() + 1);
+    let Some(timeout) = old.cycle.process.worker_shutdown_timeout else { return };
+    let (thread, epoch) = (thread.clone(), thread.epoch.get());
+    tokio::task::spawn_local(async move {
+        tokio::time::sleep(timeout).await;
+        thread.leave_behind(epoch);
+    });
 }
 
 /// Begins the work beside requests.

@@ -140,6 +140,26 @@ fn what_cannot_be_swapped_starts_another_worker() {
 }
 
 #[test]
+fn a_timeout_ends_what_has_not_come_to_the_new_configuration() {
+    let place = Place::new();
+    std::fs::File::create(place.path("long")).unwrap().set_len(64 << 20).unwrap();
+    let server = format!("server {{ listen 127.0.0.1:{}; root {}; }}", place.port, place.path("").display());
+    place.configure("worker_shutdown_timeout 300ms;", &server);
+    let nginx = place.start();
+    let worker = nginx.worker();
+    let (mut download, mut silent, mut active) = (nginx.client(), nginx.client(), nginx.client());
+    download.send("/long");
+    assert_eq!(download.receive_head(), 64 << 20);
+    assert_eq!(active.status("/missing"), 404);
+    nginx.reload();
+    assert_eq!(active.status("/missing"), 404);
+    assert!(silent.is_closed());
+    assert!(download.receive_rest() < 64 << 20, "it was cut off");
+    assert_eq!(active.status("/missing"), 404, "whoever has asked since then stays");
+    assert_eq!(nginx.worker(), worker);
+}
+
+#[test]
 fn a_worker_killed_later_comes_back_with_the_new_configuration() {
     let nginx = start("one");
     nginx.place.answering("two");
