@@ -385,6 +385,11 @@ impl<'c> Ctx<'c> {
         self.variables.used(name, at)
     }
 
+    /// The first value found of a variable of nginx's own stays in this configuration, where others look anew each time.
+    pub fn keep_variable(&mut self, name: &str) {
+        self.variables.keep(name);
+    }
+
     /// The variables that modules bring along.
     pub fn builtin_variables(&self) -> impl Iterator<Item = VariableDef> + use<> {
         self.modules.iter().flat_map(|module| module.variables()).copied()

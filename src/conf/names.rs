@@ -43,6 +43,13 @@ impl VariableTable {
         index
     }
 
+    /// The first value found of a variable of nginx's own stays after all.
+    pub(super) fn keep(&mut self, name: &str) {
+        if let Some(definition) = self.builtin.get_mut(name) {
+            definition.cacheable = true;
+        }
+    }
+
     /// Numbers a variable that is used.
     pub(super) fn used(&mut self, name: &[u8], at: Span) -> VarIndex {
         let index = self.index(name);

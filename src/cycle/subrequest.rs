@@ -1,7 +1,7 @@
 //! Subrequests, whose answers are a part of the request's answer or of nobody's, and what a request still has to do
 //! when it has been answered.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -24,10 +24,13 @@ impl Engine for Phases {
     fn subrequest(&self, parent: &Rc<Request>, sub: Subrequest) -> Result<SubrequestFuture, TooDeep> {
         let r = parent.subrequest(sub)?;
         Ok(Box::pin(async move {
-            let ending = Ending(r.clone());
+            let ending = Ending { r: r.clone(), closed: Cell::new(false) };
             let answer = match run(&r).await {
                 Answer::Response(response) => Ok(until_sent(response, ending)),
-                Answer::Close(status) => Err(status),
+                Answer::Close(status) => {
+                    ending.end_all(status);
+                    Err(status)
+                }
             };
             (r, answer)
         }))
@@ -43,8 +46,8 @@ impl Engine for Phases {
 
 /// A subrequest has ended when its body was read.
 fn until_sent(mut response: Box<Response>, ending: Ending) -> Box<Response> {
-    if ending.0.cycle().shows_heads {
-        *ending.0.out.head.borrow_mut() = Some(SentHead::new(Box::new(response.head())));
+    if ending.r.cycle().shows_heads {
+        *ending.r.out.head.borrow_mut() = Some(SentHead::new(Box::new(response.head())));
     }
     if matches!(response.body, Body::Stream(_)) {
         response.body.wrap(|body| Box::new(Sub { body, _ending: ending }));
@@ -53,14 +56,29 @@ fn until_sent(mut response: Box<Response>, ending: Ending) -> Box<Response> {
 }
 
 /// Ends a subrequest when dropped.
-struct Ending(Rc<Request>);
+struct Ending {
+    r: Rc<Request>,
+    /// It closed the connection.
+    closed: Cell<bool>,
+}
+
+impl Ending {
+    /// The connection is closed for the subrequest's sake: the log knows the main request alone.
+    fn end_all(&self, status: u16) {
+        self.closed.set(true);
+        let main = self.r.main();
+        if main.out.bytes.get() == 0 {
+            main.out.status.set(status);
+        }
+    }
+}
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        if self.0.location().core.log_subrequest {
-            log(&self.0);
+        if self.r.location().core.log_subrequest && !self.closed.get() {
+            log(&self.r);
         } else {
-            self.0.finish_upstream();
+            self.r.finish_upstream();
         }
     }
 }

@@ -46,10 +46,10 @@ impl Module for Charset {
         Command::custom("charset", |c, args, ctx| {
             assign(&mut c.charset, args, || match args.value(1) {
                 b"off" => Ok(None),
-                _ => Ok(Some(name(args, ctx))),
+                _ => name(args, ctx).map(Some),
             })
         }),
-        Command::custom("source_charset", |c, args, ctx| assign(&mut c.source, args, || Ok(name(args, ctx)))),
+        Command::custom("source_charset", |c, args, ctx| assign(&mut c.source, args, || name(args, ctx))),
         Command::flag("override_charset", |c| &mut c.replace),
         Command::custom("charset_types", |c, args, _| {
             args.add_types(&mut c.types, &["text/html"]);
@@ -109,11 +109,12 @@ impl Conf {
     }
 }
 
-fn name(args: &Args<'_>, ctx: &mut Ctx<'_>) -> Name {
+fn name(args: &Args<'_>, ctx: &mut Ctx<'_>) -> Result<Name, Diagnostic> {
     let word = args.word(1);
     match word.value.strip_prefix(b"$") {
-        Some(variable) => Name::Variable(ctx.variable(variable, word.span)),
-        None => Name::Known(ctx.collected::<Charsets>().add(&word.value)),
+        Some(b"") => Err(args.error(1, "invalid-variable", "invalid variable name \"$\"")),
+        Some(variable) => Ok(Name::Variable(ctx.variable(variable, word.span))),
+        None => Ok(Name::Known(ctx.collected::<Charsets>().add(&word.value))),
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::forwarded::{Named, Trusted};
-use crate::conf::{Args, Cidr, Command, Ctx, Inherit, LocationBuilder, Module, SetResult, assign};
+use crate::conf::{Args, Cidr, Command, Ctx, Inherit, LocationBuilder, Module, NodeKind, SetResult, assign};
 use crate::diag::Diagnostic;
 use crate::http::{Flow, HeaderId, Phase, PhaseHandler, Request, VariableDef};
 
@@ -45,7 +45,8 @@ impl Module for Realip {
     const NAME: &'static str = "http_realip";
     const COMMANDS: &'static [Command<Conf>] = &[
         Command::custom("set_real_ip_from", trust),
-        Command::custom("real_ip_header", |c, args, _| {
+        Command::custom("real_ip_header", |c, args, ctx| {
+            keep_early_values(ctx);
             assign(&mut c.source, args, || {
                 Ok(match args.value(1) {
                     b"X-Real-IP" => Source::RealIp,
@@ -88,7 +89,15 @@ impl Module for Realip {
     }
 }
 
+/// Within a location the client may change after somebody has asked who it is, and to whom asked nginx sticks to its answer.
+fn keep_early_values(ctx: &mut Ctx<'_>) {
+    if matches!(ctx.kind(ctx.current()), NodeKind::Location(_)) {
+        ["remote_addr", "remote_port", "binary_remote_addr"].iter().for_each(|name| ctx.keep_variable(name));
+    }
+}
+
 fn trust(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+    keep_early_values(ctx);
     if args.value(1) == b"unix:" {
         c.from.push(From::Unix);
         return Ok(());

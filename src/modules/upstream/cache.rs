@@ -75,14 +75,6 @@ impl CacheSettings {
         self.zone = Some(Named::Off);
     }
 
-    /// The cache that the block, or one around it, names without variables, and where.
-    fn fixed_zone(&self) -> Option<(&Bytes, Span)> {
-        match self.zone.as_ref()? {
-            Named::Zone(name, at) => Some((name, *at)),
-            Named::Off | Named::Evaluated(_) => None,
-        }
-    }
-
     /// Reads `…_cache`.
     ///
     /// # Errors
@@ -224,11 +216,21 @@ pub(super) fn check_caches<C: 'static>(ctx: &mut Ctx<'_>, prefix: &str, settings
     let end = ctx.end_of_http();
     for node in nodes {
         let cache = &settings(ctx.conf_at::<C>(node)).cache;
-        let Some((name, at)) = cache.fixed_zone() else { continue };
-        let known = ctx.extensions.get::<Caches>().is_some_and(|caches| caches.find(&owner, name).is_some());
-        if !known && !unknown.iter().any(|(other, _)| other == name) {
-            unknown.push((name.clone(), at));
-        }
+        let at = match &cache.zone {
+            None | Some(Named::Off) => continue,
+            Some(Named::Evaluated(_)) => end,
+            Some(Named::Zone(name, at)) => {
+                let known = ctx.extensions.get::<Caches>().is_some_and(|caches| caches.find(&owner, name).is_some());
+                if !known {
+                    if !unknown.iter().any(|(other, _)| other == name) {
+                        unknown.push((name.clone(), *at));
+                    }
+                    // nginx is at its end.
+                    continue;
+                }
+                *at
+            }
+        };
         let keyless = prefix != "proxy" && cache.key.is_none();
         if keyless && !matches!(ctx.kind(node), NodeKind::Main | NodeKind::Http) {
             let message = format!("no \"{prefix}_cache_key\" for \"{prefix}_cache\"");
