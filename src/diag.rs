@@ -6,7 +6,7 @@ mod similar;
 
 pub use codes::{CODES, Code, document};
 pub use fix::{Certainty, Edit, Fix};
-pub use similar::closest;
+pub use similar::{closest, differ_by_one};
 
 /// A file that was read, by its place in [`crate::load::Sources`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +63,9 @@ impl Diagnostic {
     /// The code of two directives that name one folder: nginx's sentence tells where the first one stands, which is
     /// the first place that is [related](Self::related).
     pub const SAME_PATH: &'static str = "same-path";
+
+    /// The code of two directives that name one folder with different levels below it; the places are told likewise.
+    pub const PATH_LEVELS: &'static str = "path-levels";
 
     /// An error with nginx's sentence.
     pub fn error(code: &'static str, message: impl Into<String>) -> Self {

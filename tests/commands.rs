@@ -284,10 +284,7 @@ fn certificates_are_looked_at() {
     let about: Vec<_> = out.lines().filter(|line| line.contains("the certificate")).collect();
     assert_eq!(about.len(), 2, "{out}");
     assert_eq!(about[0], "nginx: [warn] the certificate does not hold for c.test in a.conf:3");
-    assert!(
-        about[1].starts_with("nginx: [warn] the certificate c.pem ends on ") && about[1].ends_with(" in a.conf:4"),
-        "{out}"
-    );
+    assert!(about[1].contains("c.pem ends on ") && about[1].ends_with(" in a.conf:4"), "{out}");
     let (_, out, _) = run_in(folder.path(), "explain -c a.conf https://a.test:1/", "");
     assert!(out.contains("its name a.test is the host's") && !out.contains("400"), "{out}");
     let (_, out, _) = run_in(folder.path(), "explain -c a.conf http://a.test:1/", "");

@@ -6,7 +6,8 @@ use std::{
 };
 
 use rnginx::{
-    inspect::{Inspection, Options, Question, diff, dump, explain, inspect},
+    diag::{Diagnostic, Severity},
+    inspect::{Inspection, Options, Outcome, Question, diff, dump, explain, inspect},
     load::{Memory, Origin},
     schema::Context,
 };
@@ -139,5 +140,97 @@ fn a_request_may_be_anything() {
             // An answer or a fault, and no panic.
             let _ = explain(look(text, None), &Question { method: method.into(), headers, ..Question::new(url) });
         }
+    }
+}
+
+/// `warning[code] 3: what is said`, and how to mend it.
+fn said(look: &Inspection) -> String {
+    let one = |said: &Diagnostic| {
+        let kind = match said.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        };
+        let line = said.at.map_or(0, |at| look.loaded.sources.line(at));
+        let help = said.help.as_ref().map_or(String::new(), |help| format!("    help: {help}\n"));
+        format!("{kind}[{}] {line}: {}\n{help}", said.code, said.message)
+    };
+    look.diagnostics.iter().map(one).collect()
+}
+
+/// What only an inspection says: of files that stand alone, of what was not looked at, of what has no effect here.
+#[test]
+fn what_is_taken_for_granted_is_said() {
+    let site = "server {\n    listen 443 ssl;\n    ssl_certificate a.pem;\n    ssl_certificate_key a.key;\n    \
+                ssl_ciphers ECDHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES128-GCM-SHA256;\n    access_log /l ours;\n    \
+                set $mine $scheem;\n    return 301 https://$elsewhere/$mine;\n    location /a {\n        proxy_cache kept;\n        \
+                proxy_pass http://app.test;\n        include other.conf;\n    }\n}\nserver {\n    listen 444 ssl;\n    \
+                ssl_certificate a.pem;\n    ssl_certificate_key a.key;\n    ssl_protocols SSLv3;\n}\n";
+    let text = said(&look(site.as_bytes(), None));
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/inspect"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!("taken-for-granted", text));
+}
+
+fn codes(look: &Inspection) -> Vec<&str> {
+    look.diagnostics.iter().map(|said| said.code).collect()
+}
+
+/// A part's relative names stand under the folder of the `nginx.conf` that includes it.
+#[test]
+fn a_part_has_its_home_where_the_main_file_is() {
+    let site = "server {\n    listen 80;\n    include snippets/one.conf;\n}\n";
+    let files = Memory::default()
+        .with("/etc/nginx/nginx.conf", "events { }\nhttp { include sites-enabled/*; }\n")
+        .with("/etc/nginx/snippets/one.conf", "sever_name a;\n")
+        .with("/etc/nginx/sites-enabled/a", site)
+        .with("/srv/a.conf", site);
+    let at = |path: &str| inspect(&files, &Options { offline: true, ..Options::new(path) });
+    assert_eq!(codes(&at("/etc/nginx/sites-enabled/a"))[0], "unknown-directive");
+    assert_eq!(codes(&at("/srv/a.conf"))[0], "missing-include");
+    assert_eq!(codes(&at("/etc/nginx/nginx.conf"))[0], "unknown-directive");
+}
+
+/// A snippet of a server's directives is not asked for what its server has elsewhere.
+#[test]
+fn a_part_of_a_server_needs_no_certificate() {
+    assert_eq!(codes(&look(b"listen 443 ssl;\n", None)), ["supplied"]);
+    assert!(codes(&look(b"server { listen 443 ssl; }\n", None)).contains(&"no-certificate"));
+}
+
+/// What a file that cannot be read may hold is not missed.
+#[test]
+fn what_may_stand_in_an_unread_file_is_not_missed() {
+    let site = |include: &str| {
+        format!("server {{\n listen 80;\n location / {{\n {include}\n proxy_pass http://10.0.0.1:80;\n }}\n}}\n")
+    };
+    let has = |text: &str| codes(&look(text.as_bytes(), None)).contains(&"forwarded-for-missing");
+    assert!(has(&site("")) && has(&site("include mime.types;")));
+    assert!(!has(&site("include proxy_headers.conf;")));
+    let elsewhere = format!("{}server {{ listen 81; include other.conf; }}\n", site(""));
+    assert!(has(&elsewhere));
+}
+
+/// Every module that sends requests on says where to.
+#[test]
+fn where_a_request_is_sent_is_told() {
+    let cases = [
+        ("proxy_pass http://127.0.0.1:8000/x/;", "http://127.0.0.1:8000/x/b?c"),
+        ("proxy_pass http://unix:/run/app.sock;", "http://unix:/run/app.sock:/a/b?c"),
+        ("fastcgi_pass unix:/run/php.sock;", "fastcgi://unix:/run/php.sock"),
+        ("fastcgi_pass $host:9000;", "fastcgi://localhost:9000"),
+        ("uwsgi_pass 127.0.0.1:8001;", "uwsgi://127.0.0.1:8001"),
+        ("scgi_pass app;", "scgi://app"),
+        ("grpc_pass grpc://127.0.0.1:50051;", "grpc://127.0.0.1:50051/a/b?c"),
+        ("set $memcached_key $uri; memcached_pass 127.0.0.1:11211;", "memcached://127.0.0.1:11211/a/b"),
+    ];
+    for (pass, sent) in cases {
+        let site =
+            format!("upstream app {{ server 127.0.0.1:9; }}\nserver {{ listen 80; location /a/ {{ {pass} }} }}\n");
+        let explained = explain(look(site.as_bytes(), None), &Question::new("/a/b?c")).expect("a sound site");
+        let Outcome::Sent { to, .. } = explained.end else { panic!("{pass}: {:?}", explained.end) };
+        assert_eq!(to.as_deref(), Some(sent), "{pass}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::diag::{Diagnostic, Span};
+use crate::diag::{Diagnostic, Span, closest};
 use crate::http::{BuiltinGet, Getter, VarIndex, Variable, VariableDef};
 use crate::load::NOT_RUN;
 use crate::schema::{Schema, VariableSpec};
@@ -102,12 +102,19 @@ impl VariableTable {
         mut self,
         complain: &mut dyn FnMut(Diagnostic),
     ) -> (Vec<Variable>, HashMap<Box<[u8]>, VarIndex>) {
-        let entries = std::mem::take(&mut self.entries);
-        let variables = entries.into_iter().map(|entry| self.settle_one(entry, complain)).collect();
+        let (entries, mut unknown) = (std::mem::take(&mut self.entries), Vec::new());
+        let settled = entries.into_iter().map(|entry| self.settle_one(entry, &mut unknown));
+        let variables: Vec<Variable> = settled.collect();
+        for (name, first_use) in &unknown {
+            let is_known = |name: &[u8]| unknown.iter().all(|(other, _)| other.as_bytes() != name);
+            let known = variables.iter().map(|variable| &*variable.name).filter(|name| is_known(name));
+            let fault = refuse(name, known);
+            complain(first_use.map_or(fault.clone(), |span| fault.at(span).after_reading()));
+        }
         (variables, self.by_name)
     }
 
-    fn settle_one(&self, entry: Entry, complain: &mut dyn FnMut(Diagnostic)) -> Variable {
+    fn settle_one(&self, entry: Entry, unknown: &mut Vec<(String, Option<Span>)>) -> Variable {
         match entry.defined {
             Some(variable) if !entry.weak => return variable,
             defined => {
@@ -116,15 +123,7 @@ impl VariableTable {
                 }
             }
         }
-        let text = String::from_utf8_lossy(&entry.name).into_owned();
-        let mut diagnostic = match builtin_of_nginx(&text) {
-            Some(module) => not_run(&text, module),
-            None => Diagnostic::error("unknown-variable", format!("unknown \"{text}\" variable")),
-        };
-        if let Some(span) = entry.first_use {
-            diagnostic = diagnostic.at(span).after_reading();
-        }
-        complain(diagnostic);
+        unknown.push((String::from_utf8_lossy(&entry.name).into_owned(), entry.first_use));
         Variable { name: entry.name, getter: Getter::Assigned, cacheable: false, setter: None }
     }
 
@@ -141,6 +140,20 @@ impl VariableTable {
     fn family(&self, name: &str) -> Option<&VariableDef> {
         let fits = self.families.iter().filter(|family| name.starts_with(family.name));
         fits.max_by_key(|family| family.name.len())
+    }
+}
+
+/// What is said of a variable that nobody defines; `known` are the names of the others.
+fn refuse<'n>(name: &str, known: impl Iterator<Item = &'n [u8]>) -> Diagnostic {
+    if let Some(module) = builtin_of_nginx(name) {
+        return not_run(name, module);
+    }
+    let fault = Diagnostic::error("unknown-variable", format!("unknown \"{name}\" variable"));
+    let builtin = Schema::nginx().variables().iter().filter(|spec| !spec.later && !spec.is_prefix);
+    let builtin = builtin.filter(|spec| !spec.module.starts_with("stream")).map(|spec| spec.name);
+    match closest(name, builtin.chain(known.filter_map(|name| std::str::from_utf8(name).ok()))) {
+        Some(near) => fault.help(format!("did you mean `${near}`?")),
+        None => fault,
     }
 }
 

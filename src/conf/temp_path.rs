@@ -1,15 +1,15 @@
 //! `…_temp_path`: a folder, and how many digits name the folders of each level below it.
 
-use super::{Args, Ctx};
-use crate::diag::Diagnostic;
+use super::{Args, Ctx, SetResult};
+use crate::diag::{Diagnostic, Span};
 use crate::http::TempPath;
 use crate::schema::value;
 
 /// Reads the arguments of a `…_temp_path` directive.
 ///
 /// # Errors
-/// nginx's `"name" directive invalid value` about the levels.
-pub fn temp_path(args: &Args<'_>, ctx: &Ctx<'_>) -> Result<TempPath, Diagnostic> {
+/// nginx's `"name" directive invalid value` about the levels, and as [`claim_folder`].
+pub fn temp_path(args: &Args<'_>, ctx: &mut Ctx<'_>) -> Result<TempPath, Diagnostic> {
     let text = args.text(1);
     let path = ctx.full_path(text.strip_suffix('/').unwrap_or(&text));
     let mut levels = [0; 3];
@@ -21,5 +21,39 @@ pub fn temp_path(args: &Args<'_>, ctx: &Ctx<'_>) -> Result<TempPath, Diagnostic>
     if levels.iter().map(|level| u32::from(*level)).sum::<u32>() > 10 {
         return Err(args.invalid(args.len() - 1));
     }
-    Ok(TempPath { path, levels })
+    let place = TempPath { path, levels };
+    claim_folder(args, ctx, &place, false)?;
+    Ok(place)
+}
+
+/// The folders that files are written to, and where each was named first.
+#[derive(Default)]
+struct Folders(Vec<Folder>);
+
+struct Folder {
+    place: TempPath,
+    is_cache: bool,
+    at: Span,
+    end: Span,
+}
+
+/// Notes a folder, the first argument. Folders for temporary files may be shared, one of a cache may not.
+///
+/// # Errors
+/// nginx's two sentences about `the same path name`.
+pub fn claim_folder(args: &Args<'_>, ctx: &mut Ctx<'_>, place: &TempPath, is_cache: bool) -> SetResult {
+    let (at, end) = (args.word(1).span, args.directive().end);
+    let folders = &mut ctx.collected::<Folders>().0;
+    let Some(other) = folders.iter().find(|folder| folder.place.path == place.path) else {
+        folders.push(Folder { place: place.clone(), is_cache, at, end });
+        return Ok(());
+    };
+    let code = match (is_cache || other.is_cache, other.place.levels == place.levels) {
+        (true, _) => Diagnostic::SAME_PATH,
+        (false, false) => Diagnostic::PATH_LEVELS,
+        (false, true) => return Ok(()),
+    };
+    let fault = args.error(1, code, format!("the same path name \"{}\"", place.path.display()));
+    let what = if other.is_cache { "the folder of a cache" } else { "the folder" };
+    Err(fault.related(other.end, "used here").related(other.at, what))
 }

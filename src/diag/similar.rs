@@ -8,6 +8,11 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     candidates.into_iter().filter_map(near).min_by_key(|(slips, _)| *slips).map(|(_, candidate)| candidate)
 }
 
+/// Whether one slip makes one word the other.
+pub fn differ_by_one(word: &str, other: &str) -> bool {
+    word != other && distance(word, other, 2).is_some()
+}
+
 /// Twice the number of slips, and one for each letter in another case; none where it is over the limit.
 fn distance(word: &str, candidate: &str, limit: usize) -> Option<usize> {
     let (a, b): (Vec<char>, Vec<char>) = (word.chars().collect(), candidate.chars().collect());

@@ -2,6 +2,7 @@
 
 use crate::{
     diag::FileId,
+    load::Form,
     schema::{Context, Opens, Presence, Schema},
     syntax::{Directive, parse},
 };
@@ -24,23 +25,26 @@ const CANDIDATES: [Context; 14] = [
     Context::MAIN,
 ];
 
-/// The block that a file stands in; none for a whole configuration, or what cannot be told from one. A first line
-/// `# rnginx: context server` says it.
-pub fn infer(schema: &Schema, text: &[u8]) -> Option<Context> {
+/// The block that a file of this name stands in; none for a whole configuration, or what cannot be told from one. A first
+/// line `# rnginx: context server` says it.
+pub fn infer(schema: &Schema, name: &str, text: &[u8]) -> Option<Context> {
     if let Some(said) = said(text) {
         return Some(said);
     }
-    of(schema, &parse(FileId::default(), text).0)
+    of(schema, name, &parse(FileId::default(), text).0)
 }
 
-/// Whether these are the directives of a whole configuration: one of its sections is among them.
-pub(super) fn is_whole(schema: &Schema, tree: &[Directive]) -> bool {
-    tree.iter().any(|directive| is_section(schema, directive))
+/// Whether these are the directives of a whole configuration of this name: one of its sections is among them.
+pub(super) fn is_whole(schema: &Schema, name: &str, tree: &[Directive]) -> bool {
+    tree.iter().any(|directive| is_section(schema, directive)) && !Form::is_site_with_events(schema, name, tree)
 }
 
-/// The block that directives stand in.
-pub(super) fn of(schema: &Schema, tree: &[Directive]) -> Option<Context> {
-    if is_whole(schema, tree) {
+/// The block that the directives of a file stand in.
+pub(super) fn of(schema: &Schema, name: &str, tree: &[Directive]) -> Option<Context> {
+    if Form::is_site_with_events(schema, name, tree) {
+        return Some(Context::HTTP);
+    }
+    if is_whole(schema, name, tree) {
         return None;
     }
     if let Some(table) = table(schema, tree) {
@@ -117,13 +121,14 @@ mod tests {
     use super::*;
 
     fn inferred(text: &str) -> Option<Context> {
-        infer(Schema::nginx(), text.as_bytes())
+        infer(Schema::nginx(), "/etc/nginx/x.conf", text.as_bytes())
     }
 
     #[test]
     fn a_file_is_known_by_what_it_holds() {
         let cases = [
             ("events { } http { }", None),
+            ("events { } server { listen 80; }", Some(Context::HTTP)),
             ("worker_processes 2;", None),
             ("include a;", None),
             ("upstream a { server b; } server { }", Some(Context::HTTP)),

@@ -7,6 +7,7 @@ mod dump;
 mod effective;
 mod explain;
 mod model;
+mod repair;
 mod resources;
 mod settle;
 mod system;
@@ -16,9 +17,14 @@ pub use diff::{Change, diff};
 pub use dump::{Line, dump};
 pub(crate) use effective::words;
 pub use explain::{ExplainError, Explanation, Lost, Outcome, Question, Reason, Step, explain};
-pub use system::machine;
+pub use repair::{Repaired, repair};
+pub use system::{FINDINGS, Finding, finding, machine};
 
-use std::{ffi::OsStr, path::Path, sync::Arc};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use crate::{
     check::{check, reconsider},
@@ -34,6 +40,9 @@ use crate::{
 };
 use resources::{Nearby, Nothing};
 
+/// How many folders up the main file may be: `/etc/nginx/apps/shop/locations.conf`.
+const HOME_IS_ABOVE: usize = 3;
+
 /// How to look.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -45,6 +54,8 @@ pub struct Options {
     pub offline: bool,
     /// Whether what does not run here is an error, as under `-t`. A check asks whether nginx would take the file.
     pub to_run: bool,
+    /// Whether the rules are left out: for who wants to know what a configuration means, and not what is doubtful in it.
+    pub without_rules: bool,
 }
 
 impl Options {
@@ -79,16 +90,32 @@ impl Inspection {
 
 /// Looks at a configuration: a whole one, or a file that is a part of one. Nothing is written, opened to write, or bound.
 pub fn inspect(files: &dyn Files, options: &Options) -> Inspection {
-    let nearby = Nearby::new(files, &options.path, options.offline);
-    let read = |form| load(&nearby, Schema::nginx(), &loading(&options.path, form));
+    let path = &options.path;
+    let nearby = Nearby::new(files, path, None, options.offline);
     let said = options.context.or_else(|| context::said(&nearby.main()));
     // Most are whole configurations, and those are read once.
-    let whole = said.is_none().then(|| read(Form::Full));
-    let whole = whole.filter(|(loaded, _)| context::is_whole(Schema::nginx(), &loaded.root));
-    let context = if whole.is_some() { None } else { said.or_else(|| context_of(&nearby, &options.path)) };
+    let whole = said.is_none().then(|| load(&nearby, Schema::nginx(), &loading(path, None, Form::Full)));
+    let whole = whole.filter(|(loaded, _)| context::is_whole(Schema::nginx(), path, &loaded.root));
+    if let Some(whole) = whole {
+        return look_at(whole, (&nearby, options), None, paths(path, None));
+    }
+    let home = home(files, Path::new(path));
+    let as_part = Nearby::new(files, path, home.as_deref(), options.offline);
+    let context = said.or_else(|| context_of(&as_part, path, home.as_deref()));
     let form = context.map_or(Form::Full, form);
-    let (mut loaded, mut diagnostics) = whole.unwrap_or_else(|| read(form));
-    let paths = paths(&options.path);
+    let (home, nearby) = if form == Form::Full { (None, nearby) } else { (home, as_part) };
+    let read = load(&nearby, Schema::nginx(), &loading(path, home.as_deref(), form));
+    look_at(read, (&nearby, options), context, paths(path, home.as_deref()))
+}
+
+/// Looks at what was read: the files in sight, and how.
+fn look_at(
+    (mut loaded, mut diagnostics): (Loaded, Vec<Diagnostic>),
+    (nearby, options): (&Nearby<'_>, &Options),
+    context: Option<Context>,
+    paths: Paths,
+) -> Inspection {
+    let form = context.map_or(Form::Full, form);
     let context = context.unwrap_or(Context::MAIN);
     if loaded.sources.files().next().is_none() {
         return Inspection { loaded, context, diagnostics, cycle: None, places: Vec::new(), paths };
@@ -96,7 +123,7 @@ pub fn inspect(files: &dyn Files, options: &Options) -> Inspection {
     let checked = check(&loaded, Schema::nginx(), &runs, &mut diagnostics);
     let written = (!checked.accepts_all()).then(|| loaded.root.clone());
     checked.prune(&mut loaded.root);
-    let mut resources = Nothing::new(&nearby, options.offline);
+    let mut resources = Nothing::new(nearby, options.offline);
     let log = Arc::new(ErrorLog::to(crate::log::Sink::Stderr, Level::Emerg));
     let compiled = compile(&loaded, &paths, log, &mut resources);
     let hosts = resources.hosts;
@@ -104,7 +131,7 @@ pub fn inspect(files: &dyn Files, options: &Options) -> Inspection {
     diagnostics.extend(compiled.diagnostics);
     reconsider(&loaded, &mut diagnostics);
     settle::settle(&loaded, options, form, &hosts, &mut diagnostics);
-    let doubts = lint(&loaded, &diagnostics);
+    let doubts = if options.without_rules { Vec::new() } else { lint(&loaded, &diagnostics) };
     Allows::read(&loaded).silence(&mut diagnostics);
     diagnostics.extend(doubts);
     loaded.sources.sort(&mut diagnostics);
@@ -112,20 +139,33 @@ pub fn inspect(files: &dyn Files, options: &Options) -> Inspection {
 }
 
 /// How to load a file: nothing is said about where logs and the pid file stand.
-fn loading(path: &str, form: Form) -> load::Options {
+fn loading(path: &str, home: Option<&Path>, form: Form) -> load::Options {
+    let folder = home.map(|home| format!("{}/", home.display()));
     let supply = Supply { pid: None, error_log: None, access_log: None };
-    load::Options { path: path.into(), parameter: None, form: Some(form), supply }
+    load::Options { path: path.into(), folder, parameter: None, form: Some(form), supply }
+}
+
+/// The folder that relative names in a part of a configuration stand under: where the `nginx.conf` is that includes it, a
+/// few folders up at most. None where there is none but the file's own.
+fn home(files: &dyn Files, path: &Path) -> Option<PathBuf> {
+    let own = path.parent()?;
+    let has_main = |folder: &&Path| files.exists(&folder.join("nginx.conf"));
+    if path.file_name() == Some(OsStr::new("nginx.conf")) || has_main(&own) {
+        return None;
+    }
+    let home = own.ancestors().skip(1).take(HOME_IS_ABOVE).find(has_main)?;
+    Some(if home.as_os_str().is_empty() { ".".into() } else { home.to_owned() })
 }
 
 /// The block that a file stands in: by what it holds, or by what the files hold that it includes.
-fn context_of(nearby: &Nearby<'_>, path: &str) -> Option<Context> {
+fn context_of(nearby: &Nearby<'_>, path: &str, home: Option<&Path>) -> Option<Context> {
     let (tree, _) = crate::syntax::parse(FileId::default(), &nearby.main());
     let only_includes = !tree.is_empty() && tree.iter().all(|one| &*one.name.value == b"include");
     if !only_includes {
-        return context::of(Schema::nginx(), &tree);
+        return context::of(Schema::nginx(), path, &tree);
     }
-    let whole = load(nearby, Schema::nginx(), &loading(path, Form::Full)).0.root;
-    context::of(Schema::nginx(), &whole)
+    let whole = load(nearby, Schema::nginx(), &loading(path, home, Form::Full)).0.root;
+    context::of(Schema::nginx(), path, &whole)
 }
 
 /// What is put around a file that stands in a block of this kind.
@@ -138,8 +178,11 @@ fn form(context: Context) -> Form {
     }
 }
 
-fn paths(path: &str) -> Paths {
-    let folder = Path::new(path).parent().unwrap_or(Path::new("/"));
-    let given = Given { prefix: Some(folder.as_os_str()), conf: Some(OsStr::new(path)), error_log: None };
-    Paths { layout: Layout::chosen(), ..Paths::new(Layout::SOURCE, given) }
+/// A relative path stays one, so that what is said of files is as short as what was asked.
+fn paths(path: &str, home: Option<&Path>) -> Paths {
+    let conf = Path::new(path);
+    let folder = home.or(conf.parent()).unwrap_or(Path::new("/"));
+    let given = Given { prefix: Some(folder.as_os_str()), conf: conf.file_name(), error_log: None };
+    let paths = Paths::new(Layout::SOURCE, given);
+    Paths { layout: Layout::chosen(), conf: conf.to_owned(), conf_prefix: paths.prefix.clone(), ..paths }
 }

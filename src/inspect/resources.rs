@@ -10,16 +10,21 @@ use std::{
 
 use crate::{conf::Resources, http::User, load::Files, log::LogFile, process::find_user};
 
-/// Files; offline, only those in the main file's folder and below it.
+/// Files; offline, only those in one folder and below it.
 pub(super) struct Nearby<'a> {
     files: &'a dyn Files,
     main: PathBuf,
+    /// The folder that is in sight.
+    folder: PathBuf,
     offline: bool,
 }
 
 impl<'a> Nearby<'a> {
-    pub(super) fn new(files: &'a dyn Files, main: &str, offline: bool) -> Self {
-        Self { files, main: main.into(), offline }
+    /// `home` is the folder in sight where that is not the main file's own.
+    pub(super) fn new(files: &'a dyn Files, main: &str, home: Option<&Path>, offline: bool) -> Self {
+        let own = || whole(main.as_ref()).parent().map_or_else(|| PathBuf::from("/"), Path::to_owned);
+        let folder = home.map_or_else(own, whole);
+        Self { files, main: main.into(), folder, offline }
     }
 
     /// The main file's bytes; none where it cannot be read.
@@ -29,10 +34,12 @@ impl<'a> Nearby<'a> {
 
     fn is_in_sight(&self, path: &Path) -> bool {
         let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
-        let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let folder = || whole(&self.main).parent().map_or_else(|| PathBuf::from("/"), Path::to_owned);
-        !self.offline || path == self.main || !climbs && whole(path).starts_with(folder())
+        !self.offline || path == self.main || !climbs && whole(path).starts_with(&self.folder)
     }
+}
+
+fn whole(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 impl Files for Nearby<'_> {

@@ -3,7 +3,7 @@
 
 use super::Options;
 use crate::{
-    diag::{Diagnostic, Severity, Span},
+    diag::{Diagnostic, Severity, Span, differ_by_one},
     load::{Form, Loaded, NOT_RUN},
     modules::runs,
     schema::{Opens, Schema},
@@ -26,11 +26,18 @@ pub(super) fn settle(loaded: &Loaded, options: &Options, form: Form, hosts: &[St
         // The certificates may stand in the file that is not looked at.
         said.retain(|one| one.code != "no-certificate");
     }
+    if !matches!(form, Form::Full | Form::Site) {
+        // The server around it is made up.
+        said.retain(|one| !matches!(one.code, "no-certificate" | "no-certificate-key"));
+    }
     let mut defined = Vec::new();
     if said.iter().any(|one| one.code == "unknown-variable") {
         defined_elsewhere(&loaded.root, &mut defined);
     }
-    said.retain(|one| !(is_part && is_name(one) || one.code == "unknown-variable" && is_defined(one, &defined)));
+    said.retain(|one| !(one.code == "unknown-variable" && is_defined(one, &defined)));
+    if is_part {
+        said.iter_mut().filter(|one| one.severity == Severity::Error && is_name(one)).for_each(assume);
+    }
     for one in said.iter_mut() {
         if one.code == NOT_RUN && !options.to_run {
             one.severity = Severity::Warning;
@@ -85,6 +92,23 @@ fn is_name(said: &Diagnostic) -> bool {
         "upstream-port" => message.starts_with("no port in upstream") && !message.contains('.'),
         _ => false,
     }
+}
+
+/// What another file may define is taken to be defined there. A variable that is one letter off from one that nginx has is
+/// most likely a slip.
+fn assume(said: &mut Diagnostic) {
+    let quoted = |text: &Option<String>, quote| text.as_ref()?.split(quote).nth(1).map(str::to_owned);
+    let (name, near) = (quoted(&Some(said.message.clone()), '"'), quoted(&said.help, '`'));
+    let is_slip = |name: &str, near: &str| differ_by_one(name, near.trim_start_matches('$'));
+    if said.code == "unknown-variable" && name.zip(near).is_some_and(|(name, near)| is_slip(&name, &near)) {
+        said.severity = Severity::Warning;
+        return;
+    }
+    said.severity = Severity::Note;
+    said.nginx_at = said.nginx_at.or(said.at);
+    said.message = format!("taken to be defined in another file: {}", said.message);
+    said.code = "assumed-name";
+    said.help = None;
 }
 
 /// A host of one label that nobody knows is most likely an `upstream` of another file.

@@ -11,6 +11,7 @@ mod request;
 mod rule;
 mod rules;
 mod text;
+mod unread;
 mod view;
 
 pub use allow::Allows;
@@ -53,6 +54,7 @@ pub fn lint(loaded: &Loaded, said: &[Diagnostic]) -> Vec<Diagnostic> {
         .map(|at| line(loaded, at))
         .collect();
     found.retain(|one| one.at.is_some_and(|at| is_written(loaded, at) && !broken.contains(&line(loaded, at))));
+    unread::leave_out(&view, said, &mut found);
     let is_theirs = |one: &Diagnostic| said.iter().any(|other| other.code == "conflicting-name" && other.at == one.at);
     found.retain(|one| one.code != "conflicting-server-name" || !is_theirs(one));
     let allows = Allows::read(loaded);

@@ -25,9 +25,13 @@ pub enum Form {
 }
 
 impl Form {
-    /// Recognises the form by the directives outside of all blocks. Misplaced ones do not decide it.
-    pub fn of(schema: &Schema, directives: &[Directive]) -> Self {
+    /// Recognises the form of a file by its name and the directives outside of all blocks. Misplaced ones do not decide it:
+    /// `events` above the servers of a site makes it no whole configuration, unless the file is called `nginx.conf`.
+    pub fn of(schema: &Schema, name: &str, directives: &[Directive]) -> Self {
         let known: Vec<_> = directives.iter().filter(|directive| is_known(schema, directive)).collect();
+        if Self::is_site_with_events(schema, name, directives) {
+            return Self::Site;
+        }
         let all = |context| known.iter().all(|directive| may_stand(schema, directive, context));
         let any = |context, outside| {
             known
@@ -47,6 +51,20 @@ impl Form {
         } else {
             Self::Full
         }
+    }
+
+    /// Whether a file is a site that somebody has put `events` into.
+    pub(crate) fn is_site_with_events(schema: &Schema, name: &str, directives: &[Directive]) -> bool {
+        let mut sections = directives.iter().filter(|directive| is_section(schema, directive)).peekable();
+        let is_of_http = |directive: &&Directive| {
+            directive.block.is_some()
+                && may_stand(schema, directive, Context::HTTP)
+                && !may_stand(schema, directive, Context::MAIN)
+        };
+        sections.peek().is_some()
+            && sections.all(|section| &*section.name.value == b"events")
+            && name.rsplit('/').next() != Some("nginx.conf")
+            && directives.iter().any(|directive| is_of_http(&directive))
     }
 }
 
@@ -191,7 +209,7 @@ mod tests {
 
     fn form(text: &str) -> Form {
         let (tree, _) = parse(FileId(0), text.as_bytes());
-        Form::of(Schema::nginx(), &tree)
+        Form::of(Schema::nginx(), "/etc/nginx/x.conf", &tree)
     }
 
     #[test]
@@ -208,6 +226,15 @@ mod tests {
         assert_eq!(form("worker_processes 4; server { }"), Form::Site);
         assert_eq!(form("server { } location / { }"), Form::Site);
         assert_eq!(form("sever_name x; server { }"), Form::Site);
+    }
+
+    #[test]
+    fn events_do_not_make_a_site_whole() {
+        let text = b"events { } server { listen 80; }";
+        let (tree, _) = parse(FileId(0), text);
+        let of = |name| Form::of(Schema::nginx(), name, &tree);
+        assert_eq!((of("/etc/nginx/sites-available/a"), of("/etc/nginx/nginx.conf")), (Form::Site, Form::Full));
+        assert_eq!(form("events { } stream { } server { }"), Form::Full);
     }
 
     #[test]

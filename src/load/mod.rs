@@ -25,6 +25,8 @@ use crate::{
 pub struct Options {
     /// The main file's whole path, as nginx prints it.
     pub path: String,
+    /// What relative names in `include` stand under; the main file's folder where it is not said.
+    pub folder: Option<String>,
     /// What the `-g` option says.
     pub parameter: Option<String>,
     /// What the main file holds; recognised where it is not said.
@@ -79,7 +81,8 @@ impl Loaded {
 
 /// Reads a configuration. There is always a tree; what is wrong with files and syntax is in the diagnostics, not sorted.
 pub fn load(files: &dyn Files, schema: &Schema, options: &Options) -> (Loaded, Vec<Diagnostic>) {
-    let folder = options.path.rfind('/').map_or("", |slash| &options.path[..=slash]);
+    let own = options.path.rfind('/').map_or("", |slash| &options.path[..=slash]);
+    let folder = options.folder.as_deref().unwrap_or(own);
     let mut reader = Reader::new(files, schema, folder.as_bytes());
     let mut root = options.parameter.as_ref().map_or_else(Vec::new, |text| parameter(&mut reader, text));
     let main = FileId(reader.sources.iter().count() as u32);
@@ -90,7 +93,7 @@ pub fn load(files: &dyn Files, schema: &Schema, options: &Options) -> (Loaded, V
     let readable = reader.sources.iter().count() > main.0 as usize;
     let form = match options.form {
         Some(form) if readable => form,
-        None if readable => Form::of(schema, &directives),
+        None if readable => Form::of(schema, &options.path, &directives),
         _ => Form::Full,
     };
     let directives = form::complete(&mut reader, form, main, directives, &root, &options.supply);

@@ -1,7 +1,7 @@
 //! Diagnostics in nginx's words, for logs and pipes.
 
-use super::Sources;
-use crate::diag::{Diagnostic, Severity};
+use super::{Origin, Sources};
+use crate::diag::{Diagnostic, Severity, Span};
 use crate::log::Level;
 
 /// nginx's buffer for a sentence: longer ones are cut.
@@ -20,11 +20,21 @@ pub fn level(diagnostic: &Diagnostic) -> Level {
 /// `MESSAGE in FILE:LINE`, as nginx writes it into a log.
 pub fn sentence(sources: &Sources, diagnostic: &Diagnostic) -> String {
     let mut message = std::borrow::Cow::from(cut(&diagnostic.message));
-    if let Some((first, _)) = diagnostic.related.first().filter(|_| diagnostic.code == Diagnostic::SAME_PATH) {
-        message = format!("{message} used in {} and", sources.place(*first)).into();
+    if let Some((first, _)) = diagnostic.related.first() {
+        let place = || sources.place(*first);
+        match diagnostic.code {
+            Diagnostic::SAME_PATH => message = format!("{message} used in {} and", place()).into(),
+            Diagnostic::PATH_LEVELS => {
+                message = format!("{message} in {} has the different levels than", place()).into()
+            }
+            _ => {}
+        }
     }
     let is_placed = level(diagnostic) != Level::Crit;
-    match diagnostic.nginx_at.filter(|_| is_placed) {
+    // Nobody can look at a line that was made up.
+    let is_supplied = |span: &Span| sources.get(span.file).origin == Origin::Supplied;
+    let at = diagnostic.nginx_at.map(|span| diagnostic.at.filter(|_| is_supplied(&span)).unwrap_or(span));
+    match at.filter(|_| is_placed) {
         Some(span) => format!("{message} in {}", sources.place(span)),
         None => message.into(),
     }

@@ -81,8 +81,12 @@ pub(super) fn open_failed(path: &std::path::Path, error: &std::io::Error) -> Dia
 
 /// Levels: one of nginx's eight, or one or more parts of the debug log.
 fn verbosity(args: &Args<'_>) -> Result<Verbosity, Diagnostic> {
-    let invalid =
-        |index: usize| args.error(index, "invalid-value", format!("invalid log level \"{}\"", args.text(index)));
+    let invalid = |index: usize| {
+        // A second level is one too many; a part of the debug log does not go with a level.
+        let is_second = index > 2 && Level::from_name(args.value(index)).is_some();
+        let what = if is_second { "duplicate" } else { "invalid" };
+        args.error(index, "invalid-value", format!("{what} log level \"{}\"", args.text(index)))
+    };
     if let Some(level) = Level::from_name(args.value(2)) {
         if args.len() > 3 {
             return Err(invalid(3));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::upstream::{Destination, Pass, Settings, Target, look_up, read_fixed_pass, settled_pass};
+use super::upstream::{Destination, Pass, Schemes, Settings, Target, look_up, read_fixed_pass, settled_pass};
 use crate::conf::{Args, Command, Ctx, Inherit, LocationBuilder, Module, SetResult};
 use crate::http::escape::append_escaped;
 use crate::http::{Escape, Flow, Method, PhaseHandler, Request, TempPath, VarIndex};
@@ -100,6 +100,20 @@ impl PhaseHandler for Handler {
         r.body.discard();
         let (memcached, r) = (self.0.clone(), r.clone());
         Flow::wait(async move { memcached.serve(&r).await.unwrap_or_else(Stop::flow) })
+    }
+
+    /// The key stands where a URL has its path, as it does there mostly.
+    fn destination(&self, r: &Rc<Request>) -> Option<Vec<u8>> {
+        if !matches!(r.method.get(), Method::Get | Method::Head) {
+            return None;
+        }
+        let mut url = self.0.target.url(&Schemes::unwritten("memcached://"), r)?;
+        let key = self.0.key(r)?;
+        if !key.starts_with(b"/") {
+            url.push(b'/');
+        }
+        url.extend_from_slice(&key);
+        Some(url)
     }
 }
 

@@ -23,7 +23,10 @@ impl Module for ThreadPools {
     type Conf = ();
     const NAME: &'static str = "thread_pool";
     const COMMANDS: &'static [Command<()>] = &[Command::custom("thread_pool", |_, args, ctx| {
-        ctx.collected::<Pools>().known.insert(args.value(1).to_vec());
+        if !ctx.collected::<Pools>().known.insert(args.value(1).to_vec()) {
+            let message = format!("duplicate thread pool \"{}\"", args.text(1));
+            return Err(args.error(1, "duplicate-value", message));
+        }
         Ok(())
     })];
 

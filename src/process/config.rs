@@ -48,7 +48,7 @@ pub struct Compiled {
 /// What a configuration file holds; one that cannot be read is taken for a whole configuration.
 pub fn form_of(path: &Path) -> Form {
     let text = std::fs::read(path).unwrap_or_default();
-    Form::of(Schema::nginx(), &parse(crate::diag::FileId(0), &text).0)
+    Form::of(Schema::nginx(), &path.to_string_lossy(), &parse(crate::diag::FileId(0), &text).0)
 }
 
 /// Reads a configuration from disk, with the logs that it wants, and what the worker needs to read it too.
@@ -86,6 +86,7 @@ pub fn from_bundle(setup: &Setup, bundle: &Bundle, logs: &Logs) -> Compiled {
 
 fn read<S: Files + Resources>(setup: &Setup, source: &mut S, default: Option<Arc<LogFile>>) -> Compiled {
     let options = Options {
+        folder: None,
         path: setup.paths.conf.to_string_lossy().into_owned(),
         parameter: setup.directives.clone(),
         form: Some(setup.form),

@@ -43,6 +43,20 @@ pub(super) fn missing_semicolon(close: Span, last: Span) -> Diagnostic {
     fault.fix(Fix::sure("add the missing `;`").behind(last, ";"))
 }
 
+/// A comment of another language, where the block ends before nginx would complain of its name.
+pub(super) fn comment_before_close(comment: Span, close: Span) -> Diagnostic {
+    no_comment(unexpected(b'}', comment).nginx_at(close))
+}
+
+/// A comment of another language, where the file ends before nginx would complain of its name.
+pub(super) fn comment_at_end(origin: Origin, comment: Span, end: Span) -> Diagnostic {
+    no_comment(Diagnostic::error("unexpected-end", end_of(origin)).at(comment).nginx_at(end))
+}
+
+fn no_comment(fault: Diagnostic) -> Diagnostic {
+    fault.label("this is not a comment to nginx").help("a comment starts with `#` and ends with its line")
+}
+
 /// Something glued to a closing quote.
 pub(super) fn glued(byte: u8, at: Span, quoted: Span) -> Diagnostic {
     unexpected(byte, at)

@@ -52,12 +52,14 @@ struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     fn new(reader: Reader<'a>) -> Self {
-        Self { reader, words: Vec::new(), directives: Vec::new(), open: Vec::new(), skipped: 0, suspect: None }
+        let (words, directives, open) = (Vec::new(), Vec::new(), Vec::new());
+        Self { reader, words, directives, open, skipped: 0, suspect: None }
     }
 
     fn configuration(mut self) -> (Vec<Directive>, Vec<Diagnostic>) {
         loop {
             match self.reader.lexeme() {
+                Lexeme::Word(word) if word.value.starts_with(b"/*") => self.comment(word),
                 Lexeme::Word(word) => self.words.push(word),
                 Lexeme::End(at) => self.simple(at),
                 Lexeme::Open(at) => self.block(at),
@@ -188,6 +190,30 @@ impl<'a> Parser<'a> {
         Some(Directive { name, args: words.collect(), block: None, end })
     }
 
+    /// `/* … */` is no comment to nginx, which goes on to the next `;` or `{`. It becomes a directive of its own, of the name
+    /// that nginx complains about, so that what follows is seen as what it is. In a table it may be meant.
+    fn comment(&mut self, mut word: Word) {
+        let in_table = self.open.last().and_then(|open| open.directive.as_ref());
+        let in_table = in_table.is_some_and(|directive| TABLES.contains(&&*directive.name.value));
+        let is_comment = self.words.is_empty() && !word.quoted && word.value.starts_with(b"/*") && !in_table;
+        // A file outside of all blocks may be lines of a table: `/*.php 1;`.
+        let is_sure = !self.open.is_empty() || matches!(&*word.value, b"/*" | b"/**");
+        let Some((whole, next)) = self.reader.foreign_comment(word.span).filter(|_| is_comment && is_sure) else {
+            self.words.push(word);
+            return;
+        };
+        match next {
+            Lexeme::Close(at) => self.fault(fault::comment_before_close(whole, at)),
+            Lexeme::Eof(at) => self.fault(fault::comment_at_end(self.reader.origin, whole, at)),
+            Lexeme::End(end) | Lexeme::Open(end) => {
+                word.span.end = word.span.end.min(whole.end);
+                self.directives.push(Directive { name: word, args: Vec::new(), block: None, end });
+            }
+            Lexeme::Word(_) => {}
+        }
+        self.reader.go_behind(whole);
+    }
+
     fn fault(&mut self, fault: Diagnostic) {
         self.reader.faults.push(fault);
     }
@@ -264,6 +290,19 @@ mod tests {
         let (tree, faults) = read("location /a; {\n root /b;\n}");
         assert_eq!(tree, "location(/a){root(/b)}");
         assert_eq!(faults, ["unexpected \"{\":1"]);
+    }
+
+    #[test]
+    fn what_follows_a_comment_of_another_language_is_seen() {
+        assert_eq!(tree("/* a b */ server {\n root /a;\n}"), "/*() server(){root(/a)}");
+        assert_eq!(tree("/* a; b {\n*/ server { }"), "/*() server(){}");
+        assert_eq!(tree("a { /*x*/ location /* { b; } }"), "a(){/*x*/() location(/*){b()}}");
+        assert_eq!(read("a { b; /* x */ }"), ("a(){b()}".into(), vec!["unexpected \"}\":1".into()]));
+        let end = "unexpected end of file, expecting \";\" or \"}\":2";
+        assert_eq!(read("a;\n/* x */ "), ("a()".into(), vec![end.into()]));
+        // A table may well have such keys.
+        assert_eq!(tree("map $a $b { /* 1; */ 2; }"), "map($a,$b){/*(1) */(2)}");
+        assert_eq!(tree("/*.php 1; ~*/x 2;"), "/*.php(1) ~*/x(2)");
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::{
     syntax::Word,
 };
 
+/// How many words are read ahead, at most.
+const AHEAD: usize = 1000;
+
 /// What a configuration is made of.
 pub(super) enum Lexeme {
     Word(Word),
@@ -138,6 +141,22 @@ impl<'a> Reader<'a> {
         }
         words.push(Word { brace, ..self.word(start, &self.text[start..self.offset()], false) });
         true
+    }
+
+    /// A comment of another language that begins with this word, which was just read: all of it, and what ends the
+    /// statement that nginx takes it for. None where it has no end, or nginx reads on for very long.
+    pub(super) fn foreign_comment(&self, first: Span) -> Option<(Span, Lexeme)> {
+        let start = first.start as usize;
+        let length = memchr::memmem::find(self.text.get(start + 2..)?, b"*/")? + 4;
+        let whole = Span { end: (start + length) as u32, ..first };
+        let mut ahead = Self { faults: Vec::new(), ..*self };
+        let next = (0..AHEAD).map(|_| ahead.lexeme()).find(|next| !matches!(next, Lexeme::Word(_)))?;
+        Some((whole, next))
+    }
+
+    /// Goes on behind a span.
+    pub(super) fn go_behind(&mut self, span: Span) {
+        self.rest = &self.text[span.end as usize..];
     }
 
     /// A quote that is never closed: the word ends with its line, so that the lines behind it are still read.

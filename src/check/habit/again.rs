@@ -1,11 +1,11 @@
 //! A second look at what has been said: the fault of one directive is often the slip in another.
 
-use super::{add_semicolon, lost_semicolon};
+use super::{add_semicolon, comment_length, lost_semicolon};
 use crate::{
-    diag::{Diagnostic, Fix, Severity, Span},
+    diag::{Diagnostic, FileId, Fix, Severity, Span},
     load::Loaded,
     schema::{Context, Schema},
-    syntax::Directive,
+    syntax::{Directive, parse},
 };
 
 /// What typesetting programs make of quotes.
@@ -59,6 +59,21 @@ pub fn reconsider(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
     for number in spoken_for.into_iter().rev() {
         diagnostics.remove(number);
     }
+    leave_comments(loaded, diagnostics);
+}
+
+/// What stands in a comment of another language is not meant for nginx: that it is no comment says all about it.
+fn leave_comments(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
+    let is_comment = |said: &&Diagnostic| said.message.starts_with("unknown directive \"/*");
+    let comments = diagnostics.iter().filter(is_comment).filter_map(|said| {
+        let at = said.at?;
+        let end = at.start + comment_length(&loaded.sources, at)? as u32;
+        Some(Span { start: at.start + 1, end, ..at })
+    });
+    for inside in comments.collect::<Vec<_>>() {
+        let is_inside = |at: Span| at.file == inside.file && (inside.start..inside.end).contains(&at.start);
+        diagnostics.retain(|said| !said.at.is_some_and(is_inside));
+    }
 }
 
 /// A directive, what it stands in, and the one before it.
@@ -92,7 +107,21 @@ fn plain_quotes(loaded: &Loaded, directive: &Directive) -> Option<Fix> {
             fix = fix.replace(Span { start, end: start + letter.len_utf8() as u32, ..word.span }, plain);
         }
     }
-    (!fix.edits.is_empty()).then_some(fix)
+    (!fix.edits.is_empty() && pairs_up(loaded, directive, &fix)).then_some(fix)
+}
+
+/// Whether the words of a directive are words still when a repair of them is made.
+fn pairs_up(loaded: &Loaded, directive: &Directive, fix: &Fix) -> bool {
+    let words = directive.span();
+    let (mut text, mut done) = (Vec::new(), words.start);
+    for edit in &fix.edits {
+        text.extend_from_slice(loaded.sources.text(Span { start: done, end: edit.span.start, ..words }));
+        text.extend_from_slice(edit.text.as_bytes());
+        done = edit.span.end;
+    }
+    text.extend_from_slice(loaded.sources.text(Span { start: done, ..words }));
+    text.push(b';');
+    parse(FileId::default(), &text).1.is_empty()
 }
 
 /// The value of a header that a `;` has cut, if what is at fault is the rest of it.

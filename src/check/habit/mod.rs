@@ -86,10 +86,16 @@ fn is_directive(name: &str) -> bool {
     Schema::nginx().named(name.as_bytes()).next().is_some()
 }
 
+/// Where a comment of other languages ends that begins here.
+fn comment_length(sources: &Sources, at: Span) -> Option<usize> {
+    let text = &sources.get(at.file).text[at.start as usize..];
+    Some(memchr::memmem::find(text, b"*/")? + 2)
+}
+
 /// A comment of other languages with its end, and the same with a `#` before each line.
 fn block_comment(sources: &Sources, at: Span) -> Option<(Span, String)> {
     let text = &sources.get(at.file).text[at.start as usize..];
-    let length = text.windows(2).position(|pair| pair == b"*/")? + 2;
+    let length = comment_length(sources, at)?;
     let inside = String::from_utf8_lossy(text.get(2..length - 2)?).into_owned();
     let lines: Vec<_> = inside.lines().map(|line| line.trim_start_matches([' ', '\t', '*']).trim_end()).collect();
     let indent = sources.indent(at);

@@ -111,6 +111,7 @@ impl Looks<'_> {
             context: self.context,
             offline: self.words.has("offline"),
             to_run: false,
+            without_rules: false,
         };
         let mut look = inspect(&Disk, &options);
         if self.words.has("fix") {

@@ -50,7 +50,7 @@ fn run(words: &Words) -> Outcome {
 
 /// Errors do not hinder, as long as there is a file: they are told.
 fn look(path: &std::ffi::OsStr) -> Result<Inspection, Failure> {
-    let options = Options { offline: true, ..Options::new(path.to_string_lossy()) };
+    let options = Options { offline: true, without_rules: true, ..Options::new(path.to_string_lossy()) };
     std::fs::metadata(path).map_err(|error| super::read::failure(path.as_ref(), error))?;
     let look = inspect(&Disk, &options);
     if look.has_errors() {

@@ -40,7 +40,7 @@ pub(super) const COMMAND: Command = Command {
 
 fn run(words: &Words) -> Outcome {
     let path = words.value("conf").map_or_else(default_conf, |path| path.to_string_lossy().into_owned());
-    let options = Options { to_run: false, ..Options::new(path) };
+    let options = Options { without_rules: true, ..Options::new(path) };
     let look = inspect(&Disk, &options);
     if look.has_errors() {
         read::tell_errors(&look)?;

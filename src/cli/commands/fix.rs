@@ -1,12 +1,11 @@
 //! `--fix`: the repairs that are surely meant, written into the files.
 
-use std::{collections::BTreeMap, fs, io::Write, path::Path};
+use std::{fs, io::Write, path::Path};
 
 use super::{Failure, read};
 use crate::{
-    diag::{Certainty, Edit, Fix},
-    inspect::{Inspection, Options, inspect},
-    load::{Disk, Origin, Sources},
+    inspect::{Inspection, Options, inspect, repair},
+    load::Disk,
 };
 
 /// One repair may uncover another; more rounds than this would be a repair that repairs itself.
@@ -26,48 +25,12 @@ pub(super) fn mend(mut look: Inspection, options: &Options, told: &mut Vec<Strin
 
 /// Whether anything was changed.
 fn apply(look: &Inspection, told: &mut Vec<String>) -> Result<bool, Failure> {
-    let sources = &look.loaded.sources;
-    let mut edits: BTreeMap<&str, Vec<&Edit>> = BTreeMap::new();
-    let sure = |fix: &&Fix| fix.certainty == Certainty::Sure && !fix.edits.is_empty();
-    for said in &look.diagnostics {
-        let Some(fix) = said.fix.as_ref().filter(sure) else { continue };
-        if !fits(sources, fix, &edits) {
-            continue;
-        }
-        for edit in &fix.edits {
-            edits.entry(&sources.get(edit.span.file).name).or_default().push(edit);
-        }
-        told.push(format!("{}: {}", sources.place(fix.edits[0].span), fix.title));
+    let repaired = repair(look);
+    for (name, text) in &repaired.files {
+        write(Path::new(name), text)?;
     }
-    for (name, edits) in &edits {
-        write(Path::new(name), &edited(sources, edits))?;
-    }
-    Ok(!edits.is_empty())
-}
-
-/// All of its edits are in files, and none touches one that is made already.
-fn fits(sources: &Sources, fix: &Fix, made: &BTreeMap<&str, Vec<&Edit>>) -> bool {
-    fix.edits.iter().all(|edit| {
-        let source = sources.get(edit.span.file);
-        let others = made.get(&*source.name).into_iter().flatten();
-        let apart = |other: &&Edit| edit.span.end < other.span.start || other.span.end < edit.span.start;
-        source.origin == Origin::File && others.into_iter().all(apart)
-    })
-}
-
-fn edited(sources: &Sources, edits: &[&Edit]) -> Vec<u8> {
-    let Some(first) = edits.first() else { return Vec::new() };
-    let mut edits = edits.to_vec();
-    edits.sort_by_key(|edit| edit.span.start);
-    let text = &sources.get(first.span.file).text;
-    let (mut out, mut done) = (Vec::with_capacity(text.len()), 0);
-    for edit in edits {
-        out.extend_from_slice(&text[done..edit.span.start as usize]);
-        out.extend_from_slice(edit.text.as_bytes());
-        done = edit.span.end as usize;
-    }
-    out.extend_from_slice(&text[done..]);
-    out
+    told.extend(repaired.told);
+    Ok(!repaired.files.is_empty())
 }
 
 /// Writes a file whole or not at all; a link stays one, and the rights stay what they are.

@@ -84,7 +84,7 @@ fn holds_directives(text: &[u8]) -> bool {
 }
 
 fn is_whole(path: &Path) -> bool {
-    fs::read(path).is_ok_and(|text| infer(Schema::nginx(), &text).is_none())
+    fs::read(path).is_ok_and(|text| infer(Schema::nginx(), &path.to_string_lossy(), &text).is_none())
 }
 
 /// Says on stderr what nginx would refuse in a configuration.

@@ -81,7 +81,9 @@ impl<'a> Shown<'a> {
         shown.source = Some(source(sources, at));
         shown.labels.push(LabeledSpan::new_primary_with_span(diagnostic.label.clone(), offsets(at)));
         for (span, label) in others(sources, diagnostic, at) {
-            if span.file == at.file {
+            // Labels are shown from the top: what stands far above the fault would be taken for it.
+            let is_far_above = span.file == at.file && sources.line(span) + 1 < sources.line(at);
+            if span.file == at.file && !is_far_above {
                 shown.labels.push(LabeledSpan::new_with_span(Some(label.into_owned()), offsets(span)));
             } else {
                 shown.elsewhere.push(Self::elsewhere(sources, span, label));
@@ -107,7 +109,10 @@ impl<'a> Shown<'a> {
 fn others<'a>(sources: &Sources, diagnostic: &'a Diagnostic, at: Span) -> Vec<(Span, Cow<'a, str>)> {
     let related = diagnostic.related.iter().take(MOST_RELATED);
     let mut others: Vec<_> = related.map(|(span, label)| (*span, Cow::Borrowed(label.as_str()))).collect();
-    let is_elsewhere = |span: &Span| sources.place(*span) != sources.place(at) && !is_end(sources, *span);
+    let is_elsewhere = |span: &Span| {
+        let is_supplied = sources.get(span.file).origin == Origin::Supplied;
+        sources.place(*span) != sources.place(at) && !is_end(sources, *span) && !is_supplied
+    };
     if let Some(span) = diagnostic.nginx_at.filter(is_elsewhere) {
         others.push((span, "nginx would name this line".into()));
     }

@@ -12,8 +12,8 @@ use super::{
     place::{self, Place},
 };
 use crate::{
-    diag::{Diagnostic, Fix},
-    inspect::Inspection,
+    diag::{CODES, Diagnostic, Fix},
+    inspect::{Inspection, finding},
     lint,
 };
 
@@ -40,6 +40,12 @@ pub(super) fn print(out: &mut dyn Write, looks: &[Inspection]) -> io::Result<()>
 
 fn rule(code: &str) -> Value {
     let mut value = json!({ "id": code, "shortDescription": { "text": code.replace('-', " ") } });
+    if let Some(known) = CODES.iter().find(|known| known.code == code) {
+        value["shortDescription"] = json!({ "text": known.meaning });
+    }
+    if let Some(finding) = finding(code) {
+        value["help"] = json!({ "text": finding.why, "markdown": finding.page() });
+    }
     if let Some(rule) = lint::rule(code) {
         value["shortDescription"] = json!({ "text": rule.title });
         value["help"] = json!({ "text": rule.why.trim(), "markdown": lint::page(rule) });

@@ -298,6 +298,9 @@ impl Teller<'_> {
         let upstream: &[&str] = match end {
             Outcome::Sent { module: "proxy", .. } => &["proxy_set_header", "proxy_hide_header"],
             Outcome::Sent { module: "fastcgi", .. } => &["fastcgi_param"],
+            Outcome::Sent { module: "uwsgi", .. } => &["uwsgi_param"],
+            Outcome::Sent { module: "scgi", .. } => &["scgi_param"],
+            Outcome::Sent { module: "grpc", .. } => &["grpc_set_header"],
             _ => &[],
         };
         let names = ["add_header", "add_trailer"].iter().chain(upstream);

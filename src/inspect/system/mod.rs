@@ -3,7 +3,10 @@
 
 mod access;
 mod certificate;
+mod pages;
 mod ports;
+
+pub use pages::{FINDINGS, Finding, finding};
 
 use std::{
     collections::HashSet,
@@ -68,6 +71,12 @@ impl Machine<'_> {
                 if let Some((rest, port)) = secure.or_else(|| value.strip_prefix(b"http://").map(|rest| (rest, 80))) {
                     self.upstream(word, rest, port);
                 }
+            }
+            b"grpc_pass" => {
+                let value = &word.value;
+                let secure = value.strip_prefix(b"grpcs://").map(|rest| (rest, 443));
+                let (rest, port) = secure.unwrap_or((value.strip_prefix(b"grpc://").unwrap_or(value), 80));
+                self.upstream(word, rest, port);
             }
             b"fastcgi_pass" | b"uwsgi_pass" | b"scgi_pass" | b"memcached_pass" => self.upstream(word, &word.value, 0),
             _ => {}

@@ -3,10 +3,11 @@
 use crate::{
     diag::Diagnostic,
     lint::{
-        Rule, View,
+        Block, Rule, View,
         text::{arg, variables},
     },
     schema::Context,
+    syntax::Word,
 };
 
 pub(super) static RULE: Rule = Rule {
@@ -29,7 +30,7 @@ fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
         };
         let Some((last, files)) = tried.args.split_last() else { continue };
         let is_regex = block.prefix().is_none();
-        let is_cut = |word: &crate::syntax::Word| !is_regex && word.value.starts_with(b"$uri");
+        let is_cut = |word: &Word| !is_regex && word.value.starts_with(b"$uri");
         let odd =
             files.iter().find(|word| !is_cut(word) && (!is_regex || variables(word).iter().any(|name| name == "uri")));
         let goes_on = last.value.starts_with(b"=") || last.value.starts_with(b"@");
@@ -41,7 +42,7 @@ fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
                     format!("\"{}\" of \"try_files\" is looked for as {folder}{}", word.text(), word.text()),
                 )
                 .related(word.span, "this is put behind the `alias` as it is"),
-            None if goes_on || block.locations().next().is_some() => continue,
+            None if goes_on || block.locations().next().is_some() || is_answered_elsewhere(block, last) => continue,
             None => RULE
                 .at(
                     tried.span(),
@@ -58,4 +59,12 @@ fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
                 .help(format!("use `root` with a folder that holds `{shown}`, and end with `=404` or `@name`")),
         );
     }
+}
+
+/// Whether another location answers for the last name.
+fn is_answered_elsewhere(block: Block<'_>, last: &Word) -> bool {
+    let path = last.text();
+    let path = path.split('?').next().unwrap_or_default();
+    let answer = || block.answers(path).filter(|by| by.context() == Context::LOCATION);
+    path.starts_with('/') && !path.contains('$') && answer().is_some_and(|by| by.number() != block.number())
 }

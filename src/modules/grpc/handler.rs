@@ -40,6 +40,12 @@ impl PhaseHandler for Handler {
         let (grpc, r) = (self.0.clone(), r.clone());
         Flow::wait(async move { grpc.serve(&r).await.unwrap_or_else(Stop::flow) })
     }
+
+    fn destination(&self, r: &Rc<Request>) -> Option<Vec<u8>> {
+        let mut url = self.0.target.url(&SCHEMES, r)?;
+        url.extend_from_slice(&path(r));
+        Some(url)
+    }
 }
 
 /// Calls are sent on as they come, and answered before they have ended.

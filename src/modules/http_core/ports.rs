@@ -27,6 +27,8 @@ pub(super) struct Address {
     /// The first `default_server`.
     claimed: Option<Span>,
     pub(super) servers: Vec<NodeId>,
+    /// The `listen` of each of them.
+    places: Vec<Span>,
     protocols: Protocols,
 }
 
@@ -52,8 +54,8 @@ pub(super) fn add(ctx: &mut Ctx<'_>, server: NodeId, listen: ListenConf) -> Resu
     match addresses.iter_mut().find(|address| address.listen.spec.address == listen.spec.address) {
         None => {
             let claimed = listen.default_server.then_some(listen.at);
-            let protocols = Protocols::default();
-            addresses.push(Address { listen, default: server, claimed, servers: vec![server], protocols });
+            let (servers, places, protocols) = (vec![server], vec![listen.at], Protocols::default());
+            addresses.push(Address { listen, default: server, claimed, servers, places, protocols });
             Ok(None)
         }
         Some(address) => address.join(listen, server),
@@ -86,6 +88,7 @@ impl Address {
             return Err(fault.related(first, "the first one is here"));
         }
         self.servers.push(server);
+        self.places.push(listen.at);
         let warning = self.settle_protocols(&listen);
         if listen.default_server {
             self.claimed = Some(listen.at);
@@ -141,6 +144,8 @@ pub struct EncryptedAddress {
     pub default: NodeId,
     /// All servers on it.
     pub servers: Vec<NodeId>,
+    /// The `listen` of each of them.
+    pub places: Vec<Span>,
     /// `http2` stands on a `listen` of it.
     pub http2: bool,
 }
@@ -152,6 +157,7 @@ pub fn encrypted_addresses(ctx: &mut Ctx<'_>) -> Vec<EncryptedAddress> {
     let of = |address: &Address| EncryptedAddress {
         default: address.default,
         servers: address.servers.clone(),
+        places: address.places.clone(),
         http2: address.listen.spec.http2,
     };
     encrypted.map(of).collect()

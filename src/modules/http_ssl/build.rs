@@ -60,7 +60,9 @@ pub(super) fn sites(ctx: &mut Ctx<'_>) {
         if let Some(node) = lacks_certificate(ctx, address) {
             let message = "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive";
             let help = "name them with \"ssl_certificate\" and \"ssl_certificate_key\"";
-            ctx.complain(Diagnostic::error("no-certificate", message).at(ctx.place(node)).help(help));
+            let listen = address.servers.iter().position(|server| *server == node).map(|at| address.places[at]);
+            let fault = Diagnostic::error("no-certificate", message).nginx_at(ctx.place(node)).help(help);
+            ctx.complain(fault.at(listen.unwrap_or(ctx.place(node))).label("this speaks TLS"));
             complete = false;
         }
     }

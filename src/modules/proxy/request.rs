@@ -7,7 +7,7 @@ use crate::http::escape::append_escaped;
 use crate::http::headers::parse_length;
 use crate::http::{Escape, HeaderId, Request};
 use crate::log::Level;
-use crate::upstream::{Named, Passage};
+use crate::upstream::Passage;
 
 /// What came of building a request.
 pub(super) struct Built {
@@ -55,12 +55,11 @@ pub(super) fn build(proxy: &Proxy, vars: &Vars, r: &Request, passage: &Passage, 
 
 /// The URL that a request goes to; `None` where variables make one that makes no sense.
 pub(super) fn destination(proxy: &Proxy, r: &Request) -> Option<Vec<u8>> {
-    let (named, vars) = match &proxy.target {
-        Target::Fixed { upstream, vars, .. } => (Named::Upstream(upstream.clone()), vars.clone()),
-        Target::Evaluated(script) => Target::evaluate(script, r).ok()?,
+    let vars = match &proxy.target {
+        Target::Fixed { vars, .. } => vars.clone(),
+        Target::Evaluated(script) => Target::evaluate(script, r).ok()?.1,
     };
-    let host = if vars.port.is_empty() { named.name() } else { &vars.host };
-    let mut url = [&vars.scheme[..], host].concat();
+    let mut url = vars.key_start.to_vec();
     append_uri(proxy, r, &vars, &mut url);
     Some(url)
 }

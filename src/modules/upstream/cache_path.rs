@@ -5,14 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::cache::{Cache, Caches, Pace, Settings, Shared};
-use crate::conf::{Args, Ctx, SetResult};
-use crate::diag::{Diagnostic, Span};
+use crate::conf::{Args, Ctx, SetResult, claim_folder};
+use crate::diag::Diagnostic;
 use crate::http::{TempFolders, TempPath, ZoneKey, shared_zone};
 use crate::schema::value;
-
-/// The folders of all caches, and where each was named.
-#[derive(Default)]
-struct Paths(Vec<(std::path::PathBuf, Span, Span)>);
 
 /// What has been read of one directive.
 struct Reading {
@@ -64,15 +60,7 @@ fn claim_path(args: &Args<'_>, ctx: &mut Ctx<'_>, place: &TempPath) -> SetResult
     let mut folders = ctx.extensions.get::<TempFolders>().cloned().unwrap_or_default();
     folders.0.push(place.path.clone());
     ctx.extensions.insert(folders);
-    let (at, end) = (args.word(1).span, args.directive().end);
-    let paths = &mut ctx.collected::<Paths>().0;
-    if let Some((_, other, other_end)) = paths.iter().find(|(path, ..)| *path == place.path) {
-        let message = format!("the same path name \"{}\"", place.path.display());
-        let fault = args.error(1, Diagnostic::SAME_PATH, message);
-        return Err(fault.related(*other_end, "used here").related(*other, "the folder of another cache"));
-    }
-    paths.push((place.path.clone(), at, end));
-    Ok(())
+    claim_folder(args, ctx, place, true)
 }
 
 /// The index of the configuration before, where it has one of this name and size.

@@ -193,6 +193,18 @@ impl Target {
         };
         Ok(Destination { named: named(r, text)?, secure, text: whole.slice_ref(text) })
     }
+
+    /// The URL that a request goes to, without a path; `None` where variables make one that makes no sense.
+    pub fn url(&self, schemes: &Schemes, r: &Request) -> Option<Vec<u8>> {
+        let Destination { named, secure, .. } = self.destination(r).ok()?;
+        let name = named.name();
+        let kind: &[u8] = if name.starts_with(b"/") { b"unix:" } else { b"" };
+        let mut url = [schemes.name(secure).as_bytes(), kind, name].concat();
+        if let Named::Host(_, port) = named {
+            url.extend_from_slice(format!(":{port}").as_bytes());
+        }
+        Some(url)
+    }
 }
 
 /// The upstream or host that an address is about.

@@ -44,6 +44,10 @@ impl<S: Speaker> PhaseHandler for PassingHandler<S> {
         let (passing, r) = (self.0.clone(), r.clone());
         Flow::wait(async move { passing.serve(&r).await.unwrap_or_else(Stop::flow) })
     }
+
+    fn destination(&self, r: &Rc<Request>) -> Option<Vec<u8>> {
+        self.0.target.url(&self.0.schemes, r)
+    }
 }
 
 impl<S: Speaker> Passing<S> {
