@@ -116,6 +116,12 @@ impl UpstreamList {
         };
         self.0.iter().find(fits).map(|found| found.upstream.clone())
     }
+
+    /// The port of an upstream that stands for an address.
+    pub fn port_of(&self, upstream: &Arc<Upstream>) -> Option<u16> {
+        let found = self.0.iter().find(|found| Arc::ptr_eq(&found.upstream, upstream))?;
+        Some(found.port).filter(|port| *port != 0)
+    }
 }
 
 fn block(_c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {

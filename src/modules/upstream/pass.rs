@@ -196,11 +196,21 @@ impl Target {
 
     /// The URL that a request goes to, without a path; `None` where variables make one that makes no sense.
     pub fn url(&self, schemes: &Schemes, r: &Request) -> Option<Vec<u8>> {
-        let Destination { named, secure, .. } = self.destination(r).ok()?;
-        let name = named.name();
-        let kind: &[u8] = if name.starts_with(b"/") { b"unix:" } else { b"" };
-        let mut url = [schemes.name(secure).as_bytes(), kind, name].concat();
-        if let Named::Host(_, port) = named {
+        let Destination { named, secure, text } = self.destination(r).ok()?;
+        let mut url = schemes.name(secure).as_bytes().to_vec();
+        let upstream = match named {
+            Named::Upstream(upstream) if text.is_empty() => upstream,
+            // As the variables say it.
+            _ => {
+                url.extend_from_slice(&text);
+                return Some(url);
+            }
+        };
+        if upstream.name.starts_with(b"/") {
+            url.extend_from_slice(b"unix:");
+        }
+        url.extend_from_slice(&upstream.name);
+        if let Some(port) = r.cycle().extensions.get::<UpstreamList>().and_then(|list| list.port_of(&upstream)) {
             url.extend_from_slice(format!(":{port}").as_bytes());
         }
         Some(url)
