@@ -227,6 +227,7 @@ fn respond(logged: Logged, mut response: Box<Response>, dates: &RefCell<DateCach
     let body = if has_body { std::mem::take(&mut response.body) } else { Body::Empty };
     *r.out.head.borrow_mut() = Some(SentHead::new(response));
     r.out.head_sent.set(true);
+    r.finish_upstream();
     let sent = if matches!(body, Body::Empty) { Stage::Done } else { Stage::Data };
     r.out.complete.set(sent == Stage::Done);
     let pace = if sent == Stage::Done { None } else { Paced::of(&r) };

@@ -437,7 +437,8 @@ impl BodyStream for Relay {
         }
         for _ in 0..BURST {
             if self.end.is_some() {
-                return;
+                // However slow the client is, the upstream has done its part.
+                return self.release();
             }
             let room = (self.conf.buffer_size + self.conf.buffers_size).saturating_sub(self.in_memory());
             if room == 0 && !self.spill() {

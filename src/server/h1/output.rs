@@ -57,6 +57,8 @@ pub(super) fn send(io: &Rc<Io>, r: &Rc<Request>, mut response: Box<Response>) ->
     {
         return Work::Done(output.ended(sent));
     }
+    // However slow the client is, the upstream has done its part.
+    r.finish_upstream();
     Work::Wait(Box::pin(output.in_turn(body, tunnel)))
 }
 
