@@ -10,6 +10,7 @@ use bytes::{Buf, Bytes};
 use http_body::{Body as HttpBody, Frame};
 
 use super::h1::Paced;
+use super::pump::pumped;
 use crate::cycle::{self, Answer};
 use crate::http::date::DateCache;
 use crate::http::uri::{self, Slashes};
@@ -225,6 +226,8 @@ fn respond(logged: Logged, mut response: Box<Response>, dates: &RefCell<DateCach
         }
     });
     let body = if has_body { std::mem::take(&mut response.body) } else { Body::Empty };
+    // What is made of a file waits for nobody.
+    let body = if response.file.is_none() { pumped(body) } else { body };
     *r.out.head.borrow_mut() = Some(SentHead::new(response));
     r.out.head_sent.set(true);
     r.finish_upstream();

@@ -9,6 +9,7 @@ mod h2_stream;
 mod head;
 mod listener;
 mod proxy_protocol;
+mod pump;
 mod site;
 mod stream;
 mod thread;

@@ -20,8 +20,24 @@ CLIENTS = 20
 FLAT = 5 << 20
 
 
+def http2_client(port, path, stop):
+    """Asks for something over HTTP/2, and never has room for more than the first 65535 bytes."""
+    fields = b"\x82\x86\x41\x01x\x04" + bytes([len(path)]) + path.encode()
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5))
+        client.sendall(bytes([0, 0, len(fields), 1, 5, 0, 0, 0, 1]) + fields)
+        client.settimeout(0.1)
+        while not stop.wait(0.1):
+            try:
+                client.recv(65536)
+            except TimeoutError:
+                pass
+
+
 def slow_client(port, kind, stop):
     """Sends or takes ten kilobytes a second until told to stop."""
+    if kind.startswith("http2 "):
+        return http2_client(port, kind.split()[1], stop)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", port))
@@ -65,12 +81,15 @@ def quick_requests(place, seconds):
     return taken
 
 
-@pytest.mark.parametrize("kinds", [["upload"], ["download?8388608"], ["upload", "download?8388608"]])
+@pytest.mark.parametrize(
+    "kinds",
+    [["upload"], ["download?8388608"], ["http2 /download?8388608"], ["upload", "download?8388608"]],
+)
 def test_slow_clients_hold_no_worker(kinds):
     place = Place()
     try:
         port = gunicorn(place, "sync")
-        place.serve(f"client_max_body_size 0; location / {{ proxy_pass http://127.0.0.1:{port}; }}")
+        place.serve(f"http2 on; client_max_body_size 0; location / {{ proxy_pass http://127.0.0.1:{port}; }}")
         alone = quick_requests(place, 1)
         with Slow(place.port, (kinds * CLIENTS)[:CLIENTS]):
             # The worker has to make what is downloaded, once.
