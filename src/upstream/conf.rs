@@ -20,6 +20,14 @@ impl Conf {
         self.hidden.has(id, b"")
     }
 
+    /// How many bytes may be read where so many of a head have come: what is read slowly is so from the beginning.
+    pub(crate) fn most_with_head(&self, have: usize) -> usize {
+        match self.limit_rate {
+            Some(_) => self.buffer_size.saturating_sub(have).max(1),
+            None => usize::MAX,
+        }
+    }
+
     /// Whether somebody may ask for the headers of answers, as `$upstream_http_…` and `$upstream_cookie_…` do.
     pub(crate) fn headers_are_asked_for(&self, r: &Request) -> bool {
         *self.asked_for.get_or_init(|| {

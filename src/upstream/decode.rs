@@ -51,6 +51,8 @@ pub(super) enum Fault {
     Trailer(UpstreamError),
     /// The sentence about a FastCGI record.
     Record(String),
+    /// The sentence about trailers that cannot be read, of which nginx says something more.
+    Fields(String),
 }
 
 impl From<FramingError> for Fault {

@@ -507,7 +507,8 @@ impl<'a> Try<'a> {
 
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         loop {
-            let read = match self.socket.poll_read(cx, self.buffer.room(usize::MAX)) {
+            let most = self.exchange.conf.most_with_head(self.buffer.len());
+            let read = match self.socket.poll_read(cx, self.buffer.room(most)) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(read)) => read,
                 Poll::Ready(Err(error)) => {

@@ -24,7 +24,8 @@ pub(crate) struct Lease {
 impl Lease {
     /// Lets the connection go: into the pool where it may serve again, closed otherwise.
     pub(crate) fn end(&mut self, r: &Request, passage: &Passage) {
-        let Some(socket) = self.socket.take() else { return };
+        let Some(mut socket) = self.socket.take() else { return };
+        self.reusable &= socket.say_rest();
         passage.sent(socket.sent);
         passage.body_received(self.body_length);
         passage.end();

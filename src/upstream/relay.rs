@@ -521,6 +521,11 @@ pub(super) fn say_surplus(r: &Request, action: Action, framing: &Framing) {
 
 /// Says why a body cannot be understood.
 pub(super) fn say_fault(r: &Request, action: Action, fault: &Fault) {
+    if let Fault::Fields(sentence) = fault {
+        report(r, Level::Error, action, |line| {
+            line.put(sentence);
+        });
+    }
     report(r, Level::Error, action, |line| match fault {
         Fault::Chunk => {
             line.put("upstream sent invalid chunked response");
@@ -530,6 +535,9 @@ pub(super) fn say_fault(r: &Request, action: Action, fault: &Fault) {
         }
         Fault::Record(sentence) => {
             line.put(sentence);
+        }
+        Fault::Fields(_) => {
+            line.put("upstream sent invalid trailer");
         }
     });
 }

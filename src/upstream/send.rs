@@ -123,12 +123,14 @@ impl Sender {
         if self.framed_end {
             return Poll::Ready(Ok(false));
         }
-        if self.unframed.is_empty() && !self.ended {
+        let room = http2.room();
+        while !self.ended && self.unframed.iter().map(Chunk::len).sum::<u64>() <= room as u64 {
             match r.body.poll_next(r, cx) {
-                Poll::Pending => {
+                Poll::Pending if self.unframed.is_empty() => {
                     self.starved = true;
                     return Poll::Pending;
                 }
+                Poll::Pending => break,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(SendError::Body(error))),
                 Poll::Ready(Ok(None)) => self.ended = true,
                 Poll::Ready(Ok(Some(bytes))) => {
@@ -138,19 +140,23 @@ impl Sender {
                 }
             }
         }
-        let room = http2.room();
         if room == 0 && !self.unframed.is_empty() {
             return Poll::Pending;
         }
-        let part = self.unframed.front_mut().and_then(|front| split_front(front, room as u64));
-        if self.unframed.front().is_some_and(Chunk::is_empty) {
-            self.unframed.pop_front();
+        let (mut parts, mut length) = (Vec::new(), 0);
+        while length < room as u64
+            && let Some(part) = self.unframed.front_mut().and_then(|front| split_front(front, room as u64 - length))
+        {
+            length += part.len();
+            parts.push(part);
+            if self.unframed.front().is_some_and(Chunk::is_empty) {
+                self.unframed.pop_front();
+            }
         }
         self.framed_end = self.ended && self.unframed.is_empty();
-        let length = part.as_ref().map_or(0, Chunk::len) as usize;
         if length > 0 || self.framed_end {
-            self.pieces.push_back(Chunk::Bytes(http2.data_head(length, self.framed_end).into()));
-            self.pieces.extend(part);
+            self.pieces.push_back(Chunk::Bytes(http2.data_head(length as usize, self.framed_end).into()));
+            self.pieces.extend(parts);
         }
         Poll::Ready(Ok(true))
     }

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -280,6 +280,17 @@ impl Socket {
         }))?;
         self.sent += sent as u64;
         Poll::Ready(Ok(sent))
+    }
+
+    /// Sends what the connection itself has still to say, such as that a `PING` has come; `false` where it takes no
+    /// more.
+    pub(crate) fn say_rest(&mut self) -> bool {
+        let control = self.http2.as_ref().map(|http2| http2.borrow_mut().take_control()).unwrap_or_default();
+        if control.is_empty() {
+            return true;
+        }
+        let sent = self.poll_send(&mut Context::from_waker(Waker::noop()), &[IoSlice::new(&control)]);
+        matches!(sent, Poll::Ready(Ok(sent)) if sent == control.len())
     }
 
     /// Sends bytes of a file; `offset` moves on with them.

@@ -100,10 +100,12 @@ pub(super) fn decode(mut block: &[u8], mut field: impl FnMut(&[u8], &[u8])) -> R
             continue;
         }
         if first & 0xe0 == 0x20 {
-            let size = integer(&mut block, 5)?;
+            // nginx looks no further than this byte.
+            let size = usize::from(first & 0x1f);
             if size > 0 {
                 return Err(HpackError::TableSize(size));
             }
+            block = &block[1..];
             continue;
         }
         let index = integer(&mut block, if first & 0x40 != 0 { 6 } else { 4 })?;

@@ -49,7 +49,14 @@ impl GrpcHead {
             Event::Data(_) => Err(refuse("upstream sent unexpected http2 frame: 0".into())),
             Event::Headers { block, .. } if block.len() > limit => Err(refuse("upstream sent too big header".into())),
             Event::Headers { block, ends_stream } => {
-                read_head(&block, head).map_err(&mut refuse)?;
+                match read_head(&block, head) {
+                    Ok(()) => {}
+                    Err(BadHead::Field(sentence)) => return Err(refuse(sentence)),
+                    Err(BadHead::Coding(sentence)) => {
+                        refuse(sentence);
+                        return Err(refuse("upstream sent invalid header".into()));
+                    }
+                }
                 head.close = true;
                 if ends_stream {
                     head.content_length = Some(0);
@@ -65,8 +72,16 @@ impl GrpcHead {
     }
 }
 
+/// What is wrong with a head, in nginx's words.
+enum BadHead {
+    /// This field makes no sense.
+    Field(String),
+    /// The fields cannot be read, of which nginx says something more.
+    Coding(String),
+}
+
 /// Takes the fields of a head.
-fn read_head(block: &[u8], head: &mut UpstreamHead) -> Result<(), String> {
+fn read_head(block: &[u8], head: &mut UpstreamHead) -> Result<(), BadHead> {
     let mut fault = None;
     let decoded = hpack::decode(block, |name, value| {
         if fault.is_none() {
@@ -74,9 +89,9 @@ fn read_head(block: &[u8], head: &mut UpstreamHead) -> Result<(), String> {
         }
     });
     match (fault, decoded) {
-        (Some(sentence), _) => Err(sentence),
-        (None, Err(error)) => Err(error.to_string()),
-        (None, Ok(())) if head.status == 0 => Err("upstream sent no :status header".into()),
+        (Some(sentence), _) => Err(BadHead::Field(sentence)),
+        (None, Err(error)) => Err(BadHead::Coding(error.to_string())),
+        (None, Ok(())) if head.status == 0 => Err(BadHead::Field("upstream sent no :status header".into())),
         (None, Ok(())) => Ok(()),
     }
 }
@@ -161,7 +176,7 @@ impl GrpcBody {
         });
         match (invalid, decoded) {
             (Some(sentence), _) => Err(Fault::Record(sentence)),
-            (None, Err(error)) => Err(Fault::Record(error.to_string())),
+            (None, Err(error)) => Err(Fault::Fields(error.to_string())),
             (None, Ok(())) if !ends_stream => {
                 Err(Fault::Record("upstream sent trailer without end stream flag".into()))
             }
