@@ -12,7 +12,7 @@ import time
 import pytest
 from conftest import Place
 from stack import free_port, until
-from test_gunicorn import gunicorn
+from test_gunicorn_modes import gunicorn
 
 SECONDS = float(os.environ.get("RNGINX_SECONDS") or 6)
 RATE = 10_000  # bytes a second
