@@ -37,6 +37,8 @@ pub struct Connection {
     pub tls: OnceCell<Rc<TlsInfo>>,
     /// It came in the clear to an address that wants encryption.
     pub clear_to_tls: Cell<bool>,
+    /// The configuration in force has no such address any more: it ends with its next answer.
+    pub left: Cell<bool>,
 }
 
 /// A client's address, twice.
@@ -64,6 +66,7 @@ impl Connection {
             start: Instant::now(),
             tls: OnceCell::new(),
             clear_to_tls: Cell::new(false),
+            left: Cell::default(),
         }
     }
 
@@ -83,6 +86,7 @@ impl Connection {
             start: self.start,
             tls: self.tls.clone(),
             clear_to_tls: self.clear_to_tls.clone(),
+            left: self.left.clone(),
         }
     }
 

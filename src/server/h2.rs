@@ -95,7 +95,8 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
     let service = service_fn(|request| {
         super::move_on(&thread, &mut newest.borrow_mut(), &connection);
         let (local, thread) = (newest.borrow().clone(), thread.clone());
-        let (answers, guard) = (answers.clone(), open.begin(connection.start.elapsed() >= time));
+        let (answers, guard) =
+            (answers.clone(), open.begin(connection.start.elapsed() >= time || connection.left.get()));
         let connection = connection.clone();
         // hyper moves it several times on its way to a task of its own.
         Box::pin(async move {

@@ -1,6 +1,7 @@
 //! HUP: the new configuration is in force, or the old one stays; connections live on either way.
 
 use std::net::TcpListener;
+use std::process::Command;
 
 use crate::client::Client;
 use crate::place::{Place, Running, configuration, eventually, exists, free_port, is_root, open_files, wait_for_end};
@@ -101,8 +102,52 @@ fn listeners_come_and_go() {
     eventually("the second port's end", || Client::try_connect(second).is_err().then_some(()));
     assert!(!exists(&socket));
     nginx.place.wait_for_message(&format!("[warn] {0}#{0}: deleting socket {1}", nginx.master(), socket.display()));
-    assert_eq!(kept.get("/"), "one", "a connection of a listener that is gone lives on");
+    kept.send("/");
+    assert!(
+        kept.receive_lines().contains("Connection: close\r\n"),
+        "a connection of a listener that is gone ends politely"
+    );
+    assert_eq!(kept.receive_body(3), b"one");
+    assert!(kept.is_closed());
 }
+
+#[test]
+fn what_is_for_encrypted_connections_is_not_told_to_others() {
+    let Ok(made) = Command::new("openssl").args(OPENSSL).current_dir(std::env::temp_dir()).output() else { return };
+    let text = String::from_utf8(made.stdout).unwrap();
+    let place = Place::new();
+    place.answering("plain");
+    place.write("both.pem", &text);
+    let nginx = place.start();
+    let mut kept = nginx.client();
+    assert_eq!(kept.get("/"), "plain");
+    let file = nginx.place.path("both.pem").display().to_string();
+    let server =
+        format!("listen 127.0.0.1:{} ssl; ssl_certificate {file}; ssl_certificate_key {file};", nginx.place.port);
+    nginx.place.configure("", &format!("server {{ {server} return 200 secret; }}"));
+    nginx.reload();
+    assert_eq!(kept.get("/"), "plain");
+    assert!(kept.is_closed());
+    assert_eq!(nginx.client().status("/"), 400, "a new one is told that it should be encrypted");
+}
+
+/// A key and a certificate on the output.
+const OPENSSL: [&str; 14] = [
+    "req",
+    "-x509",
+    "-newkey",
+    "ec",
+    "-pkeyopt",
+    "ec_paramgen_curve:prime256v1",
+    "-nodes",
+    "-days",
+    "2",
+    "-subj",
+    "/CN=a",
+    "-keyout",
+    "/dev/stdout",
+    "-batch",
+];
 
 #[test]
 fn what_a_reload_takes_away_is_named() {

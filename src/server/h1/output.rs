@@ -113,7 +113,7 @@ impl Output {
         if !r.location().core.tcp_nodelay {
             self.io.stream.borrow().delay_small_writes();
         }
-        if self.io.thread.is_draining() {
+        if self.io.thread.is_draining() || r.connection.left.get() {
             r.out.keep_alive.set(false);
         }
         if !response.bare {
