@@ -33,6 +33,25 @@ impl Buffer {
         if size <= BUFFER { Self::take() } else { Self { bytes: vec![0; size].into(), filled: 0 } }
     }
 
+    /// One without memory.
+    pub(crate) fn none() -> Self {
+        Self { bytes: Box::default(), filled: 0 }
+    }
+
+    /// Has room for at least so many bytes, if it had no memory.
+    pub(crate) fn ensure(&mut self, size: usize) {
+        if self.bytes.is_empty() {
+            *self = Self::with_room(size);
+        }
+    }
+
+    /// Gives the memory back while nothing is in it: who only waits needs none, and the next one finds it warm.
+    pub(crate) fn release(&mut self) {
+        if self.filled == 0 {
+            *self = Self::none();
+        }
+    }
+
     /// How many bytes are in it.
     pub(crate) fn len(&self) -> usize {
         self.filled
@@ -113,6 +132,21 @@ impl Drop for Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn holds_memory_only_while_there_is_something_in_it() {
+        let mut buffer = Buffer::none();
+        assert!(buffer.room(1).is_empty());
+        buffer.ensure(10);
+        let place = buffer.bytes.as_ptr();
+        buffer.release();
+        assert_eq!(Buffer::take().bytes.as_ptr(), place);
+        buffer.ensure(10);
+        buffer.room(1).copy_from_slice(b"x");
+        buffer.fill(1);
+        buffer.release();
+        assert_eq!(&buffer[..], b"x");
+    }
 
     #[test]
     fn comes_back_when_the_last_piece_is_dropped() {

@@ -376,7 +376,7 @@ impl<'a> Try<'a> {
             exchange,
             socket,
             sender,
-            buffer: Buffer::with_room(exchange.conf.buffer_size),
+            buffer: Buffer::none(),
             reader: HeadReader::new(&exchange.protocol, http2.as_ref()),
             head,
             body_at: 0,
@@ -507,9 +507,13 @@ impl<'a> Try<'a> {
 
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         loop {
+            self.buffer.ensure(self.exchange.conf.buffer_size);
             let most = self.exchange.conf.most_with_head(self.buffer.len());
             let read = match self.socket.poll_read(cx, self.buffer.room(most)) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    self.buffer.release();
+                    return Poll::Pending;
+                }
                 Poll::Ready(Ok(read)) => read,
                 Poll::Ready(Err(error)) => {
                     self.exchange.report(level(&error), Action::ReadingHead, |line| {
