@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import threading
 import time
 
 import pytest
@@ -231,25 +232,61 @@ def test_our_unit_serves_on_a_socket_of_systemd(trixie):
     trixie.do("systemctl", "start", "nginx")
 
 
+def main_process(machine):
+    return int(machine.do("systemctl", "show", "--property=MainPID", "--value", "nginx"))
+
+
+def test_systemd_brings_it_back_when_it_dies_or_sleeps(trixie):
+    trixie.drop_in("nginx", "WatchdogSec=2\nRestartSec=100ms\nTimeoutStopSec=1")
+    for signal in ("KILL", "STOP"):
+        before = main_process(trixie)
+        trixie.do("kill", f"-{signal}", str(before))
+        until(lambda: main_process(trixie) not in (0, before) and trixie.state("nginx") == "active", f"another after {signal}")
+        assert get(trixie, port=81) == (200, "site")
+        assert masters(trixie) == [main_process(trixie)], "nothing is left of the old one"
+    assert "Watchdog timeout" in trixie.do("journalctl", "--unit=nginx", "--no-pager")
+    trixie.drop_in("nginx", "")
+
+
 def test_our_package_is_upgraded_without_a_lost_connection(trixie):
     trixie.host("/etc/nginx/sites-available/default").write_text("server { listen 80; return 200 mine; }\n")
     trixie.do("systemctl", "reload", "nginx")
-    before = masters(trixie)
-    trixie.do("dpkg", "--install", "/root/0.1.1.deb")
-    until(lambda: len(masters(trixie)) == 1 and masters(trixie) != before, "the new master alone")
-    assert get(trixie) == (200, "mine"), "the site is as it was"
+    before, answers, over = masters(trixie), [], threading.Event()
+
+    def visit():
+        while not over.is_set():
+            try:
+                answers.append(get(trixie))
+            except OSError as error:
+                answers.append(error)
+
+    visitors = [threading.Thread(target=visit) for _ in range(4)]
+    for visitor in visitors:
+        visitor.start()
+    try:
+        trixie.do("dpkg", "--install", "/root/0.1.1.deb")
+        until(lambda: len(masters(trixie)) == 1 and masters(trixie) != before, "the new master alone")
+        served = len(answers)
+        until(lambda: len(answers) > served + 8, "answers of the new one")
+    finally:
+        over.set()
+        for visitor in visitors:
+            visitor.join()
+    assert set(answers) == {(200, "mine")}, "the site is as it was, and always there"
     until(lambda: trixie.state("nginx") == "active", "the unit follows the new master")
-    main = trixie.do("systemctl", "show", "--property=MainPID", "--value", "nginx").strip()
-    assert [int(main)] == masters(trixie)
+    assert [main_process(trixie)] == masters(trixie)
+    images = trixie.do("sh", "-c", "ls -l /proc/[0-9]*/exe 2>/dev/null || true")
+    assert "/usr/sbin/rnginx\n" in images and "(deleted)" not in images, "nothing that needs a restart"
 
 
 def test_debians_nginx_takes_its_place_back(trixie):
     before = tree(trixie)
-    trixie.do("sh", "-c", f"{APT} /root/nginx*.deb")
+    trixie.do("dpkg", "--remove", "rnginx")  # As apt does first.
+    trixie.do("sh", "-c", "dpkg --install /root/nginx*.deb")
     until(lambda: trixie.state("nginx") == "active", "Debian's nginx.service")
     assert trixie.do("nginx", "-v").startswith("nginx version: nginx/1.26.")
     assert get(trixie, port=81) == (200, "site") and tree(trixie) == before
-    trixie.do("sh", "-c", f"{APT} /root/0.1.1.deb")
+    trixie.do("dpkg", "--install", "/root/0.1.1.deb")
     until(lambda: trixie.state("nginx") == "active", "our nginx.service")
     assert get(trixie, port=81) == (200, "site")
 
