@@ -173,8 +173,12 @@ impl Recode {
             if found.number.is_some() {
                 return Ok(Some(found));
             }
+            let doing = match response.file {
+                Some(_) => " while sending response to client",
+                None => " while reading response header from upstream",
+            };
             r.log_with(Level::Error, |line| {
-                line.put("unknown charset \"").bytes(&found.name).put("\" to override");
+                line.put("unknown charset \"").bytes(&found.name).put("\" to override").put(doing);
             });
             return Ok(None);
         }
