@@ -55,7 +55,10 @@ fn send_error_page(r: &Request, page: &ErrorPage) -> Flow {
 /// nginx's own page for a status.
 pub(super) fn page(r: &Request, code: u16) -> Flow {
     r.body.discard();
-    r.out.pending.borrow_mut().remove(HeaderId::ContentType);
+    let mut pending = r.out.pending.borrow_mut();
+    pending.remove(HeaderId::ContentType);
+    pending.remove(HeaderId::ETag);
+    drop(pending);
     r.expect_settled.set(true);
     r.body.forget_invitation();
     let core = &r.location().core;

@@ -87,7 +87,12 @@ pub(crate) fn copy(r: &Request, from: &[u8], to: &[u8], found: &Metadata) -> boo
     while left > 0 {
         let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let read = match source.read(&mut buffer[..most]) {
-            Ok(0) => return complain(Level::Alert, "read()", from, &io::ErrorKind::UnexpectedEof.into()),
+            Ok(0) => {
+                r.log_with(Level::Alert, |line| {
+                    line.put("read() has read only 0 of ").put(most.to_string()).put(" from ").bytes(from);
+                });
+                return false;
+            }
             Ok(read) => read,
             Err(error) => return complain(Level::Alert, "read()", from, &error),
         };

@@ -48,7 +48,8 @@ impl Request {
         self.location().core.root.script().append(self, out);
         if !out[start..].starts_with(b"/") {
             let prefix = self.cycle().process.prefix.as_os_str().as_encoded_bytes();
-            out.splice(start..start, prefix.iter().chain(b"/").copied());
+            let slash: &[u8] = if prefix.ends_with(b"/") { b"" } else { b"/" };
+            out.splice(start..start, prefix.iter().chain(slash).copied());
         }
     }
 

@@ -132,7 +132,7 @@ fn refuse(r: &Request, response: &mut Response, length: u64) -> u16 {
     let mut headers = std::mem::take(&mut response.headers);
     headers.remove(HeaderId::ContentRange);
     for (id, name, value) in headers.iter() {
-        let of_content = [HeaderId::ETag, HeaderId::LastModified, HeaderId::AcceptRanges, HeaderId::ContentLength];
+        let of_content = [HeaderId::LastModified, HeaderId::AcceptRanges, HeaderId::ContentLength];
         if !of_content.contains(&id) {
             r.out.pending.borrow_mut().push(name, value);
         }

@@ -5,7 +5,7 @@ mod matcher;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
@@ -120,6 +120,7 @@ impl Filter for Replace {
             evaluated: vec![None; self.values.len()],
             once: self.once,
             held: Bytes::new(),
+            pieces: Vec::new(),
             ready: VecDeque::new(),
             ended: false,
         };
@@ -151,9 +152,14 @@ struct Replacer {
     left: usize,
     /// What may be the beginning of something that is looked for.
     held: Bytes,
-    ready: VecDeque<Chunk>,
+    /// What goes out as one piece, as from nginx: of a page with many replacements every one would be a chunk else.
+    pieces: Vec<Bytes>,
+    ready: VecDeque<Result<Chunk, BodyCut>>,
     ended: bool,
 }
+
+/// How much is gathered before it goes out.
+const GATHERED: usize = 64 << 10;
 
 impl Replacer {
     fn take(&mut self, bytes: Bytes) {
@@ -195,8 +201,51 @@ impl Replacer {
 
     fn emit(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
-            self.ready.push_back(Chunk::Bytes(bytes));
+            self.pieces.push(bytes);
         }
+    }
+
+    /// Takes what is there already; `false` where that is nothing.
+    fn gather(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut taken = 0;
+        let mut is_ready = false;
+        while taken < GATHERED {
+            let Poll::Ready(piece) = self.body.poll_next(cx) else { break };
+            is_ready = true;
+            let behind = match piece {
+                Some(Ok(Piece::Bytes(bytes))) => {
+                    taken += bytes.len();
+                    self.take(bytes);
+                    continue;
+                }
+                Some(Ok(Piece::Flush)) => {
+                    self.flush();
+                    Some(Ok(Chunk::Flush))
+                }
+                Some(Err(cut)) => Some(Err(cut)),
+                None => {
+                    self.ended = true;
+                    let held = std::mem::take(&mut self.held);
+                    self.emit(held);
+                    None
+                }
+            };
+            self.join();
+            self.ready.extend(behind);
+            return true;
+        }
+        self.join();
+        is_ready
+    }
+
+    fn join(&mut self) {
+        let bytes = match &self.pieces[..] {
+            [] => return,
+            [one] => one.clone(),
+            several => several.concat().into(),
+        };
+        self.pieces.clear();
+        self.ready.push_back(Ok(Chunk::Bytes(bytes)));
     }
 }
 
@@ -204,23 +253,13 @@ impl BodyStream for Replacer {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, BodyCut>>> {
         loop {
             if let Some(chunk) = self.ready.pop_front() {
-                return Poll::Ready(Some(Ok(chunk)));
+                return Poll::Ready(Some(chunk));
             }
             if self.ended {
                 return Poll::Ready(None);
             }
-            match ready!(self.body.poll_next(cx)) {
-                Some(Ok(Piece::Bytes(bytes))) => self.take(bytes),
-                Some(Ok(Piece::Flush)) => {
-                    self.flush();
-                    self.ready.push_back(Chunk::Flush);
-                }
-                Some(Err(cut)) => return Poll::Ready(Some(Err(cut))),
-                None => {
-                    self.ended = true;
-                    let held = std::mem::take(&mut self.held);
-                    self.emit(held);
-                }
+            if !self.gather(cx) {
+                return Poll::Pending;
             }
         }
     }

@@ -153,13 +153,23 @@ impl Included {
                 None => None,
             },
             Part::Cut => return Poll::Ready(Some(Err(BodyCut))),
+            Part::Chunk(Chunk::Bytes(_)) => return Poll::Ready(Some(Ok(self.texts()))),
             Part::Chunk(chunk) => Some(Ok(chunk.clone())),
         };
-        if let Some(Ok(Chunk::Bytes(text))) = &next {
-            self.waiting -= text.len();
-        }
         self.parts.pop_front();
         Poll::Ready(next)
+    }
+
+    /// All text up to the next thing that is waited for, as one piece.
+    fn texts(&mut self) -> Chunk {
+        let mut texts = Vec::new();
+        while let Some(Part::Chunk(Chunk::Bytes(text))) = self.parts.front() {
+            texts.push(text.clone());
+            self.parts.pop_front();
+        }
+        let text = if let [text] = &texts[..] { text.clone() } else { texts.concat().into() };
+        self.waiting -= text.len();
+        Chunk::Bytes(text)
     }
 
     /// Goes on with the page when everything before has been sent; `false` where that is all.
