@@ -1,13 +1,14 @@
 //! How `-s reload` learns what became of it: the signal carries the number of a pipe of the sender, and the master,
 //! when it knows, writes there.
 //!
-//! A nginx that gets the signal sees a plain SIGHUP. A sender that is not ours leaves no number.
+//! A nginx that gets the signal sees a plain SIGHUP. A sender that is not ours leaves no number. The system makes one of
+//! signals of a kind that wait together, so the master says at once that it has heard, and who is not heard calls again.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, PipeReader, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -16,6 +17,14 @@ use super::wait::wait;
 
 /// How long a reload may take: ports that others hold are tried for 2.5 seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How soon a sender calls again that was not heard.
+const AGAIN: Duration = Duration::from_millis(300);
+
+/// What the master writes: that it has heard, and how the reload ended.
+const HEARD: u8 = b'.';
+const DONE: u8 = b'+';
+const REFUSED: u8 = b'-';
 
 /// What became of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +48,14 @@ impl Ticket {
     pub fn open(sender: i32, number: i32) -> Option<Self> {
         let path = format!("/proc/{sender}/fd/{number}");
         let pipe = OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
-        pipe.metadata().ok()?.file_type().is_fifo().then_some(Self(pipe))
+        let mut ticket = pipe.metadata().ok()?.file_type().is_fifo().then_some(Self(pipe))?;
+        ticket.0.write_all(&[HEARD]).ok()?;
+        Some(ticket)
     }
 
     /// Says what became of the reload; a sender that is gone misses nothing.
     pub fn tell(mut self, outcome: Outcome) {
-        let _ = self.0.write_all(if outcome == Outcome::Done { b"+" } else { b"-" });
+        let _ = self.0.write_all(&[if outcome == Outcome::Done { DONE } else { REFUSED }]);
     }
 }
 
@@ -53,23 +64,30 @@ pub fn reload(master: i32) -> io::Result<Outcome> {
     let (answer, ours) = io::pipe()?;
     let life = Pid::from_raw(master).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     let tells = is_one_of_us(master);
-    signals::send_number(master, Signal::Hup, ours.as_raw_fd())?;
-    Ok(if tells { listen(&answer, life.as_ref()) } else { Outcome::Unknown })
+    let call = || signals::send_number(master, Signal::Hup, ours.as_raw_fd());
+    call()?;
+    // A master that has ended meanwhile is seen to have.
+    Ok(if tells { listen(&answer, life.as_ref(), || drop(call())) } else { Outcome::Unknown })
 }
 
-fn listen(answer: &PipeReader, life: Option<&OwnedFd>) -> Outcome {
-    let ready = wait(&[Some(answer.as_fd()), life.map(AsFd::as_fd)], Some(PATIENCE));
-    let mut byte = [0];
-    match ready[..] {
-        [true, _] if rustix::io::read(answer, &mut byte) == Ok(1) => {
-            if byte == *b"+" {
-                Outcome::Done
-            } else {
-                Outcome::Refused
-            }
+fn listen(answer: &PipeReader, life: Option<&OwnedFd>, call_again: impl Fn()) -> Outcome {
+    let (until, mut heard) = (Instant::now() + PATIENCE, false);
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let ready =
+            wait(&[Some(answer.as_fd()), life.map(AsFd::as_fd)], Some(if heard { left } else { left.min(AGAIN) }));
+        let mut byte = [0];
+        match ready[..] {
+            [true, _] if rustix::io::read(answer, &mut byte) == Ok(1) => match byte[0] {
+                HEARD => heard = true,
+                DONE => return Outcome::Done,
+                _ => return Outcome::Refused,
+            },
+            [_, true] => return Outcome::Gone,
+            _ if left.is_zero() => return Outcome::Unknown,
+            _ if !heard => call_again(),
+            _ => {}
         }
-        [_, true] => Outcome::Gone,
-        _ => Outcome::Unknown,
     }
 }
 
@@ -93,9 +111,9 @@ mod tests {
         let (answer, ours) = io::pipe().unwrap();
         let here = i32::try_from(std::process::id()).unwrap();
         Ticket::open(here, ours.as_raw_fd()).unwrap().tell(Outcome::Done);
-        assert_eq!(listen(&answer, None), Outcome::Done);
+        assert_eq!(listen(&answer, None, || panic!("it was heard")), Outcome::Done);
         Ticket::open(here, ours.as_raw_fd()).unwrap().tell(Outcome::Refused);
-        assert_eq!(listen(&answer, None), Outcome::Refused);
+        assert_eq!(listen(&answer, None, || panic!("it was heard")), Outcome::Refused);
         let file = tempfile::tempfile().unwrap();
         assert!(Ticket::open(here, file.as_raw_fd()).is_none());
         assert!(Ticket::open(here, 9999).is_none());

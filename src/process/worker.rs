@@ -92,6 +92,7 @@ pub unsafe fn run(seed: Seed) -> i32 {
         return FATAL;
     }
     trace::switch(debugs(&seed.cycle), &log);
+    tell_of_panics(&log);
     let start = listen_sockets(seed.sockets).and_then(|sockets| Fleet::start(Arc::clone(&seed.cycle), sockets));
     let fleet = match start {
         Ok(fleet) => fleet,
@@ -259,6 +260,7 @@ impl Worker {
             return None;
         }
         trace::switch(debugs(&cycle), &cycle.error_log);
+        tell_of_panics(&cycle.error_log);
         self.cycle = cycle;
         self.logs.forget_unused();
         logs::redirect_stderr(self.log());
@@ -275,6 +277,22 @@ impl Worker {
             }
         }
     }
+}
+
+/// A fault of ours ends the connection that it happens on, and is told as an alert.
+pub(super) fn tell_of_panics(log: &Arc<ErrorLog>) {
+    let log = Arc::clone(log);
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload();
+        let message =
+            said.downcast_ref::<&str>().copied().or_else(|| said.downcast_ref::<String>().map(String::as_str));
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let what = format_args!(
+            "a connection broke off at {place}: {}",
+            message.unwrap_or_default().lines().next().unwrap_or_default()
+        );
+        log.say(Level::Alert, what);
+    }));
 }
 
 /// Joins what the cycle wants to listen on with the sockets that came for it.

@@ -54,14 +54,24 @@ fn ask(port: u16, request: &str) -> String {
     answer
 }
 
+/// A message without the number of its connection.
+fn without_number(message: &str) -> String {
+    let is_number = |word: &&str| !word.strip_prefix('*').is_some_and(|rest| rest.parse::<u64>().is_ok());
+    message.split(' ').filter(is_number).collect::<Vec<_>>().join(" ")
+}
+
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
 #[test]
 fn descriptors_run_out_and_come_back() {
     let place = Place::new();
     place.write("file", "contents");
-    let server = format!("server {{ listen 127.0.0.1:{}; root {}; }}", place.port, place.path("").display());
-    place.configure("worker_rlimit_nofile 60;", &server);
+    let app = format!("location /app {{ proxy_pass http://127.0.0.1:{}; }}", place.port);
+    let root = place.path("").display().to_string();
+    place.configure(
+        "worker_rlimit_nofile 60;",
+        &format!("server {{ listen 127.0.0.1:{}; root {root}; {app} }}", place.port),
+    );
     let nginx = place.start();
     let mut held: Vec<_> = (0..100).map(|_| nginx.client()).collect();
     nginx.place.wait_for_message("[crit] ");
@@ -72,8 +82,15 @@ fn descriptors_run_out_and_come_back() {
     assert!(spent < 25, "{spent} ticks in {:?}: it spins", began.elapsed());
     let message = nginx.place.log().lines().find(|line| line.contains("[crit]")).unwrap().to_owned();
     assert!(message.ends_with("accept4() failed (24: Too many open files)"), "{message}");
-    held[0].send("/file");
-    held[0].receive_head();
+    assert_eq!((held[0].status("/file"), held[1].status("/app")), (500, 500), "whoever is there is answered");
+    let errors = [
+        format!("[crit] open() \"{root}file\" failed (24: Too many open files), client: 127.0.0.1, "),
+        "[alert] socket() failed (24: Too many open files) while connecting to upstream, client: 127.0.0.1, "
+            .to_owned(),
+    ];
+    for error in errors {
+        assert!(nginx.place.messages().iter().any(|message| without_number(message).starts_with(&error)), "{error}");
+    }
     drop(held);
     let freed = Instant::now();
     eventually("the file", || (nginx.client().get("/file") == "contents").then_some(()));

@@ -74,6 +74,16 @@ fn the_command_line_waits_until_it_is_in_force() {
 }
 
 #[test]
+fn many_command_lines_at_once_are_all_told() {
+    let nginx = start("one");
+    let began = std::time::Instant::now();
+    let mut waiting: Vec<_> = (0..20).map(|_| nginx.place.command(["-s", "reload"]).spawn().unwrap()).collect();
+    assert!(waiting.iter_mut().all(|child| child.wait().unwrap().success()));
+    assert!(began.elapsed() < std::time::Duration::from_secs(15), "{:?}", began.elapsed());
+    assert_eq!(nginx.answer(), "one");
+}
+
+#[test]
 fn the_command_line_is_told_by_a_process_without_master_too() {
     let place = Place::new();
     let http = |answer| format!("server {{ listen 127.0.0.1:{}; return 200 {answer}; }}", place.port);

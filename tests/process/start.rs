@@ -177,6 +177,31 @@ fn more_connections_than_files_are_warned_of() {
 }
 
 #[test]
+fn a_worker_takes_on_priority_and_processors() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::new();
+    let server = format!("server {{ listen 127.0.0.1:{}; return 200 one; }}", place.port);
+    let main = "worker_processes 2; worker_cpu_affinity 01 01; worker_priority -5; worker_rlimit_core 1m; \
+                lock_file logs/nginx.lock; timer_resolution 100ms; thread_pool one threads=4;";
+    place.configure(main, &server);
+    let nginx = place.start();
+    assert_eq!(nginx.answer(), "one");
+    let worker = nginx.worker();
+    let stat = fs::read_to_string(format!("/proc/{worker}/stat")).unwrap();
+    let nice = stat.rsplit(") ").next().unwrap().split(' ').nth(16);
+    assert_eq!(nice, Some("-5"));
+    let limits = fs::read_to_string(format!("/proc/{worker}/limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("1048576"));
+    let threads = fs::read_dir(format!("/proc/{worker}/task")).unwrap().flatten();
+    let on_first = |status: &String| status.contains("\nCpus_allowed_list:\t0\n");
+    let statuses = threads.filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok());
+    assert_eq!(statuses.filter(on_first).count(), 2, "one thread for each of `worker_processes`");
+}
+
+#[test]
 fn a_plain_user_can_run_it() {
     let place = Place::of_nobody();
     place.answering("one");
