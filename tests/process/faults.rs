@@ -56,8 +56,8 @@ fn ask(port: u16, request: &str) -> String {
 
 /// A message without the number of its connection.
 fn without_number(message: &str) -> String {
-    let is_number = |word: &&str| !word.strip_prefix('*').is_some_and(|rest| rest.parse::<u64>().is_ok());
-    message.split(' ').filter(is_number).collect::<Vec<_>>().join(" ")
+    let is_word = |word: &&str| word.strip_prefix('*').is_none_or(|rest| rest.parse::<u64>().is_err());
+    message.split(' ').filter(is_word).collect::<Vec<_>>().join(" ")
 }
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
