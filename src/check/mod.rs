@@ -9,8 +9,8 @@ mod scope;
 mod table;
 mod value;
 
-pub(crate) use habit::lost_semicolon;
 pub use habit::reconsider;
+pub(crate) use habit::{is_typographic, lost_semicolon};
 
 use std::collections::HashSet;
 

@@ -2,7 +2,7 @@
 
 use crate::{
     diag::FileId,
-    load::Form,
+    load::{Form, meant_name},
     schema::{Context, Opens, Presence, Schema},
     syntax::{Directive, parse},
 };
@@ -74,17 +74,18 @@ pub(super) fn said(text: &[u8]) -> Option<Context> {
 
 /// `events`, `http`, `stream`, `mail`
 fn is_section(schema: &Schema, directive: &Directive) -> bool {
-    let spec = schema.find(&directive.name.value, Context::MAIN);
+    let spec = schema.find(&meant_name(directive), Context::MAIN);
     directive.block.is_some() && spec.is_some_and(|spec| matches!(spec.opens, Some(Opens::In(_))))
 }
 
 fn is_known(schema: &Schema, directive: &Directive) -> bool {
-    &*directive.name.value != b"include" && schema.named(&directive.name.value).next().is_some()
+    &*directive.name.value != b"include" && schema.named(&meant_name(directive)).next().is_some()
 }
 
 /// Its name may stand there, with a block or without as it is written.
 fn may_stand(schema: &Schema, directive: &Directive, context: Context) -> bool {
-    let mut rows = schema.named(&directive.name.value);
+    let name = meant_name(directive);
+    let mut rows = schema.named(&name);
     rows.any(|spec| {
         let has_shape = spec.presence != Presence::Here || spec.opens.is_some() == directive.block.is_some();
         has_shape && spec.contexts.intersects(context)

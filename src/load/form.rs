@@ -1,5 +1,7 @@
 //! The three forms of a main file, and what is supplied around those that are not a whole configuration.
 
+use std::borrow::Cow;
+
 use super::{
     Supply,
     include::Reader,
@@ -68,17 +70,25 @@ impl Form {
     }
 }
 
+/// The name of a directive without the slips that tell nothing about where it stands: a byte-order mark, capitals, a colon.
+pub(crate) fn meant_name(directive: &Directive) -> Cow<'_, [u8]> {
+    let name = &*directive.name.value;
+    let name = name.strip_prefix(b"\xef\xbb\xbf").unwrap_or(name);
+    let name = name.strip_suffix(b":").unwrap_or(name);
+    if name.iter().any(u8::is_ascii_uppercase) { name.to_ascii_lowercase().into() } else { name.into() }
+}
+
 fn is_known(schema: &Schema, directive: &Directive) -> bool {
-    &*directive.name.value != b"include" && schema.named(&directive.name.value).next().is_some()
+    &*directive.name.value != b"include" && schema.named(&meant_name(directive)).next().is_some()
 }
 
 fn may_stand(schema: &Schema, directive: &Directive, context: Context) -> bool {
-    schema.named(&directive.name.value).any(|spec| spec.contexts.intersects(context))
+    schema.named(&meant_name(directive)).any(|spec| spec.contexts.intersects(context))
 }
 
 /// `events`, `http`, `stream`, `mail`
 fn is_section(schema: &Schema, directive: &Directive) -> bool {
-    schema.find(&directive.name.value, Context::MAIN).is_some_and(|spec| matches!(spec.opens, Some(Opens::In(_))))
+    schema.find(&meant_name(directive), Context::MAIN).is_some_and(|spec| matches!(spec.opens, Some(Opens::In(_))))
 }
 
 /// Puts the blocks that are missing around a main file. `main` is that file, `outer` what `-g` said.
@@ -226,6 +236,7 @@ mod tests {
         assert_eq!(form("worker_processes 4; server { }"), Form::Site);
         assert_eq!(form("server { } location / { }"), Form::Site);
         assert_eq!(form("sever_name x; server { }"), Form::Site);
+        assert_eq!((form("Server { }"), form("\u{feff}server { }")), (Form::Site, Form::Site));
     }
 
     #[test]

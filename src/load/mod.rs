@@ -9,6 +9,7 @@ mod sources;
 
 pub use files::{Disk, Files, Memory};
 pub use form::Form;
+pub(crate) use form::meant_name;
 pub use sentence::{level, sentence};
 pub use sources::{NOT_RUN, Origin, Source, Sources};
 

@@ -114,8 +114,9 @@ fn included(document: &Document, offset: usize) -> Value {
     let sources = &document.look.loaded.sources;
     let is_here = |span: &crate::diag::Span| {
         let source = sources.get(span.file);
-        let text = &document.text.as_bytes()[offset..span.end as usize];
-        std::path::Path::new(&source.name) == document.path && !text[..text.len().saturating_sub(1)].contains(&b';')
+        let is_it = std::path::Path::new(&source.name) == document.path;
+        let text = document.text.as_bytes().get(offset..span.end as usize).filter(|_| is_it);
+        text.is_some_and(|text| !text[..text.len().saturating_sub(1)].contains(&b';'))
     };
     let read = sources.iter().filter(|source| {
         let at = source.included_at.filter(|span| span.end as usize > offset && source.origin == Origin::File);

@@ -110,7 +110,8 @@ impl<'a> Parser<'a> {
 
     /// A `{` with no word before it most likely belongs to the statement that a `;` ended too early.
     fn adopt(&mut self, brace: Span) -> Option<Directive> {
-        let owner = self.directives.pop_if(|last| last.block.is_none());
+        let reader = &self.reader;
+        let owner = self.directives.pop_if(|last| last.block.is_none() && reader.is_blank(last.end, brace));
         self.fault(fault::lonely_brace(brace, owner.as_ref().map(|directive| directive.end)));
         owner
     }
@@ -290,6 +291,8 @@ mod tests {
         let (tree, faults) = read("location /a; {\n root /b;\n}");
         assert_eq!(tree, "location(/a){root(/b)}");
         assert_eq!(faults, ["unexpected \"{\":1"]);
+        // Behind a brace it is not the statement's.
+        assert_eq!(read("a; } { }").0, "a()");
     }
 
     #[test]

@@ -154,6 +154,12 @@ impl<'a> Reader<'a> {
         Some((whole, next))
     }
 
+    /// Whether nothing but space stands between two places.
+    pub(super) fn is_blank(&self, before: Span, behind: Span) -> bool {
+        let between = self.text.get(before.end as usize..behind.start as usize);
+        between.is_some_and(|between| between.iter().all(|&byte| lexer::is_space(byte)))
+    }
+
     /// Goes on behind a span.
     pub(super) fn go_behind(&mut self, span: Span) {
         self.rest = &self.text[span.end as usize..];

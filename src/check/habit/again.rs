@@ -11,6 +11,11 @@ use crate::{
 /// What typesetting programs make of quotes.
 const QUOTES: [char; 12] = ['“', '”', '„', '‟', '«', '»', '″', '‘', '’', '‚', '‛', '′'];
 
+/// Whether a letter is a quote to typesetters alone.
+pub(crate) fn is_typographic(letter: char) -> bool {
+    QUOTES.contains(&letter)
+}
+
 /// Directives whose last argument is a text that may well hold a `;`.
 const TEXTS: [&[u8]; 8] = [
     b"add_header",
@@ -51,6 +56,10 @@ pub fn reconsider(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
             said.help = Some("put the whole value into quotes".into());
             said.related.push((value, "the value begins here".into()));
             said.fix = quote_value(loaded, value);
+        } else if let Some((gap, help)) = assignment(found.directive).filter(|_| said.fix.is_none()) {
+            said.label = Some("nginx has no assignments".into());
+            said.help = Some(help);
+            said.fix = Some(Fix::sure("take the `=` out").remove(gap));
         } else if said.code == "invalid-condition" {
             said.fix = said.fix.take().or_else(|| condition(found.directive));
             said.help = said.help.take().or_else(|| condition_help(found.directive));
@@ -76,11 +85,11 @@ fn leave_comments(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
     }
 }
 
-/// A directive, what it stands in, and the one before it.
+/// A directive, what it stands in, and those before it.
 struct Found<'a> {
     directive: &'a Directive,
     context: Context,
-    before: Option<&'a Directive>,
+    before: &'a [Directive],
 }
 
 /// The directive that has a place among its words.
@@ -88,8 +97,7 @@ fn around(directives: &[Directive], context: Context, at: Span) -> Option<Found<
     directives.iter().enumerate().find_map(|(number, directive)| {
         let words = directive.span();
         if words.file == at.file && (words.start..words.end).contains(&at.start) {
-            let before = number.checked_sub(1).map(|before| &directives[before]);
-            return Some(Found { directive, context, before });
+            return Some(Found { directive, context, before: &directives[..number] });
         }
         let opens = Schema::nginx().find(&directive.name.value, context)?.opens?;
         around(directive.children(), opens.within(context), at)
@@ -139,11 +147,21 @@ fn cut_value(loaded: &Loaded, found: &Found<'_>, said: &Diagnostic) -> Option<Sp
     if said.code != "unknown-directive" {
         return None;
     }
-    let before = found.before.filter(|before| line(before.end) == line(own.name.span))?;
-    if is_text(before) {
-        return before.args.get(1).filter(|word| !word.quoted).map(|word| word.span);
+    // Parts of the value may stand between.
+    let on_line = found.before.iter().rev().take_while(|before| line(before.end) == line(own.name.span));
+    let is_part = |before: &&Directive| Schema::nginx().named(&before.name.value).next().is_none();
+    let before = on_line.skip_while(is_part).next().filter(|before| is_text(before))?;
+    before.args.get(1).filter(|word| !word.quoted).map(|word| word.span)
+}
+
+/// The `=` of `listen = 80`, with the space behind it.
+fn assignment(directive: &Directive) -> Option<(Span, String)> {
+    let (sign, value) = (directive.args.first()?, directive.args.get(1)?);
+    if sign.quoted || &*sign.value != b"=" || directive.name.value.starts_with(b"location") {
+        return None;
     }
-    None
+    let help = format!("write `{} {};` without the `=`", directive.name.text(), value.text());
+    Some((Span { end: value.span.start, ..sign.span }, help))
 }
 
 /// Quotes a value up to the last `;` of its line, `always` left out.

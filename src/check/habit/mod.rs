@@ -3,6 +3,7 @@
 mod again;
 mod foreign;
 
+pub(crate) use again::is_typographic;
 pub use again::reconsider;
 
 use crate::{
@@ -45,6 +46,9 @@ pub(super) fn name(sources: &Sources, directive: &Directive) -> Option<Habit> {
     if let Some(rest) = text.strip_prefix('\u{feff}') {
         let habit =
             Habit::new("a byte-order mark stands before this word", format!("save the file without it: `{rest}`"));
+        if !rest.starts_with(|first: char| first.is_ascii_alphabetic()) {
+            return Some(habit);
+        }
         return Some(habit.fix(Fix::sure("take the byte-order mark out").remove(Span { end: at.start + 3, ..at })));
     }
     if text.starts_with("/*") {

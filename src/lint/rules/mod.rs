@@ -58,6 +58,7 @@ mod status_page_exposed;
 mod try_files_alias;
 mod try_files_many;
 mod try_files_with_proxy;
+mod typographic_quotes;
 mod unanchored_origin;
 mod unanchored_regex;
 mod unescaped_dot;
@@ -139,6 +140,7 @@ pub(super) const ALL: &[&Rule] = &[
     &try_files_alias::RULE,
     &try_files_many::RULE,
     &try_files_with_proxy::RULE,
+    &typographic_quotes::RULE,
     &unanchored_origin::RULE,
     &unanchored_regex::RULE,
     &unescaped_dot::RULE,
