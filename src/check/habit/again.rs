@@ -148,9 +148,9 @@ fn cut_value(loaded: &Loaded, found: &Found<'_>, said: &Diagnostic) -> Option<Sp
         return None;
     }
     // Parts of the value may stand between.
-    let on_line = found.before.iter().rev().take_while(|before| line(before.end) == line(own.name.span));
-    let is_part = |before: &&Directive| Schema::nginx().named(&before.name.value).next().is_none();
-    let before = on_line.skip_while(is_part).next().filter(|before| is_text(before))?;
+    let mut on_line = found.before.iter().rev().take_while(|before| line(before.end) == line(own.name.span));
+    let is_known = |before: &&Directive| Schema::nginx().named(&before.name.value).next().is_some();
+    let before = on_line.find(is_known).filter(|before| is_text(before))?;
     before.args.get(1).filter(|word| !word.quoted).map(|word| word.span)
 }
 
