@@ -81,6 +81,8 @@ pub(super) fn put(r: &Request, choice: &Choice, mut socket: Socket) {
     }
     let mut list = pools.pools.borrow_mut();
     let at = list.iter().position(|pool| pool.is_of(upstream)).unwrap_or_else(|| {
+        // What is in no configuration any more, or written otherwise in the newest, need not wait for its time.
+        list.retain(|pool| pool.health.strong_count() > 0 && !pool.has_health_of(upstream));
         list.push(Pool { health: Arc::downgrade(&upstream.peers.health), keepalive, idle: Vec::new() });
         list.len() - 1
     });
@@ -93,8 +95,11 @@ pub(super) fn put(r: &Request, choice: &Choice, mut socket: Socket) {
 
 impl Pool {
     fn is_of(&self, upstream: &Arc<Upstream>) -> bool {
+        self.has_health_of(upstream) && upstream.keepalive == Some(self.keepalive)
+    }
+
+    fn has_health_of(&self, upstream: &Upstream) -> bool {
         std::ptr::eq(self.health.as_ptr(), Arc::as_ptr(&upstream.peers.health))
-            && upstream.keepalive == Some(self.keepalive)
     }
 
     /// Closes what the peers have closed and what has waited long enough; tells when to look again.

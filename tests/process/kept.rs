@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use crate::backend::Backend;
 use crate::client::Client;
-use crate::place::{Place, Running, eventually, free_port};
+use crate::place::{Place, Running, eventually, free_port, open_files};
 
 /// A nginx with a `server` block and what stands before it in `http`.
 fn start(http: &str, server: &str) -> Running {
@@ -95,6 +95,20 @@ fn connections_to_backends_are_kept() {
     configure(&nginx.place, &http.replace("keepalive 4", "keepalive 5"), &format!("location / {{ {pass} }}"));
     nginx.reload();
     assert_eq!(nginx.answer(), "kept");
+    assert_eq!(backend.connections(), 2);
+    // And what waits in a pool that is no more goes.
+    let descriptors = || open_files(nginx.worker()).len();
+    let before = descriptors();
+    for size in 6..16 {
+        configure(
+            &nginx.place,
+            &http.replace("keepalive 4", &format!("keepalive {size}")),
+            &format!("location / {{ {pass} }}"),
+        );
+        nginx.reload();
+        assert_eq!(nginx.answer(), "kept");
+    }
+    eventually("no more descriptors than before", || (descriptors() <= before).then_some(()));
 }
 
 #[test]
