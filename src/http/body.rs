@@ -208,6 +208,16 @@ pub trait BodySource {
     fn chunk_left(&self) -> u64 {
         0
     }
+
+    /// Bytes sent to the client for the body's sake.
+    fn bytes_sent(&self) -> u64 {
+        0
+    }
+
+    /// How many bytes that are not content have come with those that were read.
+    fn framing_bytes(&self) -> u64 {
+        0
+    }
 }
 
 /// Why a request's body could not be read.

@@ -26,6 +26,8 @@ struct Inner {
     early: RefCell<VecDeque<Bytes>>,
     unwanted: Cell<bool>,
     looked_at: Cell<bool>,
+    /// Bytes that were looked at and that nobody has asked for.
+    peeked: Cell<u64>,
 }
 
 impl Inner {
@@ -39,6 +41,7 @@ impl Inner {
             early: RefCell::default(),
             unwanted: Cell::new(false),
             looked_at: Cell::new(false),
+            peeked: Cell::new(0),
         })
     }
 }
@@ -97,6 +100,18 @@ impl RequestBody {
         self.0.get().map_or(0, |inner| inner.received.get())
     }
 
+    /// Bytes that have come of it for somebody who wanted them, framing included.
+    pub fn wire_length(&self) -> u64 {
+        let Some(inner) = self.0.get() else { return 0 };
+        let framing = inner.source.as_ref().map_or(0, |source| source.framing_bytes());
+        (inner.received.get() + framing).saturating_sub(inner.peeked.get())
+    }
+
+    /// Bytes that the client was sent before its answer: the invitation to go on.
+    pub fn bytes_sent(&self) -> u64 {
+        self.0.get().and_then(|inner| inner.source.as_ref()).map_or(0, |source| source.bytes_sent())
+    }
+
     /// The body, if it was read whole.
     pub fn stored(&self) -> Option<Rc<StoredBody>> {
         self.0.get()?.stored.borrow().clone()
@@ -107,6 +122,7 @@ impl RequestBody {
     /// # Errors
     /// What went wrong with the client or its framing; a body longer than `client_max_body_size`.
     pub fn poll_next(&self, r: &Request, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        self.inner().peeked.set(0);
         if let Some(bytes) = self.inner().early.borrow_mut().pop_front() {
             return Poll::Ready(Ok(Some(bytes)));
         }
@@ -218,11 +234,13 @@ impl RequestBody {
                 Poll::Ready(Err(BodyError::Malformed)) => {
                     say(r, BodyError::Malformed);
                     r.out.keep_alive.set(false);
+                    self.inner().peeked.set(self.wire_length());
                     return true;
                 }
                 _ => break,
             }
         }
+        self.inner().peeked.set(self.wire_length());
         false
     }
 

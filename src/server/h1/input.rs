@@ -185,6 +185,9 @@ pub(super) struct BodyReader {
     /// `100 Continue` is owed to the client.
     expects: Cell<bool>,
     chunk_left: Cell<u64>,
+    framing_bytes: Cell<u64>,
+    /// Bytes of the invitation to go on, once it was sent.
+    invited: Cell<u64>,
 }
 
 enum Framing {
@@ -212,6 +215,8 @@ impl BodyReader {
             timeout: Cell::default(),
             expects: Cell::new(head.expects_continue()),
             chunk_left: Cell::default(),
+            framing_bytes: Cell::default(),
+            invited: Cell::default(),
         };
         let length = if head.chunked { None } else { head.content_length.or(Some(0)) };
         RequestBody::new(Rc::new(reader), length)
@@ -225,6 +230,7 @@ impl BodyReader {
             if written < CONTINUE.len() {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.invited.set(written as u64);
         }
         self.expects.set(false);
         Poll::Ready(Ok(()))
@@ -276,6 +282,14 @@ impl BodySource for BodyReader {
         self.chunk_left.get()
     }
 
+    fn framing_bytes(&self) -> u64 {
+        self.framing_bytes.get()
+    }
+
+    fn bytes_sent(&self) -> u64 {
+        self.invited.get()
+    }
+
     fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
         if ready!(self.poll_invite(cx)).is_err() {
             return Poll::Ready(Err(BodyError::Closed));
@@ -296,15 +310,17 @@ impl BodySource for BodyReader {
                 match decoder.decode(&bytes).map_err(|_| BodyError::Malformed)? {
                     Decoded::Data { range, announced } => {
                         self.chunk_left.set(announced - range.len() as u64);
+                        self.framing_bytes.set(self.framing_bytes.get() + range.start as u64);
                         self.io.give_back(bytes.slice(range.end..));
                         return Poll::Ready(Ok(Some(bytes.slice(range))));
                     }
                     Decoded::Done(end) => {
+                        self.framing_bytes.set(self.framing_bytes.get() + end as u64);
                         self.io.give_back(bytes.slice(end..));
                         *framing = Framing::Done;
                         return Poll::Ready(Ok(None));
                     }
-                    Decoded::NeedMore => {}
+                    Decoded::NeedMore => self.framing_bytes.set(self.framing_bytes.get() + bytes.len() as u64),
                 }
             },
         }

@@ -178,7 +178,7 @@ pub(super) fn request_body_file(r: &Request, out: &mut Vec<u8>) -> bool {
 
 pub(super) fn request_length(r: &Request, out: &mut Vec<u8>) -> bool {
     // A subrequest has no length of its own.
-    put_number(out, if r.is_main() { r.head.length + r.body.received() } else { 0 })
+    put_number(out, if r.is_main() { r.head.length + r.body.wire_length() } else { 0 })
 }
 
 pub(super) fn request_time(r: &Request, out: &mut Vec<u8>) -> bool {

@@ -6,11 +6,13 @@ use crate::log::Level;
 use crate::schema::value;
 
 pub(super) fn bytes_sent(r: &Request, out: &mut Vec<u8>) -> bool {
-    put_number(out, r.out.bytes.get())
+    put_number(out, r.out.bytes.get() + r.body.bytes_sent())
 }
 
 pub(super) fn body_bytes_sent(r: &Request, out: &mut Vec<u8>) -> bool {
-    put_number(out, r.out.bytes.get().saturating_sub(r.out.head_bytes.get()))
+    // To nginx an invitation to go on is a part of the body.
+    let sent = r.out.bytes.get() + r.body.bytes_sent();
+    put_number(out, sent.saturating_sub(r.out.head_bytes.get()))
 }
 
 pub(super) fn request_completion(r: &Request, out: &mut Vec<u8>) -> bool {
