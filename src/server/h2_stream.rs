@@ -98,6 +98,11 @@ impl Wire {
         if length > COLLECTED {
             return self.stream.poll_write(cx, slices);
         }
+        if self.out.capacity() == 0 {
+            self.out = std::mem::take(&mut *self.thread.output.borrow_mut());
+            self.out.clear();
+            self.out.reserve(COLLECTED);
+        }
         slices.iter().for_each(|slice| self.out.extend_from_slice(slice));
         Poll::Ready(Ok(length))
     }
@@ -107,7 +112,10 @@ impl Wire {
             self.sent += ready!(self.stream.poll_write(cx, &[IoSlice::new(&self.out[self.sent..])]))?;
         }
         // Connections that have nothing to say hold no memory for it.
-        (self.out, self.sent) = (Vec::new(), 0);
+        if self.out.capacity() > 0 {
+            *self.thread.output.borrow_mut() = std::mem::take(&mut self.out);
+            self.sent = 0;
+        }
         Poll::Ready(Ok(()))
     }
 }

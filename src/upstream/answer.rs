@@ -100,9 +100,9 @@ pub(crate) async fn respond(exchange: &Exchange<'_>, came: Came, rewrite: &dyn R
     }
 }
 
-fn begin(exchange: &Exchange<'_>, answer: Answer, rewrite: &dyn Rewrite, asked_head: bool) -> Responding {
+fn begin(exchange: &Exchange<'_>, answer: Box<Answer>, rewrite: &dyn Rewrite, asked_head: bool) -> Responding {
     let Exchange { r, conf, passage, .. } = exchange;
-    let Answer { mut head, reader, bare, buffer, body_at, mut lease } = answer;
+    let Answer { mut head, reader, bare, buffer, body_at, mut lease } = *answer;
     let bodiless = matches!(head.status, 204 | 304) || asked_head;
     let empty = !reader.marks_end() && (bodiless || (!head.chunked && head.content_length == Some(0)));
     let found_nothing = conf.intercept_404 && head.status == 404;

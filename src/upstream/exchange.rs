@@ -54,10 +54,9 @@ pub(crate) struct Answer {
 }
 
 /// What a request ends in.
-#[expect(clippy::large_enum_variant, reason = "a box would cost every request that is not cached")]
 pub(crate) enum Came {
     /// A peer's answer.
-    Answer(Answer),
+    Answer(Box<Answer>),
     /// What was kept of an earlier one.
     Stored(Box<Stored>),
 }
@@ -142,7 +141,7 @@ impl Exchange<'_> {
         self.conf.cache.as_ref().and_then(|_| self.passage.caching())
     }
 
-    async fn ask(&self, content: Content) -> Result<Answer, Stop> {
+    async fn ask(&self, content: Content) -> Result<Box<Answer>, Stop> {
         let mut choice = Choice::new(self.upstream.clone(), self.r);
         if self.conf.next_upstream_tries > 0 {
             choice.tries = choice.tries.min(self.conf.next_upstream_tries);
@@ -387,11 +386,12 @@ impl<'a> Try<'a> {
         }
     }
 
-    fn into_answer(self, choice: Choice) -> Answer {
+    fn into_answer(self, choice: Choice) -> Box<Answer> {
         let Self { socket, reader, buffer, head, body_at, bare, sent, .. } = self;
         let sender = None;
         let lease = Lease { socket: Some(socket), choice, sender, request_sent: sent, reusable: false, body_length: 0 };
-        Answer { head, reader, bare, buffer, body_at, lease }
+        // In a box: it is handed on several times, and what a request waits with stays small.
+        Box::new(Answer { head, reader, bare, buffer, body_at, lease })
     }
 
     fn action(&self) -> Action {

@@ -23,7 +23,8 @@ pub(crate) async fn from_cache(
     if conf.cache.is_none() {
         return Ok(None);
     }
-    match look(r, conf, key).await {
+    // In a box, which requests that nothing is kept for do without.
+    match Box::pin(look(r, conf, key)).await {
         Looked::Passes => Ok(None),
         Looked::Asks(caching) => {
             passage.set_caching(caching);
@@ -50,7 +51,7 @@ impl Exchange<'_> {
     /// What was asked for may be better answered by what was kept.
     pub(in crate::upstream) fn or_stored(
         &self,
-        asked: Result<Answer, Stop>,
+        asked: Result<Box<Answer>, Stop>,
         caching: &Rc<Caching>,
     ) -> Result<Came, Stop> {
         match asked {
@@ -90,7 +91,7 @@ impl Exchange<'_> {
     }
 
     /// The connection may serve again.
-    fn put_back(&self, mut answer: Answer) {
+    fn put_back(&self, mut answer: Box<Answer>) {
         let head = &answer.head;
         let is_empty = matches!(head.status, 204 | 304) || (!head.chunked && head.content_length == Some(0));
         answer.lease.reusable = is_empty && !head.close;
