@@ -29,6 +29,8 @@ def test_the_clock_jumps_and_only_dates_follow(tmp_path):
         subprocess.run(kernel, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=120, cwd=tmp_path)
     report = tmp_path / "report.json"
     said = console.read_text(errors="replace")[-3000:]
+    if "as init process" not in said and not report.exists():
+        pytest.skip("User Mode Linux does not come up on this machine")
     assert report.exists(), said
     found = json.loads(report.read_text())
     log = (tmp_path / "error.log").read_text()
