@@ -37,23 +37,28 @@ fn cases_answer_as_nginx_does() {
     let mut passed_over = 0;
     std::panic::set_hook(Box::new(|_| {}));
     for (case, outcome) in cases.iter().zip(outcomes) {
-        match outcome {
-            Ok(Outcome::Passed(why)) => {
-                println!("{}: passed over, {why}", case.name);
-                passed_over += 1;
-            }
-            Ok(Outcome::Text(text)) if agrees(case, &text, recording) => {}
-            Ok(Outcome::Text(_)) => failed.push(case.name.clone()),
-            Err(error) => {
-                println!("{}: {error}", case.name);
-                failed.push(case.name.clone());
-            }
+        passed_over += usize::from(matches!(outcome, Ok(Outcome::Passed(_))));
+        // What depends on who comes first is told apart from a difference by asking again, with nobody else around.
+        if !is_fine(case, outcome, recording) && !is_fine(case, run_one(&binary, case), recording) {
+            failed.push(case.name.clone());
         }
     }
     let _ = std::panic::take_hook();
     let (count, bad) = (cases.len(), failed.len());
     println!("{count} cases against {}, {passed_over} passed over", binary.path.display());
     assert!(failed.is_empty(), "{bad} of {count} cases differ:\n  {}", failed.join("\n  "));
+}
+
+fn is_fine(case: &Case, outcome: Result<Outcome, String>, recording: bool) -> bool {
+    match outcome {
+        Ok(Outcome::Passed(why)) => println!("{}: passed over, {why}", case.name),
+        Ok(Outcome::Text(text)) => return agrees(case, &text, recording),
+        Err(error) => {
+            println!("{}: {error}", case.name);
+            return false;
+        }
+    }
+    true
 }
 
 /// Each snapshot belongs to a configuration.

@@ -5,7 +5,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use rustix::net::SendFlags;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -85,17 +84,6 @@ impl ClientStream {
             (Self::Unix(stream), one, []) | (Self::Unix(stream), [], one) => stream.try_write(one),
             (Self::Unix(stream), ..) => stream.try_write_vectored(&[IoSlice::new(first), IoSlice::new(second)]),
         }
-    }
-
-    /// Writes what the client takes at once of the bytes that stand before a file: over TCP they wait for its first ones,
-    /// and leave in one packet with them.
-    ///
-    /// # Errors
-    /// `WouldBlock` where it takes nothing now; the system's error.
-    pub fn try_write_ahead(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Self::Tcp(stream) = self else { return self.try_write(bytes, &[]) };
-        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-        stream.try_io(Interest::WRITABLE, || Ok(rustix::net::send(&*stream, bytes, flags)?))
     }
 
     /// Sends what the client takes at once of a file; `offset` moves on.

@@ -141,12 +141,7 @@ impl Output {
             Body::Bytes(bytes) => std::mem::take(bytes),
             _ => Bytes::new(),
         };
-        let mut stream = self.io.stream.borrow_mut();
-        let written = match body {
-            Body::File(_) if sendfile => stream.try_write_ahead(&self.buffer),
-            _ => stream.try_write(&self.buffer, &bytes),
-        };
-        drop(stream);
+        let written = self.io.stream.borrow_mut().try_write(&self.buffer, &bytes);
         let written = match self.count("writev", written) {
             Ok(written) => written,
             Err(cut) => return Some(Err(cut)),
