@@ -25,7 +25,8 @@ http {
         location = /closed { return 444; }
         location = /paced.txt { limit_rate 1m; alias DIR/www/large.txt; }
     }
-    server { listen ADDRESS; server_name b.test; location / { return 200 "b"; } }
+    server { listen ADDRESS; server_name b.test; http2 on; location / { return 200 "b"; } }
+    server { listen ADDRESS; server_name c.test; location / { return 200 "c"; } }
 }
 "#;
 
@@ -130,6 +131,8 @@ async fn sees_what_the_client_sent() {
     assert_eq!((status, &body[..]), (200, &b"POST /said?x=1 a.test a.test HTTP/2.0 1 [a=1; b=2]"[..]));
     let (_, _, body) = read(h2.send_request(request("GET", "b.test", "/", "")).await.expect("an answer")).await;
     assert_eq!(body, "b");
+    let (status, ..) = read(h2.send_request(request("GET", "c.test", "/", "")).await.expect("an answer")).await;
+    assert_eq!(status, 421, "a server that does not speak HTTP/2");
     let (status, headers, body) =
         read(h2.send_request(request("HEAD", "a.test", "/small.txt", "")).await.expect("an answer")).await;
     assert_eq!((status, &headers["content-length"], body.len()), (200, &http::HeaderValue::from_static("6"), 0));

@@ -226,6 +226,12 @@ pub enum BodyError {
     /// The client broke the framing (400).
     #[error("client sent invalid chunked body")]
     Malformed,
+    /// An HTTP/2 client sent more than it had said (400).
+    #[error("client intended to send body data larger than declared")]
+    Longer,
+    /// It sent less (400).
+    #[error("client prematurely closed stream")]
+    Shorter,
     /// The body is longer than `client_max_body_size` (413).
     #[error("client intended to send too large body")]
     TooLarge,
@@ -249,7 +255,7 @@ impl BodyError {
     /// The status that nginx answers with.
     pub fn status(self) -> u16 {
         match self {
-            BodyError::Malformed | BodyError::Closed => 400,
+            BodyError::Malformed | BodyError::Longer | BodyError::Shorter | BodyError::Closed => 400,
             BodyError::TooLarge => 413,
             BodyError::TimedOut => 408,
             BodyError::Storage => 500,

@@ -297,6 +297,14 @@ fn say(r: &Request, error: BodyError) {
     match error {
         BodyError::Malformed => r.log(Level::Error, "client sent invalid chunked body"),
         BodyError::Closed => r.log(Level::Info, "client prematurely closed connection"),
+        BodyError::Longer => r.log(Level::Info, "client intended to send body data larger than declared"),
+        BodyError::Shorter => {
+            let (received, length) = (r.body.received(), r.body.declared_length().unwrap_or(0));
+            let what = format_args!(
+                "client prematurely closed stream: only {received} out of {length} bytes of request body received"
+            );
+            r.log(Level::Info, what);
+        }
         BodyError::TooLarge | BodyError::TimedOut | BodyError::Storage => {}
     }
 }

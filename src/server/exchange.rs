@@ -1,6 +1,6 @@
 //! Requests and responses of the `http` crate made into ours and back: what HTTP/2 and the embedded site share.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -15,9 +15,10 @@ use crate::cycle::{self, Answer};
 use crate::http::date::DateCache;
 use crate::http::uri::{self, Slashes};
 use crate::http::{
-    Body, BodyCut, BodyError, BodySource, Choice, Chunk, Connection, Counted, FileRange, Head, HeaderId, Headers,
+    Body, BodyCut, BodyError, BodySource, Choice, Chunk, Connection, Deadline, FileRange, Head, HeaderId, Headers,
     Incoming, Local, Method, Request, RequestBody, Response, SentHead, Version, host,
 };
+use crate::log::Level;
 
 /// The most that is read from a file at once, in bytes.
 const PIECE: u64 = 16 << 10;
@@ -25,39 +26,77 @@ const PIECE: u64 = 16 << 10;
 /// How many header fields there is room for from the beginning.
 const USUAL_FIELDS: usize = 12;
 
+/// A request before any phase.
+pub(super) struct Received {
+    pub(super) incoming: Incoming,
+    pub(super) choice: Choice,
+    /// Why it is refused, where it is.
+    pub(super) refusal: Option<Refusal>,
+}
+
+/// Why a request is refused.
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    /// nginx's, for the log; empty where it says nothing.
+    pub(super) sentence: Vec<u8>,
+}
+
 /// Runs a request of the `http` crate; `None` where nginx would close the connection without an answer.
 pub(super) async fn exchange<B>(
     local: Rc<Local>,
     connection: Rc<Connection>,
     request: http::Request<B>,
     dates: &RefCell<DateCache>,
-    counted: Option<Counted>,
 ) -> Option<http::Response<ResponseBody>>
 where
     B: HttpBody + 'static,
     B::Data: Buf,
 {
-    connection.requests.set(connection.requests.get() + 1);
-    let connection = Rc::new(connection.for_stream());
+    let connection = next_on(&connection);
     let (parts, body) = request.into_parts();
-    let (mut incoming, choice, status) = incoming(&local, &connection, &parts, body);
-    incoming.counted = counted;
+    let (incoming, choice, status) = incoming(&local, &connection, &parts, body);
+    let refusal = status.map(|status| Refusal { status, sentence: Vec::new() });
+    answer(local, connection, Received { incoming, choice, refusal }, dates).await.ok()
+}
+
+/// The connection as the next of its requests sees it.
+pub(super) fn next_on(connection: &Connection) -> Rc<Connection> {
+    connection.requests.set(connection.requests.get() + 1);
+    Rc::new(connection.for_stream())
+}
+
+/// Runs a request.
+///
+/// # Errors
+/// The status for the log, where nginx would end the connection or the stream without an answer.
+pub(super) async fn answer(
+    local: Rc<Local>,
+    connection: Rc<Connection>,
+    received: Received,
+    dates: &RefCell<DateCache>,
+) -> Result<http::Response<ResponseBody>, u16> {
+    let Received { incoming, choice, refusal } = received;
     let r = Request::new(local, connection, incoming);
     if let Some(regex) = &choice.regex {
         let host = r.host.borrow().clone();
         // It matched when the server was chosen; now it leaves its captures.
         let _ = regex.exec(&r, &host);
     }
+    if let Some(Refusal { sentence, .. }) = refusal.as_ref().filter(|refusal| !refusal.sentence.is_empty()) {
+        r.log_with(Level::Info, |line| {
+            line.bytes(sentence).put(" while reading client request headers");
+        });
+    }
     let logged = Logged(r.clone());
-    let answer = match status.or_else(|| super::tls::refusal(&r)) {
+    let answer = match refusal.map(|refusal| refusal.status).or_else(|| super::tls::refusal(&r)) {
         Some(status) => cycle::refuse(&r, status).await,
         None => cycle::run(&r).await,
     };
     match answer {
-        Answer::Response(response) => Some(respond(logged, response, dates)),
+        Answer::Response(response) => Ok(respond(logged, response, dates)),
         Answer::Close(status) => {
             r.out.status.set(status);
-            None
+            Err(status)
         }
     }
 }
@@ -175,30 +214,88 @@ where
         return RequestBody::none();
     }
     let length = body.size_hint().exact();
-    RequestBody::new(Rc::new(Source(RefCell::new(Box::pin(body)))), length)
+    RequestBody::new(Rc::new(Source::new(body, None, false)), length)
+}
+
+/// The body of a stream, of the length that the client said, for which it may not keep us waiting too long.
+pub(super) fn stream_body<B>(body: B, length: Option<u64>) -> RequestBody
+where
+    B: HttpBody + 'static,
+    B::Data: Buf,
+{
+    RequestBody::new(Rc::new(Source::new(body, length, true)), length)
 }
 
 /// A body of the `http` crate's kind, as ours.
-struct Source<B>(RefCell<Pin<Box<B>>>);
+struct Source<B> {
+    body: RefCell<Pin<Box<B>>>,
+    /// How much is still to come, where that was said.
+    left: Cell<Option<u64>>,
+    /// How long a pause may last.
+    patience: Option<Cell<Duration>>,
+    deadline: RefCell<Deadline>,
+}
+
+impl<B: HttpBody> Source<B> {
+    fn new(body: B, left: Option<u64>, is_impatient: bool) -> Self {
+        Self {
+            body: RefCell::new(Box::pin(body)),
+            left: Cell::new(left),
+            patience: is_impatient.then(Cell::default),
+            deadline: RefCell::default(),
+        }
+    }
+
+    /// Content has come, or its end.
+    fn count(&self, content: Option<Bytes>) -> Result<Option<Bytes>, BodyError> {
+        self.deadline.borrow_mut().clear();
+        if let Some(left) = self.left.get() {
+            match &content {
+                None if left > 0 => return Err(BodyError::Shorter),
+                None => {}
+                Some(content) => {
+                    let left = left.checked_sub(content.len() as u64).ok_or(BodyError::Longer)?;
+                    self.left.set(Some(left));
+                }
+            }
+        }
+        Ok(content)
+    }
+}
 
 impl<B> BodySource for Source<B>
 where
     B: HttpBody,
     B::Data: Buf,
 {
-    fn set_timeout(&self, _timeout: Duration) {}
+    fn set_timeout(&self, timeout: Duration) {
+        if let Some(patience) = &self.patience {
+            patience.set(timeout);
+        }
+    }
 
     fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
         loop {
-            let frame = match ready!(self.0.borrow_mut().as_mut().poll_frame(cx)) {
-                None => return Poll::Ready(Ok(None)),
+            let frame = match self.body.borrow_mut().as_mut().poll_frame(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    let Some(patience) = &self.patience else { return Poll::Pending };
+                    let mut deadline = self.deadline.borrow_mut();
+                    if !deadline.is_set() {
+                        deadline.set(patience.get());
+                    }
+                    return deadline.poll(cx).map(|()| Err(BodyError::TimedOut));
+                }
+            };
+            let frame = match frame {
+                None => return Poll::Ready(self.count(None)),
                 Some(Err(_)) => return Poll::Ready(Err(BodyError::Closed)),
                 Some(Ok(frame)) => frame,
             };
             if let Ok(mut data) = frame.into_data()
                 && data.has_remaining()
             {
-                return Poll::Ready(Ok(Some(data.copy_to_bytes(data.remaining()))));
+                return Poll::Ready(self.count(Some(data.copy_to_bytes(data.remaining()))));
             }
         }
     }
@@ -274,7 +371,8 @@ impl ResponseBody {
 
     fn file_piece(&mut self) -> Option<Result<Bytes, BodyCut>> {
         let range = self.file.as_mut().filter(|range| !range.is_empty())?;
-        let mut buffer = vec![0; usize::try_from(range.len().min(PIECE)).unwrap_or(usize::MAX)];
+        let most = self.logged.0.location().core.http2_chunk_size.map_or(PIECE, |size| PIECE.max(size as u64));
+        let mut buffer = vec![0; usize::try_from(range.len().min(most)).unwrap_or(usize::MAX)];
         match rustix::io::pread(&*range.file, &mut buffer, range.start) {
             Ok(read) if read > 0 => {
                 range.start += read as u64;

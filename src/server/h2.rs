@@ -1,5 +1,11 @@
 //! HTTP/2 connections on hyper, encrypted, or in the clear with prior knowledge. RFC 9113.
 
+mod front;
+mod hpack;
+mod outgoing;
+mod request;
+mod wire;
+
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -10,15 +16,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame};
+use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Notify;
 
-use super::exchange::{ResponseBody, exchange};
+use self::front::{Front, Shared};
+use self::hpack::Limits;
+use self::wire::Frames;
+use super::exchange::{ResponseBody, answer, next_on, stream_body};
 use super::h1;
-use super::h2_guard::{Answers, Floods, Progress};
-use super::h2_stream::Frames;
+use super::h2_guard::{Answers, Progress};
 use super::stream::ClientStream;
 use super::thread::Thread;
 use crate::http::{BodyCut, Connection, Count, Counted, Local, Server};
@@ -29,6 +38,9 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What a client may send on all streams together before it is told to go on, in bytes.
 const CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// What a client may send on a stream where nobody has told it otherwise, in bytes (RFC 9113, section 6.9.2).
+const USUAL_WINDOW: u32 = 65_535;
 
 /// The server that a connection belongs to.
 fn server<'a>(local: &'a Local, connection: &Connection) -> &'a Server {
@@ -62,7 +74,7 @@ pub(super) async fn serve_or_h1(
 /// Reads until it is clear which protocol it is; `None` where the client closed before that.
 async fn first_bytes(thread: &Thread, stream: &mut ClientStream, mut first: Vec<u8>) -> Option<Vec<u8>> {
     while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
-        let read = poll_fn(|cx| {
+        let read = std::future::poll_fn(|cx| {
             let mut buffer = thread.input.borrow_mut();
             let read = std::task::ready!(stream.poll_read(cx, &mut buffer))?;
             first.extend_from_slice(&buffer[..read]);
@@ -84,46 +96,47 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
     let local = thread.local();
     let server = server(&local, &connection);
     let core = &local.cycle.location(server.base).core;
-    let (flooded, by) = (thread.clone(), connection.clone());
-    let flooded = move || say(&flooded.local(), &by, "http2 flood detected");
-    let stream = Frames::new(thread.clone(), stream, first, Floods::behind(PREFACE.len()), flooded);
-    let mut driver = stream.driver();
     let answers = Rc::new(Answers::default());
-    let open = Rc::new(Open::new(thread.clone(), core.keepalive_requests));
+    let idle = core.keepalive_timeout;
+    let most = if idle.is_zero() { 1 } else { core.keepalive_requests.max(1) };
+    let open = Rc::new(Open::new(thread.clone(), most));
     let time = core.keepalive_time;
     let newest = RefCell::new(local.clone());
+    let shared = Rc::new(Shared::default());
     let service = service_fn(|request| {
         super::move_on(&thread, &mut newest.borrow_mut(), &connection);
-        let (local, thread) = (newest.borrow().clone(), thread.clone());
+        let (local, thread, shared) = (newest.borrow().clone(), thread.clone(), shared.clone());
         let (answers, guard) =
             (answers.clone(), open.begin(connection.start.elapsed() >= time || connection.left.get()));
         let connection = connection.clone();
         // hyper moves it several times on its way to a task of its own.
         Box::pin(async move {
-            thread.meter.add(Count::Requests);
-            let counted = Some(thread.meter.during(Count::Writing));
-            let answered = exchange(local, connection, request, &thread.date, counted).await;
-            // An error resets the stream: nginx's 444.
-            let response = answered.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))?;
-            io::Result::Ok(response.map(|body| Answered { body, progress: answers.begin(), _guard: guard }))
+            let stream = stream_of(&request)?;
+            let response = exchange((local, connection), (stream, request), &thread, &shared).await?;
+            let held = |body| Answered { body, progress: answers.begin(), _guard: guard };
+            io::Result::Ok(response.map(|body| AnswerBody { stream, shared, answer: Some(held(body)) }))
         })
     });
     let (count, size) = server.large_client_header_buffers;
-    let head_size = u32::try_from(count.saturating_mul(size)).unwrap_or(u32::MAX);
+    let limits = Limits { field: size, all: count.saturating_mul(size) };
+    let mut front = Front::behind(PREFACE.len(), limits, shared.clone());
+    if server.http2_preread < USUAL_WINDOW {
+        front = front.with_small_window();
+    }
+    let stream = Frames::new(front, (thread.clone(), connection.clone()), server.client_header_timeout, first, stream);
+    let mut driver = stream.driver();
     let mut builder = http2::Builder::new(LocalExecutor);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(server.http2_streams)
         .initial_stream_window_size(server.http2_preread)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(head_size)
         // What is taken at all is taken in one frame, too.
-        .max_frame_size(head_size.max(server.http2_preread).clamp(SMALLEST_FRAME, LARGEST_FRAME))
+        .max_frame_size(server.http2_preread.clamp(SMALLEST_FRAME, LARGEST_FRAME))
         .auto_date_header(false);
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut drain = thread.drain_watch();
     let spent = open.clone();
-    let idle = core.keepalive_timeout;
     let ended = tokio::select! {
         biased;
         () = poll_fn(|cx| driver.poll(serving.as_mut(), cx)) => true,
@@ -142,6 +155,71 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
             // What is left of answers that have ended may never be taken.
             () = open.idle_for(core.send_timeout) => {}
         }
+    }
+}
+
+/// hyper knows no more of a request than its stream.
+fn stream_of(request: &http::Request<Incoming>) -> io::Result<u32> {
+    let number = request.uri().path().get(1..).and_then(|number| number.parse().ok());
+    number.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Answers a request. An error resets the stream: nginx's 444.
+async fn exchange(
+    (local, connection): (Rc<Local>, Rc<Connection>),
+    (stream, request): (u32, http::Request<Incoming>),
+    thread: &Thread,
+    shared: &Shared,
+) -> io::Result<http::Response<ResponseBody>> {
+    thread.meter.add(Count::Requests);
+    let counted = thread.meter.during(Count::Writing);
+    let gone = || io::Error::from(io::ErrorKind::ConnectionAborted);
+    // The client may have reset the stream already.
+    let head = shared.take_head(stream).ok_or_else(gone)?;
+    let connection = next_on(&connection);
+    let read = request::read(&local, &connection, &head, |length| stream_body(request.into_body(), length));
+    if read.is_malformed {
+        shared.reset(stream, PROTOCOL_ERROR);
+    }
+    let mut received = read.received;
+    received.incoming.counted = Some(counted);
+    answer(local, connection, received, &thread.date).await.map_err(|status| {
+        if status == 408 {
+            shared.reset(stream, PROTOCOL_ERROR);
+        }
+        gone()
+    })
+}
+
+/// What ends a connection: nginx's sentence, and the code that the client is told (RFC 9113, section 7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Fatal {
+    code: u32,
+    sentence: &'static str,
+}
+
+/// The code for what is against the rules.
+const PROTOCOL_ERROR: u32 = 1;
+
+impl Fatal {
+    const fn flood(sentence: &'static str) -> Self {
+        Self { code: 0, sentence }
+    }
+
+    const fn protocol(sentence: &'static str) -> Self {
+        Self { code: PROTOCOL_ERROR, sentence }
+    }
+
+    const fn size(sentence: &'static str) -> Self {
+        Self { code: 6, sentence }
+    }
+
+    const fn compression(sentence: &'static str) -> Self {
+        Self { code: 9, sentence }
+    }
+
+    const fn calm(sentence: &'static str) -> Self {
+        Self { code: 11, sentence }
     }
 }
 
@@ -231,18 +309,34 @@ struct Answered {
     _guard: OpenGuard,
 }
 
-impl HttpBody for Answered {
+/// The same as hyper reads it. When hyper has all of it, it waits for its last frame to leave.
+struct AnswerBody {
+    stream: u32,
+    shared: Rc<Shared>,
+    answer: Option<Answered>,
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        if let Some(answer) = self.answer.take_if(|answer| answer.body.is_end_stream()) {
+            self.shared.hold(self.stream, answer);
+        }
+    }
+}
+
+impl HttpBody for AnswerBody {
     type Data = Bytes;
     type Error = BodyCut;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyCut>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        self.progress.asked(polled.is_ready());
+        let Some(answer) = &mut self.answer else { return Poll::Ready(None) };
+        let polled = Pin::new(&mut answer.body).poll_frame(cx);
+        answer.progress.asked(polled.is_ready());
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.answer.as_ref().is_none_or(|answer| answer.body.is_end_stream())
     }
 }
 

@@ -5,7 +5,6 @@ mod fleet;
 mod h1;
 mod h2;
 mod h2_guard;
-mod h2_stream;
 mod head;
 mod listener;
 mod proxy_protocol;

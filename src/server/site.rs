@@ -153,7 +153,7 @@ fn run(cycle: Arc<Cycle>, mut jobs: mpsc::UnboundedReceiver<Job>) -> io::Result<
 
 async fn answer(local: Rc<Local>, job: Job, dates: &std::cell::RefCell<DateCache>) {
     let connection = Rc::new(connection(job.request.extensions().get::<SocketAddr>().copied()));
-    let Some(response) = exchange(local, connection, job.request, dates, None).await else { return };
+    let Some(response) = exchange(local, connection, job.request, dates).await else { return };
     let (parts, mut body) = response.into_parts();
     let (frames, received) = mpsc::channel(4);
     let hint = body.size_hint();

@@ -17,7 +17,7 @@ mod exchange;
 mod fastcgi;
 mod follow;
 mod grave;
-mod grpc;
+pub(crate) mod grpc;
 mod head;
 mod lease;
 mod memcached;

@@ -121,7 +121,12 @@ pub(super) fn decode(mut block: &[u8], mut field: impl FnMut(&[u8], &[u8])) -> R
 }
 
 fn entry(index: usize) -> Result<(&'static str, &'static str), HpackError> {
-    index.checked_sub(1).and_then(|at| STATIC.get(at)).copied().ok_or(HpackError::Index(index))
+    static_entry(index).ok_or(HpackError::Index(index))
+}
+
+/// An entry of the static table, counted from 1.
+pub(crate) fn static_entry(index: usize) -> Option<(&'static str, &'static str)> {
+    index.checked_sub(1).and_then(|at| STATIC.get(at)).copied()
 }
 
 /// nginx refuses upper case in names, and control characters anywhere.

@@ -50,7 +50,7 @@ static TABLE: Table = {
 };
 
 /// A string decoded; `None` where it is no such code, or padded with others than ones. nginx takes a whole byte of them.
-pub(super) fn decode(input: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn decode(input: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(input.len() * 2);
     let (mut code, mut length) = (0u32, 0);
     for byte in input {

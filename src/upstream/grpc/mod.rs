@@ -14,8 +14,9 @@ use crate::h1::response::{UpstreamError, UpstreamHead};
 use crate::http::Headers;
 use crate::log::Level;
 
-pub(crate) use hpack::{append_field, append_indexed, append_named};
+pub(crate) use hpack::{append_field, append_indexed, append_named, static_entry};
 use http2::{Event, Http2};
+pub(crate) use huffman::decode as huffman_decode;
 
 /// A connection as its reader and its writer share it.
 pub(super) type SharedHttp2 = Rc<RefCell<Http2>>;

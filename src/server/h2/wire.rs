@@ -1,0 +1,305 @@
+//! The stream below an HTTP/2 connection: the front reads along, our own frames leave between hyper's, and small frames leave
+//! together.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::front::{Front, RST_STREAM};
+use super::outgoing::{Outgoing, Plan, first};
+use super::{Fatal, PROTOCOL_ERROR, say};
+use crate::http::{Connection, Deadline};
+use crate::server::stream::ClientStream;
+use crate::server::thread::Thread;
+
+/// So much is collected before it is sent, in bytes: what one TLS record holds.
+const COLLECTED: usize = 1 << 14;
+
+/// What hyper reads and writes. What it writes is sent when it has nothing more to do, by [`Driver::poll`].
+pub(super) struct Frames(Rc<RefCell<Wire>>);
+
+/// The two ways of a connection.
+struct Wire {
+    front: Front,
+    outgoing: Outgoing,
+    thread: Rc<Thread>,
+    connection: Rc<Connection>,
+    /// What was read before.
+    first: Vec<u8>,
+    stream: ClientStream,
+    /// Collected, and how much of it has been sent.
+    out: Vec<u8>,
+    sent: usize,
+    /// Until when the fields of a request must be there, and how long that may take.
+    slow: Deadline,
+    patience: Duration,
+    end: End,
+}
+
+/// How far the connection's end has come.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    /// Not begun.
+    Open,
+    /// The client is told what there is to tell.
+    Told,
+    /// What the client still sends is dropped for a while, lest it miss what it was told.
+    Lingers,
+}
+
+impl Frames {
+    /// Before hyper reads anything; `first` was read of the stream already.
+    pub(super) fn new(
+        front: Front,
+        (thread, connection): (Rc<Thread>, Rc<Connection>),
+        patience: Duration,
+        first: Vec<u8>,
+        stream: ClientStream,
+    ) -> Self {
+        let wire = Wire {
+            front,
+            outgoing: Outgoing::default(),
+            thread,
+            connection,
+            first,
+            stream,
+            out: Vec::new(),
+            sent: 0,
+            slow: Deadline::default(),
+            patience,
+            end: End::Open,
+        };
+        Self(Rc::new(RefCell::new(wire)))
+    }
+
+    /// The other end of this stream, to drive the connection on it.
+    pub(super) fn driver(&self) -> Driver {
+        Driver { wire: self.0.clone(), done: false }
+    }
+}
+
+/// Drives a connection, and sends what it has written each time it has nothing more to do.
+pub(super) struct Driver {
+    wire: Rc<RefCell<Wire>>,
+    done: bool,
+}
+
+impl Driver {
+    /// Goes on with the connection; ready when it is over and everything has been sent, or nobody takes it.
+    pub(super) fn poll<F: Future>(&mut self, serving: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<()> {
+        self.done = self.done || serving.poll(cx).is_ready();
+        match self.wire.borrow_mut().poll_flush(cx) {
+            Poll::Ready(Ok(())) if self.done => Poll::Ready(()),
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    }
+}
+
+impl Wire {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.end != End::Open {
+                ready!(self.poll_end(cx));
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
+            if !self.front.out.is_empty() {
+                let length = self.front.out.len().min(buffer.remaining());
+                buffer.put_slice(&self.front.out[..length]);
+                self.front.out.drain(..length);
+                return Poll::Ready(Ok(()));
+            }
+            // Into memory that has been written before: hyper's buffer would have to be cleared first.
+            let thread = self.thread.clone();
+            let mut input = thread.input.borrow_mut();
+            let most = input.len().min(buffer.remaining());
+            let read = ready!(self.poll_raw(cx, &mut input[..most]))?;
+            if read == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            match self.front.take(&input[..read]) {
+                Ok(0) => {}
+                Ok(passed) => {
+                    buffer.put_slice(&input[..passed]);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(fatal) => self.begin_end(&fatal),
+            }
+        }
+    }
+
+    /// Reads what the client sends, as it came; 0 at the end.
+    fn poll_raw(&mut self, cx: &mut Context<'_>, input: &mut [u8]) -> Poll<io::Result<usize>> {
+        if !self.first.is_empty() {
+            let length = self.first.len().min(input.len());
+            input[..length].copy_from_slice(&self.first[..length]);
+            self.first.drain(..length);
+            return Poll::Ready(Ok(length));
+        }
+        if let Poll::Ready(read) = self.stream.poll_read(cx, input) {
+            return Poll::Ready(read);
+        }
+        let Some(slow) = self.front.slow_stream() else {
+            self.slow.clear();
+            return Poll::Pending;
+        };
+        if !self.slow.is_set() {
+            self.slow.set(self.patience);
+        }
+        ready!(self.slow.poll(cx));
+        say(&self.thread.local(), &self.connection, "client timed out");
+        self.front.refuse(slow, PROTOCOL_ERROR);
+        Poll::Pending
+    }
+
+    fn begin_end(&mut self, fatal: &Fatal) {
+        say(&self.thread.local(), &self.connection, fatal.sentence);
+        self.outgoing.say_goaway(&mut self.front, fatal.code);
+        self.end = End::Told;
+    }
+
+    /// Ready when the connection may be closed.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        /// nginx's `lingering_timeout`.
+        const LINGERING: Duration = Duration::from_secs(5);
+        if self.end == End::Told {
+            if ready!(self.poll_flush(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            self.stream.shutdown_write();
+            self.slow.set(LINGERING);
+            self.end = End::Lingers;
+        }
+        let thread = self.thread.clone();
+        loop {
+            match self.stream.poll_read(cx, &mut thread.input.borrow_mut()) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return self.slow.poll(cx),
+            }
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let all: usize = slices.iter().map(|slice| slice.len()).sum();
+        if self.end != End::Open {
+            return Poll::Ready(Ok(all));
+        }
+        self.collect_own();
+        let done = match self.outgoing.plan(slices, &mut self.front) {
+            Plan::Taken(count) => {
+                // What hyper asked the client may have been answered.
+                cx.waker().wake_by_ref();
+                count
+            }
+            Plan::Send(count) => {
+                let sent = match self.poll_collect(cx, slices, (count, all)) {
+                    Poll::Ready(sent) => sent?,
+                    Poll::Pending => {
+                        self.outgoing.refused(count);
+                        return Poll::Pending;
+                    }
+                };
+                self.outgoing.sent(slices, sent, &mut self.front);
+                sent
+            }
+        };
+        self.collect_own();
+        Poll::Ready(Ok(done))
+    }
+
+    /// Collects the first bytes of some slices, or sends them where they are many.
+    fn poll_collect(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+        (count, all): (usize, usize),
+    ) -> Poll<io::Result<usize>> {
+        if self.out.len() + count > COLLECTED {
+            ready!(self.poll_send(cx))?;
+        }
+        if count > COLLECTED {
+            return if count == all {
+                self.stream.poll_write(cx, slices)
+            } else {
+                self.stream.poll_write(cx, &first(slices, count))
+            };
+        }
+        let mut left = count;
+        for slice in slices {
+            let length = slice.len().min(left);
+            self.out.extend_from_slice(&slice[..length]);
+            left -= length;
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    /// Puts our own frames behind what is collected, where they may stand there.
+    fn collect_own(&mut self) {
+        for (stream, code) in self.front.refused.drain(..) {
+            self.outgoing.say(RST_STREAM, stream, &code.to_be_bytes());
+        }
+        let own = self.outgoing.own();
+        let count = own.len();
+        self.out.extend_from_slice(own);
+        self.outgoing.own_sent(count);
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.collect_own();
+        self.poll_send(cx)
+    }
+
+    /// Sends what is collected.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.sent < self.out.len() {
+            self.sent += ready!(self.stream.poll_write(cx, &[IoSlice::new(&self.out[self.sent..])]))?;
+        }
+        // Connections that have nothing to say hold no memory for it.
+        (self.out, self.sent) = (Vec::new(), 0);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Frames {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.0.borrow_mut().poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Frames {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.borrow_mut().poll_write(cx, &[IoSlice::new(bytes)])
+    }
+
+    /// hyper flushes behind every frame; [`Driver::poll`] sends them all.
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut wire = self.0.borrow_mut();
+        if wire.end == End::Open {
+            wire.end = End::Told;
+        }
+        wire.poll_end(cx).map(Ok)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.0.borrow_mut().poll_write(cx, slices)
+    }
+}
