@@ -37,7 +37,7 @@ mod random_index;
 mod range;
 mod realip;
 mod referer;
-mod resolver;
+pub(crate) mod resolver;
 mod rewrite;
 mod scgi;
 mod secure_link;

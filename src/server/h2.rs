@@ -4,6 +4,7 @@ mod front;
 mod hpack;
 mod outgoing;
 mod request;
+mod shared;
 mod wire;
 
 use std::cell::{Cell, RefCell};
@@ -22,8 +23,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Notify;
 
-use self::front::{Front, Shared};
+use self::front::Front;
 use self::hpack::Limits;
+use self::shared::Shared;
 use self::wire::Frames;
 use super::exchange::{ResponseBody, answer, next_on, stream_body};
 use super::h1;

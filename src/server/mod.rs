@@ -7,6 +7,7 @@ mod h2;
 mod h2_guard;
 mod head;
 mod listener;
+mod ocsp;
 mod proxy_protocol;
 mod pump;
 mod site;

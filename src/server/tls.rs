@@ -7,16 +7,17 @@ use std::task::{Poll, ready};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use rustls::pki_types::CertificateDer;
 use rustls::server::UnbufferedServerConnection;
 use rustls::{CommonState, Error, HandshakeKind, ProtocolVersion};
 
 use super::stream::ClientStream;
 use super::thread::Thread;
-use super::tls_certificate;
 use super::tls_stream::TlsStream;
+use super::{ocsp, tls_certificate};
 use crate::http::{Connection, Deadline, Local, Request, Server, ServerId, TlsInfo, VerifyFault, VirtualServers, host};
 use crate::log::{Level, Line};
-use crate::tls::{Channel, ClientHello, Hello, Reason, Site, Sites, Trust, Verify, cipher_name, read_hello};
+use crate::tls::{Channel, ClientHello, Hello, Ocsp, Reason, Site, Sites, Trust, Verify, cipher_name, read_hello};
 
 /// What a handshake has come to.
 pub(super) struct Accepted {
@@ -69,6 +70,9 @@ impl Greeting<'_> {
                 line.put("handshake rejected");
             });
         };
+        if hello.wants_status {
+            site.staples.iter().for_each(|staple| ocsp::refresh(self.local, server, staple));
+        }
         let config = match &site.dynamic {
             None => site.config.clone(),
             Some(dynamic) => {
@@ -95,10 +99,29 @@ impl Greeting<'_> {
         let state = stream.channel().state();
         let http2 = state.alpn_protocol() == Some(b"h2");
         // It is there once.
-        let refused = site.trust.as_ref().and_then(|trust| verdict(trust, state));
+        let mut refused = site.trust.as_ref().and_then(|trust| verdict(trust, state));
+        if let (Some(ocsp), Some(trust), None) = (&site.ocsp, &site.trust, refused) {
+            let presented = state.peer_certificates().unwrap_or_default();
+            refused = self.ask_after(server, (ocsp, trust), presented).await?;
+        }
         let info = TlsInfo { session_id, refused, ..info(state, hello, host) };
         let _ = self.connection.tls.set(Rc::new(info));
         Some(Accepted { stream: ClientStream::Tls(Box::new(stream)), first: Vec::new(), http2 })
+    }
+
+    /// Asks whether a client's certificates are still good. `None` where that takes too long.
+    async fn ask_after(
+        &self,
+        server: ServerId,
+        (ocsp, trust): (&Ocsp, &Trust),
+        presented: &[CertificateDer<'_>],
+    ) -> Option<Option<VerifyFault>> {
+        let patience = self.local.cycle.server(self.servers().default).client_header_timeout;
+        let asked = ocsp::refusal((self.local, self.connection), server, (ocsp, trust), presented);
+        match tokio::time::timeout(patience, asked).await {
+            Ok(refused) => Some(refused),
+            Err(_) => self.say_gone(Some(io::ErrorKind::TimedOut.into())),
+        }
     }
 
     fn servers(&self) -> &VirtualServers {
@@ -202,8 +225,15 @@ pub(super) fn refusal(r: &Request) -> Option<u16> {
     match (verify, tls.refused) {
         (Verify::Off, _) => None,
         (_, Some(fault)) if verify != Verify::OptionalNoCa || !fault.is_of_issuer() => {
-            let VerifyFault { code, text } = fault;
-            r.log(Level::Info, format_args!("client SSL certificate verify error: ({code}:{text})"));
+            match fault {
+                // Its responder said so.
+                VerifyFault { code: 0, text } => {
+                    r.log(Level::Info, format_args!("client SSL certificate verify error: {text}"));
+                }
+                VerifyFault { code, text } => {
+                    r.log(Level::Info, format_args!("client SSL certificate verify error: ({code}:{text})"));
+                }
+            }
             Some(495)
         }
         (Verify::On, _) if tls.certificate.is_none() => {

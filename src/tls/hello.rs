@@ -20,6 +20,8 @@ pub struct ClientHello {
     pub ciphers: Vec<u16>,
     /// Groups for the key exchange by number.
     pub groups: Vec<u16>,
+    /// It wants to hear whether our certificate is still good.
+    pub wants_status: bool,
 }
 
 /// The most that is waited for, in bytes: no message of a handshake is longer in rustls.
@@ -28,6 +30,7 @@ const LONGEST: usize = 66_000;
 const HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
 const SERVER_NAME: u16 = 0;
+const STATUS_REQUEST: u16 = 5;
 const SUPPORTED_GROUPS: u16 = 10;
 
 /// Reads the first bytes of a connection as nginx does: the first one tells what it is.
@@ -83,6 +86,7 @@ fn parse(body: &[u8]) -> Option<ClientHello> {
         let data = extensions.list16()?;
         match kind {
             SERVER_NAME => hello.server_name = host_name(data).unwrap_or_default(),
+            STATUS_REQUEST => hello.wants_status = true,
             SUPPORTED_GROUPS => hello.groups = numbers(Input(data).list16()?),
             _ => {}
         }

@@ -9,6 +9,7 @@ mod dynamic;
 mod hello;
 mod keys;
 mod names;
+mod ocsp;
 mod pem_key;
 mod reason;
 mod sessions;
@@ -25,11 +26,13 @@ pub use dynamic::{CertificateCache, Dynamic};
 pub use hello::{ClientHello, Hello, read as read_hello};
 pub use keys::{KeyFault, certificates, key_pair, private_key, revocation_lists, unreadable};
 pub use names::{Style, serial, subject, times};
+pub use ocsp::{Asked, Belief, Ocsp, OcspCache, Responder, Staple, Status};
 pub use reason::Reason;
 pub use sessions::{Scoped, Sessions};
-pub use site::{Certificates, Site, SiteParts, Sites, Verify};
+pub use site::{Certificates, Site, SiteParts, Sites, Verify, unix_now};
 pub use tickets::{TicketKeys, Tickets};
 pub use verify::{Purpose, Trust};
+pub use x509::{is_issuer, ocsp_url};
 
 use std::sync::{Arc, OnceLock};
 

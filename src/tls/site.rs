@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::crypto::CryptoProvider;
 use rustls::server::danger::ClientCertVerifier;
@@ -10,7 +10,7 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, ServerConfig, SignatureScheme, SupportedProtocolVersion};
 
-use super::{Dynamic, Scoped, Sessions, TicketKeys, Tickets, Trust};
+use super::{Dynamic, Ocsp, Scoped, Sessions, Staple, TicketKeys, Tickets, Trust};
 use crate::http::{ServerId, VirtualServers};
 
 /// `ssl_verify_client`
@@ -38,6 +38,10 @@ pub struct Site {
     pub trust: Option<Arc<Trust>>,
     /// Certificates whose names hold variables.
     pub dynamic: Option<Arc<Dynamic>>,
+    /// `ssl_ocsp`
+    pub ocsp: Option<Arc<Ocsp>>,
+    /// What is sent along with certificates, and asked for while clients come.
+    pub staples: Vec<Arc<Staple>>,
 }
 
 /// What a site is made of.
@@ -72,6 +76,10 @@ pub struct SiteParts {
     pub trust: Option<Arc<Trust>>,
     /// See [`Site::dynamic`].
     pub dynamic: Option<Arc<Dynamic>>,
+    /// See [`Site::ocsp`].
+    pub ocsp: Option<Arc<Ocsp>>,
+    /// See [`Site::staples`].
+    pub staples: Vec<Arc<Staple>>,
 }
 
 /// As much early data as nginx takes, in bytes: what OpenSSL allows by itself.
@@ -87,7 +95,7 @@ impl Site {
     /// Versions and suites that do not go together.
     pub fn new(parts: SiteParts) -> Result<Self, Error> {
         let builder = ServerConfig::builder_with_provider(parts.provider).with_protocol_versions(&parts.versions)?;
-        let certificates = Arc::new(Certificates(parts.certificates));
+        let certificates = Arc::new(Certificates { keys: parts.certificates, staples: parts.staples.clone() });
         let mut config = builder.with_client_cert_verifier(parts.verifier).with_cert_resolver(certificates);
         config.ignore_client_order = parts.own_order;
         config.max_fragment_size = Some((parts.buffer_size + 5).clamp(64, FRAGMENT));
@@ -105,7 +113,8 @@ impl Site {
         } else if let Some(keys) = parts.tickets {
             config.ticketer = Arc::new(Tickets { keys, scope: parts.scope, lifetime: parts.lifetime });
         }
-        Ok(Self { config: Arc::new(config), reject: parts.reject, trust: parts.trust, dynamic: parts.dynamic })
+        let SiteParts { reject, trust, dynamic, ocsp, staples, .. } = parts;
+        Ok(Self { config: Arc::new(config), reject, trust, dynamic, ocsp, staples })
     }
 }
 
@@ -131,15 +140,27 @@ impl Sites {
     }
 }
 
+/// Now, in seconds since 1970.
+pub fn unix_now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs().cast_signed())
+}
+
 /// The certificates of one server.
 #[derive(Debug)]
-pub struct Certificates(pub Vec<Arc<CertifiedKey>>);
+pub struct Certificates {
+    /// With their keys.
+    pub keys: Vec<Arc<CertifiedKey>>,
+    /// What is sent along with some of them.
+    pub staples: Vec<Arc<Staple>>,
+}
 
 impl ResolvesServerCert for Certificates {
     /// The first of the client's ways to sign for which there is a key: most put those of elliptic curves first.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let signs = |key: &Arc<CertifiedKey>, scheme: SignatureScheme| key.key.choose_scheme(&[scheme]).is_some();
-        let find = |scheme: &SignatureScheme| self.0.iter().find(|key| signs(key, *scheme));
-        hello.signature_schemes().iter().find_map(find).cloned()
+        let find = |scheme: &SignatureScheme| self.keys.iter().find(|key| signs(key, *scheme));
+        let found = hello.signature_schemes().iter().find_map(find)?;
+        let staple = self.staples.iter().find(|staple| Arc::ptr_eq(&staple.bare, found));
+        Some(staple.map_or_else(|| found.clone(), |staple| staple.current(unix_now())))
     }
 }

@@ -13,6 +13,8 @@ pub enum Purpose {
     Client,
     /// To know a server by.
     Server,
+    /// For anything.
+    Any,
 }
 
 /// Whom to trust.
@@ -73,6 +75,23 @@ impl Trust {
         faults.into_iter().flatten().next_back().map_or(Ok(()), Err)
     }
 
+    /// The chain that leads from what somebody presented to an anchor, as far as it goes.
+    pub fn chain(&self, presented: &[CertificateDer<'_>]) -> Vec<CertificateDer<'static>> {
+        let presented: Vec<_> = presented.iter().filter_map(|der| Certificate::read(der)).collect();
+        let anchors: Vec<_> = self.anchors.iter().filter_map(|der| Certificate::read(der)).collect();
+        if presented.is_empty() {
+            return Vec::new();
+        }
+        let (chain, _) = chain(&presented, &anchors);
+        chain.iter().map(|link| CertificateDer::from(link.der.to_vec())).collect()
+    }
+
+    /// The same authorities, believed about those who answer for certificates.
+    #[must_use]
+    pub fn for_responders(&self) -> Self {
+        Self { anchors: self.anchors.clone(), revoked: Vec::new(), depth: u64::MAX, purpose: Purpose::Any }
+    }
+
     /// Whether each certificate may stand where it does.
     fn check_uses(&self, chain: &[Certificate<'_>]) -> Option<VerifyFault> {
         let mut faults = chain.iter().enumerate().filter_map(|(at, certificate)| {
@@ -113,6 +132,7 @@ impl Trust {
         const ID_KP: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3];
         const ANY: &[u8] = &[0x55, 0x1d, 0x25, 0];
         let wanted = match self.purpose {
+            Purpose::Any => return None,
             Purpose::Server => 1,
             Purpose::Client => 2,
         };
@@ -123,7 +143,7 @@ impl Trust {
         // Digital signature, key agreement; for servers the encipherment of keys too.
         let bits = match self.purpose {
             Purpose::Client => 0x8800,
-            Purpose::Server => 0xa800,
+            Purpose::Server | Purpose::Any => 0xa800,
         };
         (at == 0 && certificate.uses.key_usage.is_some_and(|usage| usage & bits == 0)).then_some(PURPOSE)
     }

@@ -50,6 +50,8 @@ pub struct Uses {
     pub name_constraints: bool,
     /// Names of hosts that it is for.
     pub host_names: Option<Vec<Vec<u8>>>,
+    /// The first URL of those who know whether it is still good.
+    pub ocsp: Option<Vec<u8>>,
     /// Something must be understood that is not.
     pub unknown_critical: bool,
 }
@@ -156,7 +158,13 @@ impl<'a> Certificate<'a> {
         known.iter().filter(fits).any(|known| known.verify_signature(self.key, message, signature).is_ok())
     }
 
-    fn signed(&self, message: &[u8], algorithm: &[u8], signature: &[u8]) -> bool {
+    /// The bits of its key.
+    pub fn key_bits(&self) -> &'a [u8] {
+        self.key
+    }
+
+    /// Whether its key signed a message, by an algorithm that stands in front of the signature.
+    pub fn signed(&self, message: &[u8], algorithm: &[u8], signature: &[u8]) -> bool {
         let fits = |known: &&&dyn SignatureVerificationAlgorithm| {
             known.signature_alg_id().as_ref() == algorithm && known.public_key_alg_id().as_ref() == self.key_algorithm
         };
@@ -175,14 +183,39 @@ fn matches_host(pattern: &[u8], host: &[u8]) -> bool {
     tail[1..].contains(&b'.') && host[dot..].eq_ignore_ascii_case(tail)
 }
 
+/// Where to find out more about the issuer (RFC 5280, 4.2.2.1).
+const AUTHORITY_INFORMATION: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 1];
+
+fn first_ocsp_url(mut value: Der<'_>) -> Option<Vec<u8>> {
+    const OCSP: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1];
+    const URL: u8 = 0x86;
+    let mut list = value.sequence()?;
+    while let Some(mut description) = list.sequence() {
+        if description.expect(OID)? == OCSP {
+            return description.expect(URL).map(<[u8]>::to_vec);
+        }
+    }
+    None
+}
+
 /// Numbers of extensions, behind `id-ce`.
 const ID_CE: &[u8] = &[0x55, 0x1d];
 
 impl Uses {
+    /// Whether its issuer lets it say whether others are still good.
+    pub fn signs_ocsp(&self) -> bool {
+        const OCSP_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 9];
+        self.purposes.as_ref().is_some_and(|purposes| purposes.iter().any(|purpose| purpose == OCSP_SIGNING))
+    }
+
     fn take(&mut self, mut extension: Der<'_>) -> Option<()> {
         let number = extension.expect(OID)?;
         let critical = extension.optional(BOOLEAN).is_some_and(|value| value != [0]);
         let value = Der(extension.expect(OCTET_STRING)?);
+        if number == AUTHORITY_INFORMATION {
+            self.ocsp = first_ocsp_url(value);
+            return Some(());
+        }
         match number.strip_prefix(ID_CE) {
             Some([19]) => {
                 let mut constraints = { value }.sequence()?;
@@ -219,6 +252,19 @@ impl Uses {
         }
         Some(())
     }
+}
+
+/// Whether one certificate signed another, by the names in them.
+pub fn is_issuer(issuer: &[u8], certificate: &[u8]) -> bool {
+    let (issuer, certificate) = (Certificate::read(issuer), Certificate::read(certificate));
+    issuer
+        .zip(certificate)
+        .is_some_and(|(issuer, certificate)| issuer.subject == certificate.issuer && certificate.is_signed_by(&issuer))
+}
+
+/// Who knows whether a certificate is still good, as it says itself.
+pub fn ocsp_url(certificate: &[u8]) -> Option<Vec<u8>> {
+    Certificate::read(certificate)?.uses.ocsp
 }
 
 /// A list of certificates that are not good any more.
@@ -294,7 +340,7 @@ fn bits(value: &[u8]) -> Option<&[u8]> {
 }
 
 /// `UTCTime` and `GeneralizedTime`, in seconds since 1970.
-fn time((tag, value): (u8, &[u8])) -> Option<i64> {
+pub(super) fn time((tag, value): (u8, &[u8])) -> Option<i64> {
     let text = std::str::from_utf8(value).ok()?.strip_suffix('Z')?;
     let (year, rest) = match tag {
         0x17 => {

@@ -14,12 +14,14 @@ use rustls::sign::CertifiedKey;
 use super::choice::{self, Chosen, DEFAULT_CIPHERS};
 use super::commands::{Commands, Lost};
 use super::load::{self, fault};
-use super::{Builtin, Conf, Located, settings};
+use super::{Builtin, Conf, Located, ocsp, settings};
 use crate::conf::{Ctx, NodeId};
 use crate::diag::Diagnostic;
 use crate::http::{ServerId, ZoneKey, shared_zone};
 use crate::modules::http_core::{self, EncryptedAddress};
-use crate::tls::{ClientCertificates, Dynamic, Purpose, Sessions, Site, SiteParts, Sites, TicketKeys, Trust, Verify};
+use crate::tls::{
+    ClientCertificates, Dynamic, Ocsp, Purpose, Sessions, Site, SiteParts, Sites, Staple, TicketKeys, Trust, Verify,
+};
 
 /// What one server brings: that of its own, and that which counts only where it is the address's default.
 struct Prepared {
@@ -32,6 +34,8 @@ struct Prepared {
     trust: Option<Arc<Trust>>,
     verifier: Arc<dyn ClientCertVerifier>,
     dynamic: Option<Arc<Dynamic>>,
+    ocsp: Option<Arc<Ocsp>>,
+    staples: Vec<Arc<Staple>>,
 }
 
 /// nginx's `ssl_session_timeout`.
@@ -111,55 +115,57 @@ fn prepare(ctx: &mut Ctx<'_>, node: NodeId, lost: &mut Lost) -> Result<Option<Pr
         pairs.push(load::pair(ctx, certificate, key, &passwords)?);
     }
     let scope = scope(ctx.conf_at::<Conf>(node), &pairs);
-    files(ctx, node, &mut pairs, lost)?;
     let (trust, verifier) = clients(ctx, node)?;
+    let ocsp = ocsp::of_clients(ctx, node)?;
+    let (certificates, staples) = files(ctx, node, pairs, lost)?;
     let conf = ctx.conf_at::<Conf>(node);
     let versions = choice::versions(conf.protocols, conf.protocols_at, "ssl_protocols", &commands, lost)?;
     Ok(Some(Prepared {
         provider: chosen.provider(),
         versions,
-        certificates: load::shared(pairs),
+        certificates,
         tickets: tickets(ctx, node, &commands)?,
         sessions: sessions(ctx, node),
         scope,
         trust,
         verifier,
         dynamic,
+        ocsp,
+        staples,
     }))
 }
 
+/// Certificates, and what is asked for to be sent along with them.
+type Stapled = (Vec<Arc<CertifiedKey>>, Vec<Arc<Staple>>);
+
 /// Files that only have to be there, and what is sent along with certificates.
-fn files(ctx: &mut Ctx<'_>, node: NodeId, pairs: &mut [CertifiedKey], lost: &mut Lost) -> Result<(), Box<Diagnostic>> {
+fn files(
+    ctx: &mut Ctx<'_>,
+    node: NodeId,
+    mut pairs: Vec<CertifiedKey>,
+    lost: &mut Lost,
+) -> Result<Stapled, Box<Diagnostic>> {
     let conf = ctx.conf_at::<Conf>(node);
-    let (trusted, dhparam) = (conf.trusted_certificate.clone(), conf.dhparam.clone());
+    let dhparam = conf.dhparam.clone();
     let stapling = conf.stapling.unwrap_or(false);
-    let (file, at) = (conf.stapling_file.clone(), conf.stapling_at.unwrap_or_default());
-    let responder = conf.stapling_responder.is_some();
+    let file = conf.stapling_file.clone();
     if let Some(name) = &dhparam {
         load::dhparam(ctx, name)?;
         lost.add("ssl_dhparam", &[name.text()], name.at);
     }
     if !stapling {
-        return Ok(());
+        return Ok((load::shared(pairs), Vec::new()));
     }
+    let mut staples = Vec::new();
     if let Some(file) = &file {
         let response = load::staple(ctx, file)?;
         pairs.iter_mut().for_each(|pair| pair.ocsp = Some(response.clone()));
-        return Ok(());
     }
-    for (pair, name) in pairs.iter().zip(ctx.conf_at::<Conf>(node).certificates.clone()) {
-        let shown = ctx.conf_path(name.text());
-        let what = if pair.cert.len() < 2 && trusted.is_none() {
-            format!("issuer certificate not found for certificate \"{}\"", shown.display())
-        } else if !responder && !names_responder(pair) {
-            format!("no OCSP responder URL in the certificate \"{}\"", shown.display())
-        } else {
-            "rnginx asks no responder yet; \"ssl_stapling_file\" works".to_owned()
-        };
-        let message = format!("\"ssl_stapling\" ignored, {what}");
-        ctx.complain(Diagnostic::warning("stapling", message).at(at).after_reading());
+    let pairs = load::shared(pairs);
+    if file.is_none() {
+        staples = ocsp::staples(ctx, node, &pairs)?;
     }
-    Ok(())
+    Ok((pairs, staples))
 }
 
 /// Names of certificates that hold variables; then none of them is read now.
@@ -214,12 +220,6 @@ fn clients(ctx: &mut Ctx<'_>, node: NodeId) -> Result<Clients, Box<Diagnostic>> 
     Ok((Some(Arc::new(trust)), Arc::new(verifier)))
 }
 
-/// Whether a certificate says where to ask whether it is still good: the number of OCSP stands in it.
-fn names_responder(pair: &CertifiedKey) -> bool {
-    const OCSP: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1];
-    pair.cert.first().is_some_and(|certificate| memchr::memmem::find(certificate, OCSP).is_some())
-}
-
 /// What tells the sessions of servers apart, as nginx's context of sessions does: its certificates, and whom it trusts.
 fn scope(conf: &Conf, pairs: &[CertifiedKey]) -> [u8; 16] {
     let mut context = digest::Context::new(&digest::SHA256);
@@ -268,7 +268,7 @@ fn sessions(ctx: &Ctx<'_>, node: NodeId) -> Option<Arc<Sessions>> {
     Some(shared_zone(zone_key(ctx, owner, name, size), make))
 }
 
-fn zone_key(ctx: &Ctx<'_>, owner: &'static str, name: &[u8], size: usize) -> ZoneKey {
+pub(super) fn zone_key(ctx: &Ctx<'_>, owner: &'static str, name: &[u8], size: usize) -> ZoneKey {
     ZoneKey { configuration: ctx.paths().conf.clone(), owner, name: name.to_vec(), size }
 }
 
@@ -322,6 +322,8 @@ fn parts(
         verifier: own.verifier.clone(),
         trust: own.trust.clone(),
         dynamic: own.dynamic.clone(),
+        ocsp: own.ocsp.clone(),
+        staples: own.staples.clone(),
         http2: address.http2 || http_core::server_speaks_http2(ctx, server),
         buffer_size: ctx.conf_at::<Conf>(server).buffer_size.unwrap_or(BUFFER),
         tickets: default.tickets.clone().filter(|_| own.tickets.is_some()),

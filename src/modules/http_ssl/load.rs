@@ -121,7 +121,8 @@ pub(in crate::modules) fn dhparam(ctx: &mut Ctx<'_>, name: &Located) -> Result<(
     let text = ctx.resources.read(&path).map_err(|error| {
         fault("dhparam", name, format!("BIO_new_file(\"{shown}\") failed (SSL: {})", tls::unreadable(&path, &error)))
     })?;
-    if String::from_utf8_lossy(&text).contains("-----BEGIN DH PARAMETERS-----") {
+    let text = String::from_utf8_lossy(&text);
+    if ["DH PARAMETERS", "X9.42 DH PARAMETERS"].iter().any(|kind| text.contains(&format!("-----BEGIN {kind}-----"))) {
         return Ok(());
     }
     let detail = "error:0480006C:PEM routines::no start line:Expecting: DH PARAMETERS";

@@ -5,6 +5,7 @@ mod certificate;
 pub(super) mod choice;
 pub(super) mod commands;
 pub(super) mod load;
+mod ocsp;
 pub(super) mod settings;
 mod variables;
 
@@ -87,6 +88,9 @@ pub struct Conf {
     stapling_file: Option<Located>,
     stapling_responder: Option<Located>,
     stapling_verify: Option<bool>,
+    ocsp: Option<ocsp::Mode>,
+    ocsp_responder: Option<Located>,
+    ocsp_cache: Option<Option<SessionZone>>,
     conf_commands: Vec<(Located, Located)>,
     certificate_cache: Option<Option<CertificateCache>>,
 }
@@ -154,7 +158,9 @@ impl Module for HttpSsl {
         Command::custom("ssl_stapling_file", |c, args, _| word(&mut c.stapling_file, args)),
         Command::custom("ssl_stapling_responder", |c, args, _| word(&mut c.stapling_responder, args)),
         Command::flag("ssl_stapling_verify", |c| &mut c.stapling_verify),
-        Command::custom("ssl_ocsp", settings::ocsp),
+        Command::custom("ssl_ocsp", |c, args, _| assign(&mut c.ocsp, args, || args.one_of(1, ocsp::MODES))),
+        Command::custom("ssl_ocsp_responder", |c, args, _| word(&mut c.ocsp_responder, args)),
+        Command::custom("ssl_ocsp_cache", |c, args, ctx| ocsp::cache(&mut c.ocsp_cache, args, ctx)),
         Command::custom("ssl_conf_command", |c, args, _| {
             c.conf_commands.push((Located::new(args, 1), Located::new(args, 2)));
             Ok(())
@@ -191,6 +197,9 @@ impl Module for HttpSsl {
         conf.stapling_file.inherit(&parent.stapling_file);
         conf.stapling_responder.inherit(&parent.stapling_responder);
         conf.stapling_verify.inherit(&parent.stapling_verify);
+        conf.ocsp.inherit(&parent.ocsp);
+        conf.ocsp_responder.inherit(&parent.ocsp_responder);
+        conf.ocsp_cache.inherit(&parent.ocsp_cache);
         conf.certificate_cache.inherit(&parent.certificate_cache);
         conf.conf_commands.inherit(&parent.conf_commands);
     }

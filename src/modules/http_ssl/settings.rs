@@ -101,14 +101,3 @@ pub(in crate::modules) fn certificate_cache(
     }
     assign(field, args, || Ok((!off).then_some(cache)))
 }
-
-/// `ssl_ocsp`: clients' certificates are not asked after, so nobody is told that they are.
-pub(in crate::modules) fn ocsp(_c: &mut Conf, args: &Args<'_>, _ctx: &mut Ctx<'_>) -> SetResult {
-    match args.one_of(1, &[("off", false), ("on", true), ("leaf", true)])? {
-        false => Ok(()),
-        true => {
-            let message = "\"ssl_ocsp\" is known to nginx, not run by rnginx yet";
-            Err(args.error(1, "not-run", message))
-        }
-    }
-}

@@ -1,63 +1,12 @@
 //! What stands between a client's frames and hyper: it reads the fields of requests itself, as nginx does, and hands
 //! hyper the number of the stream only. Everything else passes as it came. RFC 9113, section 6.
 
-use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use super::hpack::{Decoder, Fields, Limits};
-use super::{Answered, Fatal, PROTOCOL_ERROR};
-
-/// What the connection and its requests tell each other.
-#[derive(Default)]
-pub(super) struct Shared {
-    /// Heads of requests that hyper has not handed out yet.
-    heads: RefCell<HashMap<u32, Head>>,
-    /// Streams that are reset when they have been answered, or in another way than hyper means to; and with which code.
-    resets: RefCell<HashMap<u32, u32>>,
-    /// Answers that hyper has, and the client has not: to nginx these requests are not over.
-    unsent: RefCell<HashMap<u32, Answered>>,
-}
-
-/// A request's head.
-#[derive(Debug)]
-pub(super) struct Head {
-    /// Its fields.
-    pub(super) fields: Fields,
-    /// Nothing follows.
-    pub(super) ends: bool,
-}
-
-impl Shared {
-    /// The head of the request of a stream. It is there once.
-    pub(super) fn take_head(&self, stream: u32) -> Option<Head> {
-        self.heads.borrow_mut().remove(&stream)
-    }
-
-    /// Keeps an answer until its last frame has left.
-    pub(super) fn hold(&self, stream: u32, answer: Answered) {
-        self.unsent.borrow_mut().insert(stream, answer);
-    }
-
-    /// A stream's last frame has left.
-    pub(super) fn release(&self, stream: u32) {
-        let released = self.unsent.borrow_mut().remove(&stream);
-        // It is logged now, which may do anything.
-        drop(released);
-    }
-
-    /// A stream is to be reset with this code.
-    pub(super) fn reset(&self, stream: u32, code: u32) {
-        self.resets.borrow_mut().insert(stream, code);
-    }
-
-    /// A stream is over, however that came.
-    pub(super) fn forget(&self, stream: u32) {
-        self.heads.borrow_mut().remove(&stream);
-        self.resets.borrow_mut().remove(&stream);
-        self.release(stream);
-    }
-}
+use super::shared::{Head, Shared};
+use super::{Fatal, PROTOCOL_ERROR};
 
 /// What the client sends, on its way to hyper.
 pub(super) struct Front {
@@ -202,8 +151,7 @@ impl Front {
 
     /// How a stream is to be reset, where it is.
     pub(super) fn reset_code(&self, stream: u32) -> Option<u32> {
-        let resets = self.shared.resets.borrow();
-        if resets.is_empty() { None } else { resets.get(&stream).copied() }
+        self.shared.reset_code(stream)
     }
 
     /// The last frame of an answer has left.
@@ -430,7 +378,7 @@ impl Front {
                 Some(1..) => self.shared.reset(stream, PROTOCOL_ERROR),
                 _ => {}
             }
-            self.shared.heads.borrow_mut().insert(stream, Head { fields, ends: ends_stream });
+            self.shared.put_head(stream, Head { fields, ends: ends_stream });
             append_request(stream, &mut payload);
         } else {
             append_trailers(&fields, &mut payload);
@@ -549,7 +497,7 @@ mod tests {
             let head = front.shared.take_head(1).unwrap();
             let fields: Vec<_> = head.fields.iter().collect();
             assert_eq!(fields[3..], [(&b":authority"[..], &b"a"[..]), (b"content-length", b"4")]);
-            assert!(!head.ends && front.shared.take_head(3).unwrap().ends && front.shared.resets.borrow().is_empty());
+            assert!(!head.ends && front.shared.take_head(3).unwrap().ends && front.reset_code(1).is_none());
         }
     }
 
@@ -564,7 +512,7 @@ mod tests {
         ] {
             let mut front = front();
             pass(&mut front, &[&head[..], &data].concat(), 4).unwrap();
-            assert_eq!(!front.shared.resets.borrow().is_empty(), is_wrong, "{data:?}");
+            assert_eq!(front.reset_code(1).is_some(), is_wrong, "{data:?}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::super::exchange::{Received, Refusal};
-use super::front::Head as StreamHead;
+use super::shared::Head as StreamHead;
 use crate::http::uri::{self, Slashes};
 use crate::http::{
     Choice, Connection, Head, HeaderId, Headers, Incoming, Local, Method, RequestBody, Server, Version, VirtualServers,
