@@ -1,5 +1,8 @@
 //! HTTP/2 in the clear: the same site answers a client with prior knowledge as it answers HTTP/1.
 
+#[path = "h2/floods.rs"]
+mod floods;
+
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -17,12 +20,13 @@ events { worker_connections 1024; }
 http {
     types { text/plain txt; }
     access_log access.log combined;
-    client_max_body_size 1m;
+    client_max_body_size 1m; send_timeout 3s; keepalive_requests 1000000;
     server {
         listen ADDRESS; http2 on; server_name a.test; root DIR/www;
         location = /said { return 200 "$request_method $request_uri $host $http_host $server_protocol $arg_x [$http_cookie]"; }
         location = /away { return 302 /said; }
         location = /closed { return 444; }
+        location /stalled/ { alias DIR/www/; }
         location = /paced.txt { limit_rate 1m; alias DIR/www/large.txt; }
     }
     server { listen ADDRESS; server_name b.test; http2 on; location / { return 200 "b"; } }

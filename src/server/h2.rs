@@ -127,6 +127,7 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
     }
     let stream = Frames::new(front, (thread.clone(), connection.clone()), server.client_header_timeout, first, stream);
     let mut driver = stream.driver();
+    let field = u32::try_from(size).unwrap_or(u32::MAX);
     let mut builder = http2::Builder::new(LocalExecutor);
     builder
         .timer(TokioTimer::new())
@@ -134,7 +135,7 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
         .initial_stream_window_size(server.http2_preread)
         .initial_connection_window_size(CONNECTION_WINDOW)
         // What is taken at all is taken in one frame, too.
-        .max_frame_size(server.http2_preread.clamp(SMALLEST_FRAME, LARGEST_FRAME))
+        .max_frame_size(field.max(server.http2_preread).clamp(SMALLEST_FRAME, LARGEST_FRAME))
         .auto_date_header(false);
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut drain = thread.drain_watch();

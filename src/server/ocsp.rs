@@ -102,12 +102,12 @@ impl Asking<'_> {
         };
         let trust = trust.for_responders();
         let answer = self.ask(responder, &asked.request()).await?;
-        asked.read(&answer, Belief::Known(&trust), now()).map_err(|why| self.say(responder, None, why))
+        asked.read(&answer, Belief::Issuer(&trust), now()).map_err(|why| self.say(responder, None, why))
     }
 
     async fn own(&self, staple: &Staple) -> Result<(Vec<u8>, Option<i64>), Said> {
         let asked = Asked::of(&staple.chain).ok_or(Said)?;
-        let belief = staple.trust.as_deref().map_or(Belief::Anybody, Belief::Known);
+        let belief = staple.trust.as_deref().map_or(Belief::Anybody, Belief::Chain);
         let request = asked.request();
         let asking = self.ask(&staple.responder, &request);
         let answer = match tokio::time::timeout(PATIENCE, asking).await {

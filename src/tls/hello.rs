@@ -163,7 +163,12 @@ mod tests {
 
     #[test]
     fn reads_name_ciphers_and_groups() {
-        let expected = ClientHello { server_name: b"a.b".to_vec(), ciphers: vec![0x1301, 0xc02f], groups: vec![29] };
+        let expected = ClientHello {
+            server_name: b"a.b".to_vec(),
+            ciphers: vec![0x1301, 0xc02f],
+            groups: vec![29],
+            ..ClientHello::default()
+        };
         assert_eq!(read(&record(&greeting(NAMED))), Hello::Client(expected));
     }
 

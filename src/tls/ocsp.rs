@@ -114,8 +114,10 @@ impl OcspCache {
 pub enum Belief<'a> {
     /// Anybody who signed it: `ssl_stapling_verify off`.
     Anybody,
-    /// Those of the certificate's chain, and whom they and these entrust with it.
-    Known(&'a Trust),
+    /// Those of the certificate's chain, and as [`Self::Issuer`]: `ssl_stapling_verify on`.
+    Chain(&'a Trust),
+    /// The issuer, and whom it entrusts with it: `ssl_ocsp`.
+    Issuer(&'a Trust),
 }
 
 /// A certificate and whoever issued it.
@@ -274,10 +276,11 @@ impl<'a> Basic<'a> {
         if !signer.signed(self.tbs, self.algorithm, self.signature) {
             return Err("error:13800075:OCSP routines::signature failure".to_owned());
         }
-        let Belief::Known(trust) = belief else { return Ok(()) };
-        if known.is_some() {
-            return Ok(());
-        }
+        let trust = match belief {
+            Belief::Anybody => return Ok(()),
+            Belief::Chain(_) if known.is_some() => return Ok(()),
+            Belief::Chain(trust) | Belief::Issuer(trust) => trust,
+        };
         let others = self.certificates.iter().chain(&asked.chain).filter(|other| other.der != signer.der);
         let chain: Vec<_> = std::iter::once(signer).chain(others).map(|link| CertificateDer::from(link.der)).collect();
         trust.verify(&chain, now).map_err(|fault| {

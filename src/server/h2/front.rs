@@ -12,6 +12,8 @@ use super::{Fatal, PROTOCOL_ERROR};
 pub(super) struct Front {
     shared: Rc<Shared>,
     decoder: Decoder,
+    /// The longest piece of a block of fields.
+    longest: usize,
     /// The head of a frame, as far as it has come.
     head: [u8; HEAD],
     filled: usize,
@@ -87,7 +89,7 @@ const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
 const PRIORITY: u8 = 0x20;
 
-/// The longest piece of a block of fields.
+/// The longest piece of a block of fields, where a single field may not be longer.
 const LONGEST: usize = 16 << 10;
 
 /// The most streams that are refused.
@@ -108,6 +110,7 @@ impl Front {
         Self {
             shared,
             decoder: Decoder::new(limits),
+            longest: limits.field.max(LONGEST),
             head: [0; HEAD],
             filled: 0,
             left: preface,
@@ -250,14 +253,14 @@ impl Front {
             if stream != block.stream {
                 return Err(Fatal::protocol("client sent CONTINUATION frame with incorrect identifier"));
             }
-            if length > LONGEST {
+            if length > self.longest {
                 return Err(Fatal::size("client sent CONTINUATION frame with incorrect length"));
             }
             self.now = Now::Collect;
             return Ok(());
         }
         self.now = match kind {
-            HEADERS if length > LONGEST => {
+            HEADERS if length > self.longest => {
                 return Err(Fatal::size("client sent HEADERS frame with incorrect length"));
             }
             HEADERS => {
@@ -380,6 +383,12 @@ impl Front {
             }
             self.shared.put_head(stream, Head { fields, ends: ends_stream });
             append_request(stream, &mut payload);
+        } else if !ends_stream {
+            // Trailers are the end (RFC 9113, section 8.1): the client hears of it, and to hyper it is gone.
+            self.refused.push((stream, PROTOCOL_ERROR));
+            self.forget(stream);
+            append_frame(RST_STREAM, 0, stream, &PROTOCOL_ERROR.to_be_bytes(), &mut self.out);
+            return Ok(());
         } else {
             append_trailers(&fields, &mut payload);
             // The body ends here.
