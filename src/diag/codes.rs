@@ -103,6 +103,7 @@ pub const CODES: &[Code] = &[
     row("no-valid-referer", "`$invalid_referer` is asked for where there is no `valid_referers`"),
     row("not-run", "nginx runs this directive, and rnginx does not yet"),
     row("not-supported", "a parameter is not supported on this system"),
+    row("ocsp", "nobody can be asked whether clients' certificates are still good"),
     row("odd-network", "a network stands in `geo` twice"),
     row("odd-range", "a range of addresses hides another"),
     row("outdated-directive", "a directive is deprecated or without effect by now"),

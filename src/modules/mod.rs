@@ -32,6 +32,7 @@ mod map;
 mod memcached;
 mod mirror;
 mod not_modified;
+mod openssl;
 mod proxy;
 mod random_index;
 mod range;
@@ -66,6 +67,7 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<core::Events>(),
     erase::<load_module::LoadModule>(),
     erase::<thread_pool::ThreadPools>(),
+    erase::<openssl::OpenSsl>(),
     erase::<error_log::ErrorLogs>(),
     erase::<http_core::HttpCore>(),
     erase::<resolver::Resolvers>(),

@@ -70,6 +70,12 @@ impl Greeting<'_> {
                 line.put("handshake rejected");
             });
         };
+        if site.tls13 && hello.falls_back() {
+            refuse(&mut stream, INAPPROPRIATE_FALLBACK);
+            return self.say(Level::Info, |line| {
+                line.put("SSL_do_handshake() failed (SSL: error:0A000175:SSL routines::inappropriate fallback)");
+            });
+        }
         if hello.wants_status {
             site.staples.iter().for_each(|staple| ocsp::refresh(self.local, server, staple));
         }
@@ -280,6 +286,8 @@ fn host_of(name: &[u8]) -> Vec<u8> {
 
 /// Nobody here has that name (RFC 8446, 6.2).
 const UNRECOGNIZED_NAME: u8 = 112;
+/// The client may ask for more (RFC 7507).
+const INAPPROPRIATE_FALLBACK: u8 = 86;
 /// Something of our own went wrong.
 const INTERNAL_ERROR: u8 = 80;
 

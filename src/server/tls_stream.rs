@@ -66,7 +66,12 @@ impl TlsStream {
 
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let Self { socket, channel } = self;
-        channel.poll_read(buffer, &mut |bytes| socket.poll_read(cx, bytes))
+        let read = channel.poll_read(buffer, &mut |bytes| socket.poll_read(cx, bytes));
+        if !channel.outgoing().is_empty() {
+            // What was read may want an answer: an alert, or new keys. What does not go out now goes before what is said next.
+            let _ = channel.poll_flush(&mut |bytes| now(socket, bytes));
+        }
+        read
     }
 
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {

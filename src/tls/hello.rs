@@ -20,6 +20,8 @@ pub struct ClientHello {
     pub ciphers: Vec<u16>,
     /// Groups for the key exchange by number.
     pub groups: Vec<u16>,
+    /// It speaks TLS 1.3.
+    pub tls13: bool,
     /// It wants to hear whether our certificate is still good.
     pub wants_status: bool,
 }
@@ -32,6 +34,19 @@ const CLIENT_HELLO: u8 = 1;
 const SERVER_NAME: u16 = 0;
 const STATUS_REQUEST: u16 = 5;
 const SUPPORTED_GROUPS: u16 = 10;
+const SUPPORTED_VERSIONS: u16 = 43;
+
+/// RFC 7507: the client was refused before when it offered more.
+const FALLBACK: u16 = 0x5600;
+
+const TLS13: u16 = 0x0304;
+
+impl ClientHello {
+    /// Whether it offers less than it could, having been refused before.
+    pub fn falls_back(&self) -> bool {
+        !self.tls13 && self.ciphers.contains(&FALLBACK)
+    }
+}
 
 /// Reads the first bytes of a connection as nginx does: the first one tells what it is.
 pub fn read(bytes: &[u8]) -> Hello {
@@ -86,6 +101,7 @@ fn parse(body: &[u8]) -> Option<ClientHello> {
         let data = extensions.list16()?;
         match kind {
             SERVER_NAME => hello.server_name = host_name(data).unwrap_or_default(),
+            SUPPORTED_VERSIONS => hello.tls13 = numbers(Input(data).list8()?).contains(&TLS13),
             STATUS_REQUEST => hello.wants_status = true,
             SUPPORTED_GROUPS => hello.groups = numbers(Input(data).list16()?),
             _ => {}

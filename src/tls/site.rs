@@ -8,7 +8,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{Error, ServerConfig, SignatureScheme, SupportedProtocolVersion};
+use rustls::{Error, ProtocolVersion, ServerConfig, SignatureScheme, SupportedProtocolVersion};
 
 use super::{Dynamic, Ocsp, Scoped, Sessions, Staple, TicketKeys, Tickets, Trust};
 use crate::http::{ServerId, VirtualServers};
@@ -34,6 +34,8 @@ pub struct Site {
     pub config: Arc<ServerConfig>,
     /// `ssl_reject_handshake`
     pub reject: bool,
+    /// TLS 1.3 is spoken.
+    pub tls13: bool,
     /// Whom to believe what clients say of themselves; `None` where nobody is asked.
     pub trust: Option<Arc<Trust>>,
     /// Certificates whose names hold variables.
@@ -94,6 +96,7 @@ impl Site {
     /// # Errors
     /// Versions and suites that do not go together.
     pub fn new(parts: SiteParts) -> Result<Self, Error> {
+        let tls13 = parts.versions.iter().any(|version| version.version == ProtocolVersion::TLSv1_3);
         let builder = ServerConfig::builder_with_provider(parts.provider).with_protocol_versions(&parts.versions)?;
         let certificates = Arc::new(Certificates { keys: parts.certificates, staples: parts.staples.clone() });
         let mut config = builder.with_client_cert_verifier(parts.verifier).with_cert_resolver(certificates);
@@ -114,7 +117,7 @@ impl Site {
             config.ticketer = Arc::new(Tickets { keys, scope: parts.scope, lifetime: parts.lifetime });
         }
         let SiteParts { reject, trust, dynamic, ocsp, staples, .. } = parts;
-        Ok(Self { config: Arc::new(config), reject, trust, dynamic, ocsp, staples })
+        Ok(Self { config: Arc::new(config), reject, tls13, trust, dynamic, ocsp, staples })
     }
 }
 
