@@ -4,7 +4,7 @@ import re
 import subprocess
 
 import pytest
-from stack import connects, free_port, until
+from stack import free_port, until
 
 from test_clients import needs, run
 
@@ -70,6 +70,13 @@ class Authority:
             cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+    def answers(self):
+        """Whether the responder is there: one that is only connected to resets whoever comes next."""
+        question = ["openssl", "ocsp", "-issuer", "ca.crt", "-cert", "server.crt", "-CAfile", "ca.crt",
+                    "-url", f"http://127.0.0.1:{self.port}/"]
+        return subprocess.run(question, cwd=self.folder, capture_output=True, timeout=60).returncode == 0
+
+
 @pytest.fixture
 def authority(tmp_path):
     authority = Authority(tmp_path / "ca")
@@ -79,7 +86,7 @@ def authority(tmp_path):
     chain = authority.folder / "chain.crt"
     chain.write_text((authority.folder / "server.crt").read_text() + (authority.folder / "ca.crt").read_text())
     responder = authority.respond()
-    until(lambda: connects(authority.port), "the responder")
+    until(authority.answers, "the responder")
     yield authority
     responder.terminate()
     responder.wait(10)

@@ -231,6 +231,11 @@ impl Wire {
                 self.stream.poll_write(cx, &first(slices, count))
             };
         }
+        if self.out.capacity() == 0 {
+            self.out = std::mem::take(&mut *self.thread.output.borrow_mut());
+            self.out.clear();
+            self.out.reserve(COLLECTED);
+        }
         let mut left = count;
         for slice in slices {
             let length = slice.len().min(left);
@@ -262,7 +267,10 @@ impl Wire {
             self.sent += ready!(self.stream.poll_write(cx, &[IoSlice::new(&self.out[self.sent..])]))?;
         }
         // Connections that have nothing to say hold no memory for it.
-        (self.out, self.sent) = (Vec::new(), 0);
+        if self.out.capacity() > 0 {
+            *self.thread.output.borrow_mut() = std::mem::take(&mut self.out);
+            self.sent = 0;
+        }
         Poll::Ready(Ok(()))
     }
 }
