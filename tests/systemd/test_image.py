@@ -74,6 +74,8 @@ class Image:
 
 
 class Container:
+    started = []
+
     def __init__(self, image, environment=(), command=None):
         self.image = image
         words = [*image.entrypoint, *(command or image.command)]
@@ -87,6 +89,7 @@ class Container:
             [*namespaces, "sh", "-c", within, image.root], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, env=environment,
         )
+        self.started.append(self.process)
 
     def first(self):
         """The number, out here, of the process that is number 1 in there."""
@@ -111,6 +114,15 @@ class Container:
         return self.process.returncode, out, err
 
 
+def end_all():
+    """What a test that failed has left running."""
+    for process in Container.started:
+        if process.poll() is None:
+            process.kill()  # Its first process goes with it.
+            process.wait()
+    Container.started.clear()
+
+
 @pytest.fixture
 def built(possible, tmp_path):
     """What the stage that compiles leaves in /image, but for the compiler's work."""
@@ -122,7 +134,8 @@ def built(possible, tmp_path):
     assert layout[1] == "/image"
     image = tmp_path / "image"
     subprocess.run([ROOT / layout[0], image, BINARY], check=True)
-    return image
+    yield image
+    end_all()
 
 
 @pytest.fixture
@@ -144,6 +157,7 @@ def debian(built):
     shutil.rmtree(tree.root / "etc/nginx")
     shutil.rmtree(tree.root / "var/log/nginx")
     yield Image("entrypoint", tree.root, built)
+    end_all()
     tree.remove()
 
 
