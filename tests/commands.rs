@@ -32,6 +32,7 @@ fn run_in(folder: &Path, line: &str, input: &str) -> (i32, String, String) {
 /// `$ rnginx LINE`, what it prints, and its exit code.
 fn shown(line: &str) -> String {
     let (code, out, err) = run_in(&folder(), line, "");
+    let out = out.replace(&folder().display().to_string(), "/FOLDER");
     let err = if err.is_empty() { String::new() } else { format!("--- stderr\n{err}") };
     format!("$ rnginx {line}\n{out}{err}--- exit {code}\n")
 }

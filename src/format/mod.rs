@@ -4,7 +4,7 @@ mod layout;
 
 use crate::{
     diag::{Diagnostic, FileId},
-    syntax::{Directive, TokenKind, parse, tokens},
+    syntax::{Directive, TokenKind, parse_to_the_letter, tokens},
 };
 
 /// How a text is laid out.
@@ -29,7 +29,7 @@ impl Default for Style {
 /// What the parser says of a broken text: there is no telling what was meant.
 pub fn format(text: &[u8], style: Style) -> Result<Vec<u8>, Vec<Diagnostic>> {
     let before = tokens(text);
-    let (tree, mut faults) = parse(FileId::default(), &masked(text));
+    let (tree, mut faults) = parse_to_the_letter(FileId::default(), &masked(text));
     refuse_braces(&tree, &mut faults);
     if !faults.is_empty() {
         return Err(faults);

@@ -32,7 +32,7 @@ pub fn diff(before: &Inspection, after: &Inspection) -> Vec<Change> {
         let kind = if key.starts_with("upstream") { "upstream" } else { "table" };
         match (a.tables.get(key), b.tables.get(key)) {
             (Some(one), Some(other)) => changes.extend(settings(kind, one, other).map(|change| in_block(change, key))),
-            (one, other) => changes.push(whole(kind, key, one.map(Vec::as_slice), other.map(Vec::as_slice))),
+            (one, other) => changes.push(whole(kind, key, (one.is_some(), &a), (other.is_some(), &b))),
         }
     }
     let mut inside: BTreeMap<String, Change> = BTreeMap::new();
@@ -46,7 +46,7 @@ pub fn diff(before: &Inspection, after: &Inspection) -> Vec<Change> {
             }
             (one, other) => {
                 let kind = if key.contains("location ") { "location" } else { "block" };
-                changes.push(whole(kind, key, one.map(Vec::as_slice), other.map(Vec::as_slice)));
+                changes.push(whole(kind, key, (one.is_some(), &a), (other.is_some(), &b)));
             }
         }
     }
@@ -82,10 +82,10 @@ fn things(kind: &'static str, a: &BTreeMap<String, Setting>, b: &BTreeMap<String
 }
 
 /// A block that one of them does not have.
-fn whole(kind: &'static str, key: &str, a: Option<&[Setting]>, b: Option<&[Setting]>) -> Change {
-    let shown = |lines: Option<&[Setting]>| {
-        let place = lines.and_then(<[Setting]>::first).map_or_else(String::new, |line| line.place.clone());
-        lines.map(|_| (key.to_owned(), place)).into_iter().collect()
+fn whole(kind: &'static str, key: &str, a: (bool, &Model), b: (bool, &Model)) -> Change {
+    let shown = |(has, model): (bool, &Model)| {
+        let place = || model.places.get(key).cloned().unwrap_or_default();
+        has.then(|| (key.to_owned(), place())).into_iter().collect()
     };
     Change { kind, before: shown(a), after: shown(b), blocks: Vec::new() }
 }

@@ -178,11 +178,12 @@ fn form(context: Context) -> Form {
     }
 }
 
-/// A relative path stays one, so that what is said of files is as short as what was asked.
+/// Whole paths, as those of a server are: what handlers make of relative ones would stand under the folder twice.
 fn paths(path: &str, home: Option<&Path>) -> Paths {
-    let conf = Path::new(path);
-    let folder = home.or(conf.parent()).unwrap_or(Path::new("/"));
-    let given = Given { prefix: Some(folder.as_os_str()), conf: conf.file_name(), error_log: None };
+    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let (conf, home) = (whole(Path::new(path)), home.map(whole));
+    let folder = home.as_deref().or(conf.parent()).unwrap_or(Path::new("/"));
+    let given = Given { prefix: Some(folder.as_os_str()), conf: Some(conf.as_os_str()), error_log: None };
     let paths = Paths::new(Layout::SOURCE, given);
-    Paths { layout: Layout::chosen(), conf: conf.to_owned(), conf_prefix: paths.prefix.clone(), ..paths }
+    Paths { layout: Layout::chosen(), conf_prefix: paths.prefix.clone(), ..paths }
 }

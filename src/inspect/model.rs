@@ -35,6 +35,8 @@ pub(super) struct Model {
     pub(super) tables: BTreeMap<String, Vec<Setting>>,
     /// Blocks that answer requests, by server and location, and those around them.
     pub(super) blocks: BTreeMap<String, Vec<Setting>>,
+    /// Where each of these blocks, tables and upstreams stands.
+    pub(super) places: BTreeMap<String, String>,
     /// Expressions of each server in the order in which they are tried.
     pub(super) regexes: BTreeMap<String, Vec<String>>,
     /// What each server is called, with its names on its addresses.
@@ -66,6 +68,12 @@ impl Model {
         for table in tables {
             let lines = table.children().iter().map(|line| setting(look, line, None)).collect();
             self.tables.insert(written(table), lines);
+            self.places.insert(written(table), place(look, table));
+        }
+        if let Some(own) = nest.path.last() {
+            let is_table = nest.context().intersects(Context::UPSTREAM | Context::STREAM_UPSTREAM);
+            let key = if is_table { written(own) } else { self.key(nest) };
+            self.places.insert(key, place(look, own));
         }
         match nest.path.last() {
             Some(upstream) if nest.context().intersects(Context::UPSTREAM | Context::STREAM_UPSTREAM) => {

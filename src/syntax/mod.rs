@@ -7,6 +7,7 @@ mod reader;
 mod tokens;
 mod tree;
 
+pub(crate) use parser::parse_to_the_letter;
 pub use parser::{parse, parse_parameter};
 pub use tokens::{Token, TokenKind, tokens};
 pub use tree::{Block, Directive, Word};

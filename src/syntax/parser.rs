@@ -18,6 +18,11 @@ pub fn parse(file: FileId, text: &[u8]) -> (Vec<Directive>, Vec<Diagnostic>) {
     Parser::new(Reader::new(file, Origin::File, text)).configuration()
 }
 
+/// The same to the letter: what looks like a comment of another language is what nginx takes it for.
+pub(crate) fn parse_to_the_letter(file: FileId, text: &[u8]) -> (Vec<Directive>, Vec<Diagnostic>) {
+    Parser { sees_comments: false, ..Parser::new(Reader::new(file, Origin::File, text)) }.configuration()
+}
+
 /// Reads the value of the `-g` option: statements as in a file, without blocks.
 pub fn parse_parameter(file: FileId, text: &[u8]) -> (Vec<Directive>, Vec<Diagnostic>) {
     Parser::new(Reader::new(file, Origin::Parameter, text)).configuration()
@@ -48,12 +53,14 @@ struct Parser<'a> {
     skipped: usize,
     /// The first block that was closed by a `}` which, by its indentation, was meant for a block around it.
     suspect: Option<(Span, Span)>,
+    /// Whether `/* … */` is seen as what it is meant for.
+    sees_comments: bool,
 }
 
 impl<'a> Parser<'a> {
     fn new(reader: Reader<'a>) -> Self {
         let (words, directives, open) = (Vec::new(), Vec::new(), Vec::new());
-        Self { reader, words, directives, open, skipped: 0, suspect: None }
+        Self { reader, words, directives, open, skipped: 0, suspect: None, sees_comments: true }
     }
 
     fn configuration(mut self) -> (Vec<Directive>, Vec<Diagnostic>) {
@@ -196,7 +203,8 @@ impl<'a> Parser<'a> {
     fn comment(&mut self, mut word: Word) {
         let in_table = self.open.last().and_then(|open| open.directive.as_ref());
         let in_table = in_table.is_some_and(|directive| TABLES.contains(&&*directive.name.value));
-        let is_comment = self.words.is_empty() && !word.quoted && word.value.starts_with(b"/*") && !in_table;
+        let is_comment =
+            self.sees_comments && self.words.is_empty() && !word.quoted && word.value.starts_with(b"/*") && !in_table;
         // A file outside of all blocks may be lines of a table: `/*.php 1;`.
         let is_sure = !self.open.is_empty() || matches!(&*word.value, b"/*" | b"/**");
         let Some((whole, next)) = self.reader.foreign_comment(word.span).filter(|_| is_comment && is_sure) else {
