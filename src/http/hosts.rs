@@ -99,7 +99,8 @@ impl<T: Clone> HostTable<T> {
             return None;
         }
         let dots = || memchr::memchr_iter(b'.', name);
-        let head = || dots().filter(|dot| *dot > 0).find_map(|dot| self.heads.get(&name[dot..]));
+        // Before the first dot may be nothing: nginx finds `*.example.com` for `.example.com`.
+        let head = || dots().find_map(|dot| self.heads.get(&name[dot..]));
         let tail = || dots().rev().filter(|dot| dot + 1 < name.len()).find_map(|dot| self.tails.get(&name[..=dot]));
         head().or_else(tail)
     }
@@ -136,7 +137,7 @@ mod tests {
             ("www.example.net", Some(3)),
             ("www.example.co.uk", Some(3)),
             ("www.example.", None),
-            (".example.com", None),
+            (".example.com", Some(1)),
             ("c.org", None),
         ] {
             assert_eq!(hosts.find(host.as_bytes()).copied(), number, "{host}");

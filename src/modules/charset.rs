@@ -173,10 +173,7 @@ impl Recode {
             if found.number.is_some() {
                 return Ok(Some(found));
             }
-            let doing = match response.file {
-                Some(_) => " while sending response to client",
-                None => " while reading response header from upstream",
-            };
+            let doing = doing(r, response);
             r.log_with(Level::Error, |line| {
                 line.put("unknown charset \"").bytes(&found.name).put("\" to override").put(doing);
             });
@@ -212,9 +209,10 @@ impl Recode {
                 return Ok(());
             }
         };
+        let doing = doing(r, response);
         let complain = || {
             let message = no_map(&from.name, &to.name);
-            r.log(Level::Error, format_args!("{message} while sending response to client"));
+            r.log(Level::Error, format_args!("{message}{doing}"));
         };
         let (Some(source), Some(target)) = (from.number, to.number) else {
             if from.number != to.number || !is_prefix(&to.name, &from.name) {
@@ -247,6 +245,15 @@ impl Recode {
             response.body = recode::recode(std::mem::take(&mut response.body), table.clone());
         }
         Ok(())
+    }
+}
+
+/// What nginx says that it is doing when a head comes by.
+fn doing(r: &Request, response: &Response) -> &'static str {
+    match response.file {
+        Some(_) => " while sending response to client",
+        None if r.out.upstream.borrow().is_some() => " while reading response header from upstream",
+        None => "",
     }
 }
 
