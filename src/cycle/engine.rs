@@ -484,7 +484,11 @@ fn filter(r: &Rc<Request>, response: &mut Response) -> Result<(), u16> {
         if r.cycle().shows_heads {
             *r.out.head.borrow_mut() = Some(SentHead::new(Box::new(response.head())));
         }
-        filter.filter(r, response)?;
+        if let Err(status) = filter.filter(r, response) {
+            // nginx forgets what was said of the answer that was to be.
+            r.out.override_charset.take();
+            return Err(status);
+        }
     }
     r.out.status.set(response.status);
     Ok(())

@@ -186,7 +186,11 @@ fn begin_body(
         Err(fault) => {
             say_fault(r, action, &fault);
             lease.end(r, passage);
-            return Responding::Now(Flow::Close(response.status));
+            // A head alone has gone out by now.
+            return Responding::Now(match r.method.get() {
+                Method::Head => Flow::Respond(response),
+                _ => Flow::Close(response.status),
+            });
         }
     };
     say_heard(r, action, &mut framing);

@@ -22,8 +22,9 @@ use super::passage::{Action, Passage, report};
 use super::pool;
 use super::send::{Content, SendError, Sender};
 use super::socket::{ConnectError, HandshakeError, Options, Socket};
+use super::stop::Stop;
 use crate::h1::response::UpstreamHead;
-use crate::http::{BodyError, Client, Deadline, Flow, Headers, Method, Request, clock};
+use crate::http::{Client, Deadline, Headers, Method, Request, clock};
 use crate::log::{Level, Line};
 use crate::tls::{Backend, BackendFault, Reason};
 
@@ -59,34 +60,6 @@ pub(crate) enum Came {
     Answer(Box<Answer>),
     /// What was kept of an earlier one.
     Stored(Box<Stored>),
-}
-
-/// Why there is no answer at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// The request is answered with this status.
-    Answer(u16),
-    /// The client is gone; the status is for the log.
-    Close(u16),
-    /// What was kept of an earlier answer is still good enough.
-    Stale,
-}
-
-impl From<BodyError> for Stop {
-    fn from(error: BodyError) -> Self {
-        if error.is_final() { Stop::Close(error.status()) } else { Stop::Answer(error.status()) }
-    }
-}
-
-impl Stop {
-    /// What the engine is to do.
-    pub(crate) fn flow(self) -> Flow {
-        match self {
-            Stop::Answer(status) => Flow::Finalize(status),
-            Stop::Close(status) => Flow::Close(status),
-            Stop::Stale => Flow::Finalize(500),
-        }
-    }
 }
 
 /// Why a peer gave no answer.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::address::Address;
 use super::conf::Upstream;
 use super::dns::Resolver;
-use super::exchange::Stop;
+use super::stop::Stop;
 use crate::http::Request;
 use crate::log::Level;
 

@@ -7,7 +7,8 @@ use super::look::{Looked, look};
 use super::{Caching, Stored};
 use crate::http::{Flow, Request};
 use crate::upstream::answer::{Rewrite, send_stored};
-use crate::upstream::exchange::{Answer, Came, Exchange, Stop};
+use crate::upstream::exchange::{Answer, Came, Exchange};
+use crate::upstream::stop::Stop;
 use crate::upstream::{Conf, NextOn, Passage, Protocol};
 
 /// Answers from the cache, where it has an answer; `None` where a peer is to be asked. `key` appends the key that an
