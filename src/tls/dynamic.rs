@@ -30,6 +30,8 @@ pub struct Dynamic {
 /// `ssl_certificate_cache`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CertificateCache {
+    /// Which directive it is: each keeps its own.
+    pub id: u64,
     /// `max=`
     pub most: usize,
     /// `inactive=`
@@ -56,9 +58,9 @@ impl Dynamic {
 /// A certificate's and a key's name.
 type Names = (Bytes, Bytes);
 
-/// Pairs of one thread.
+/// Pairs of one thread, by the directive that keeps them.
 #[derive(Default)]
-struct Kept(RefCell<HashMap<Names, KeptPair>>);
+struct Kept(RefCell<HashMap<u64, HashMap<Names, KeptPair>>>);
 
 struct KeptPair {
     pair: Arc<CertifiedKey>,
@@ -67,10 +69,11 @@ struct KeptPair {
 }
 
 fn pair(r: &Rc<Request>, dynamic: &Dynamic, certificate: &Bytes, key: &Bytes) -> Option<Arc<CertifiedKey>> {
-    let Some(cache) = dynamic.cache else { return read(r, dynamic, certificate, key).map(Arc::new) };
+    let Some(cache) = dynamic.cache else { return read(r, dynamic, certificate, key).map(|(pair, _)| Arc::new(pair)) };
     let names = (certificate.clone(), key.clone());
     let kept = r.local.state.get::<Kept>();
-    let mut kept = kept.0.borrow_mut();
+    let mut caches = kept.0.borrow_mut();
+    let kept = caches.entry(cache.id).or_default();
     let now = clock::now();
     let age = |since: Instant| now.saturating_duration_since(since);
     kept.retain(|_, kept| age(kept.used) < cache.inactive.max(Duration::from_secs(1)) && age(kept.read) < cache.valid);
@@ -78,7 +81,12 @@ fn pair(r: &Rc<Request>, dynamic: &Dynamic, certificate: &Bytes, key: &Bytes) ->
         found.used = now;
         return Some(found.pair.clone());
     }
-    let pair = Arc::new(read(r, dynamic, certificate, key)?);
+    let (pair, is_encrypted) = read(r, dynamic, certificate, key)?;
+    let pair = Arc::new(pair);
+    if is_encrypted {
+        // Whoever has no password must not have the key.
+        return Some(pair);
+    }
     if kept.len() >= cache.most
         && let Some(oldest) = kept.iter().min_by_key(|(_, kept)| kept.used).map(|(names, _)| names.clone())
     {
@@ -88,7 +96,8 @@ fn pair(r: &Rc<Request>, dynamic: &Dynamic, certificate: &Bytes, key: &Bytes) ->
     Some(pair)
 }
 
-fn read(r: &Request, dynamic: &Dynamic, certificate: &Bytes, key: &Bytes) -> Option<CertifiedKey> {
+/// Reads a pair; with it, whether the key is encrypted.
+fn read(r: &Request, dynamic: &Dynamic, certificate: &Bytes, key: &Bytes) -> Option<(CertifiedKey, bool)> {
     let complain = |what: &str, shown: &str, why: String| {
         r.log(Level::Error, format_args!("{what} \"{shown}\": {why}"));
     };
@@ -96,11 +105,13 @@ fn read(r: &Request, dynamic: &Dynamic, certificate: &Bytes, key: &Bytes) -> Opt
     let chain = text.and_then(|text| certificates(&text).map_err(|fault| fault.to_string()));
     let chain = chain.inspect_err(|why| complain("cannot load certificate", &shown, why.clone())).ok()?;
     let (shown, text) = source(dynamic, key);
+    let is_encrypted = text.as_ref().is_ok_and(|text| memchr::memmem::find(text, b"ENCRYPTED").is_some());
     let signing = text.and_then(|text| private_key(&text, &dynamic.passwords).map_err(|fault| fault.to_string()));
     let signing = signing.inspect_err(|why| complain("cannot load certificate key", &shown, why.clone())).ok()?;
     let pair = key_pair(chain, signing);
-    pair.inspect_err(|why| r.log(Level::Error, format_args!("SSL_use_PrivateKey(\"{shown}\") failed (SSL: {why})")))
-        .ok()
+    let pair = pair
+        .inspect_err(|why| r.log(Level::Error, format_args!("SSL_use_PrivateKey(\"{shown}\") failed (SSL: {why})")));
+    Some((pair.ok()?, is_encrypted))
 }
 
 /// What stands behind a name: `data:` and the text itself, or a file.

@@ -114,6 +114,12 @@ fn prepare(ctx: &mut Ctx<'_>, node: NodeId, lost: &mut Lost) -> Result<Option<Pr
         }
         pairs.push(load::pair(ctx, certificate, key, &passwords)?);
     }
+    if let (Some(certificate), Some(key)) = &commands.certificate {
+        // It takes the place of the one whose key is of its kind.
+        let pair = load::pair(ctx, certificate, key, &passwords)?;
+        pairs.retain(|other| other.key.algorithm() != pair.key.algorithm());
+        pairs.push(pair);
+    }
     let scope = scope(ctx.conf_at::<Conf>(node), &pairs);
     let (trust, verifier) = clients(ctx, node)?;
     let ocsp = ocsp::of_clients(ctx, node)?;

@@ -17,6 +17,8 @@ pub(in crate::modules) struct Commands {
     pub(in crate::modules) ciphers: Option<Located>,
     /// `Groups` or `Curves`
     pub(in crate::modules) groups: Option<Located>,
+    /// `Certificate` and `PrivateKey`
+    pub(in crate::modules) certificate: (Option<Located>, Option<Located>),
     /// `SessionTicket` of `Options`
     pub(in crate::modules) tickets: Option<bool>,
     lowest: u32,
@@ -40,8 +42,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "ClientCAPath",
     "RequestCAFile",
     "RequestCAPath",
-    "Certificate",
-    "PrivateKey",
     "ServerInfoFile",
     "Protocol",
 ];
@@ -62,6 +62,8 @@ impl Commands {
             let bad_value = || wrong("error:0A000180:SSL routines::bad value".to_owned());
             match &*name.text() {
                 "Ciphersuites" => commands.suites = Some(Ciphers::read_tls13(&text).map_err(|_| bad_value())?),
+                "Certificate" => commands.certificate.0 = Some(value.clone()),
+                "PrivateKey" => commands.certificate.1 = Some(value.clone()),
                 "CipherString" => commands.ciphers = Some(value.clone()),
                 "Groups" | "Curves" => commands.groups = Some(value.clone()),
                 "MinProtocol" => commands.lowest = version(&text).ok_or_else(bad_value)?,

@@ -1,6 +1,7 @@
 //! Directives that take more than a word.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::load::system_error;
@@ -78,7 +79,9 @@ pub(in crate::modules) fn certificate_cache(
     field: &mut Option<Option<CertificateCache>>,
     args: &Args<'_>,
 ) -> SetResult {
-    let mut cache = CertificateCache { most: 0, inactive: Duration::from_secs(10), valid: Duration::from_secs(60) };
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    let mut cache = CertificateCache { id, most: 0, inactive: Duration::from_secs(10), valid: Duration::from_secs(60) };
     let mut off = false;
     for index in 1..args.len() {
         let text = args.text(index);

@@ -121,6 +121,10 @@ impl SslSettings {
             }
             _ => {}
         }
+        if let (Some(name), Some(key)) = &commands.certificate {
+            let passwords = self.passwords.clone().unwrap_or_default();
+            certificate = Some(Arc::new(load::pair(ctx, name, key, &passwords)?));
+        }
         let parts = BackendParts {
             provider: chosen.provider(),
             versions,
