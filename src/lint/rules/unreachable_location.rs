@@ -7,6 +7,7 @@ use crate::{
     http::LocationKind,
     lint::{Block, Rule, View},
     schema::Context,
+    syntax::Directive,
 };
 
 pub(super) static RULE: Rule = Rule {
@@ -59,7 +60,9 @@ fn compare(around: Block<'_>, out: &mut Vec<Diagnostic>) {
     let mut regexes: Vec<Block<'_>> = Vec::new();
     for (block, _) in locations.iter().filter(|(_, name)| is_regex(name.kind)) {
         // Below a location only paths that it takes come here.
-        if let Some(first) = regexes.iter().find(|wide| covers(**wide, *block)) {
+        if let Some(first) =
+            regexes.iter().find(|wide| covers(**wide, *block)).filter(|wide| !does_the_same(**wide, *block))
+        {
             out.push(lost(*block, *first));
         }
         regexes.push(*block);
@@ -67,11 +70,22 @@ fn compare(around: Block<'_>, out: &mut Vec<Diagnostic>) {
     for (block, _) in locations.iter().filter(|(_, name)| name.kind == LocationKind::Prefix && name.text != b"/") {
         // Locations inside it may still be asked.
         if block.locations().next().is_none()
-            && let Some(first) = regexes.iter().find(|wide| covers(**wide, *block))
+            && let Some(first) =
+                regexes.iter().find(|wide| covers(**wide, *block)).filter(|wide| !does_the_same(**wide, *block))
         {
             out.push(lost(*block, *first));
         }
     }
+}
+
+/// Whether it makes no difference which of two locations answers: `deny all` in both.
+fn does_the_same(one: Block<'_>, other: Block<'_>) -> bool {
+    let is_same = |one: &Directive, other: &Directive| {
+        let words = |directive: &Directive| directive.args.iter().map(|word| word.value.clone()).collect::<Vec<_>>();
+        one.name.value == other.name.value && words(one) == words(other) && one.block.is_none() && other.block.is_none()
+    };
+    let (one, other) = (one.directives(), other.directives());
+    !one.is_empty() && one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
 }
 
 /// Whether a location that is an expression takes all that another would.
