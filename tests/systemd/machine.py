@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from stack import BINARY, NGINX_AROUND, PASSWORD, PATIENCE, ROOT, SHOP, needs_frame, until
@@ -94,7 +95,13 @@ class Tree:
 
     def remove(self):
         if self.mounted:
-            run(["umount", self.root])
+            # What ended with the machine may hold it for a moment longer.
+            for _ in range(50):
+                if subprocess.run(["umount", self.root], capture_output=True).returncode == 0:
+                    break
+                time.sleep(0.2)
+            else:
+                run(["umount", "--lazy", self.root])
         shutil.rmtree(self.folder)
 
 

@@ -52,8 +52,8 @@ impl SslSettings {
             Some("ciphers") => &mut self.ciphers,
             Some("trusted_certificate") => &mut self.trusted_certificate,
             Some("crl") => &mut self.crl,
-            Some("certificate") => &mut self.certificate,
-            _ => &mut self.certificate_key,
+            Some("certificate") => return pem(&mut self.certificate, args, ctx),
+            _ => return pem(&mut self.certificate_key, args, ctx),
         };
         assign(field, args, || Ok(Located::new(args, 1)))
     }
@@ -157,4 +157,12 @@ impl SslSettings {
         };
         Ok(Some(Trust { anchors, revoked, depth: self.verify_depth.unwrap_or(1), purpose: Purpose::Server }))
     }
+}
+
+/// Reads the name of a file, which variables may be in, used here or not.
+fn pem(field: &mut Option<Located>, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+    assign(field, args, || {
+        ctx.script(args.word(1))?;
+        Ok(Located::new(args, 1))
+    })
 }
