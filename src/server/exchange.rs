@@ -20,8 +20,8 @@ use crate::http::{
 };
 use crate::log::Level;
 
-/// The most that is read from a file at once, in bytes.
-const PIECE: u64 = 16 << 10;
+/// The most that is read from a file at once, in bytes: nginx's chunk, and what a client that takes nothing holds us to.
+const PIECE: u64 = 8 << 10;
 
 /// How many header fields there is room for from the beginning.
 const USUAL_FIELDS: usize = 12;

@@ -15,8 +15,8 @@ const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const CONTINUATION: u8 = 9;
 
-/// The most that memory may grow, in bytes. Without optimisation what waits takes more room.
-const GROWTH: u64 = if cfg!(debug_assertions) { 30 << 20 } else { 20 << 20 };
+/// The most that memory may grow, in bytes.
+const GROWTH: u64 = 20 << 20;
 
 /// How long others may wait for a small answer, on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(3);
