@@ -41,8 +41,7 @@ pub struct NameHasher {
 impl NameHasher {
     #[inline]
     fn mix(&mut self, first: u64, second: u64) {
-        let product = u128::from(first ^ self.state) * u128::from(second ^ self.key);
-        self.state = product as u64 ^ (product >> 64) as u64;
+        self.state = folded_product(first ^ self.state, second ^ self.key);
     }
 }
 
@@ -77,7 +76,7 @@ impl Hasher for NameHasher {
 
     #[inline]
     fn write_u64(&mut self, number: u64) {
-        self.state = self.state.rotate_left(32) ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.state = self.state.rotate_left(32) ^ number.wrapping_mul(GOLDEN_RATIO);
     }
 
     #[inline]
@@ -87,8 +86,19 @@ impl Hasher for NameHasher {
 
     #[inline]
     fn finish(&self) -> u64 {
-        self.state
+        // Some keys leave few bits of a short rest in the lower half: once more, by a number that has them everywhere.
+        folded_product(self.state, GOLDEN_RATIO)
     }
+}
+
+/// 2^64 divided by the golden ratio: a number whose bits follow no pattern.
+const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Both halves of a product, so that each bit of either number tells in all of it.
+#[inline]
+fn folded_product(first: u64, second: u64) -> u64 {
+    let product = u128::from(first) * u128::from(second);
+    product as u64 ^ (product >> 64) as u64
 }
 
 #[cfg(test)]
@@ -97,9 +107,7 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn tells_names_apart() {
-        let hash = NameHash::default();
+    fn names() -> Vec<Vec<u8>> {
         let text = [b'a'; 100];
         let mut names: Vec<Vec<u8>> = (0..text.len()).map(|length| text[..length].to_vec()).collect();
         for at in 0..50 {
@@ -110,12 +118,30 @@ mod tests {
             }
         }
         names.extend((0..10_000).map(|number| format!("/path/{number}").into_bytes()));
-        let hashes: HashSet<u64> = names.iter().map(|name| hash.hash_one(name)).collect();
-        assert_eq!(hashes.len(), names.len());
-        // Maps look at the upper bits, and at as many of the lower ones as they have room for.
-        let buckets = |place: fn(u64) -> u64| hashes.iter().map(|hash| place(*hash)).collect::<HashSet<_>>().len();
-        assert_eq!(buckets(|hash| hash >> 57), 128);
-        assert!(buckets(|hash| hash & 0x3fff) > 7000);
+        names
+    }
+
+    /// Seeds and keys that are the same in every run.
+    fn hashes() -> impl Iterator<Item = NameHash> {
+        let mut number = 1_u64;
+        let mut next = move || {
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            number ^ number >> 29
+        };
+        std::iter::repeat_with(move || NameHash { seed: next(), key: next() })
+    }
+
+    #[test]
+    fn tells_names_apart_by_whatever_seed() {
+        let names = names();
+        for hash in hashes().take(50) {
+            let hashes: HashSet<u64> = names.iter().map(|name| hash.hash_one(name)).collect();
+            assert_eq!(hashes.len(), names.len(), "{hash:?}");
+            // Maps look at the upper bits, and at as many of the lower ones as they have room for.
+            let buckets = |place: fn(u64) -> u64| hashes.iter().map(|hash| place(*hash)).collect::<HashSet<_>>().len();
+            assert_eq!(buckets(|hash| hash >> 57), 128, "{hash:?}");
+            assert!(buckets(|hash| hash & 0x3fff) > 7500, "{hash:?}");
+        }
     }
 
     #[test]
