@@ -1,5 +1,7 @@
 //! What a request knows of the encryption of its connection.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 
 /// An encrypted connection, for `$ssl_…`.
@@ -19,6 +21,8 @@ pub struct TlsInfo {
     pub alpn: Option<Bytes>,
     /// Whether an older session was taken up.
     pub reused: bool,
+    /// The handshake is not done: what has come was early data, which is answered already.
+    pub early: Cell<bool>,
     /// The session's number.
     pub session_id: Bytes,
     /// Cipher suites that the client offered, by number.

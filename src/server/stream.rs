@@ -159,6 +159,11 @@ impl ClientStream {
         }
     }
 
+    /// Whether the client's last word of the handshake is still to come, though its requests are answered.
+    pub fn is_early(&self) -> bool {
+        matches!(self, Self::Tls(stream) if stream.is_early())
+    }
+
     /// Says that nothing more will be sent.
     pub fn shutdown_write(&mut self) {
         self.say_end();

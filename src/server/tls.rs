@@ -110,8 +110,9 @@ impl Greeting<'_> {
             let presented = state.peer_certificates().unwrap_or_default();
             refused = self.ask_after(server, (ocsp, trust), presented).await?;
         }
-        let info = TlsInfo { session_id, refused, ..info(state, hello, host) };
-        let _ = self.connection.tls.set(Rc::new(info));
+        let info = Rc::new(TlsInfo { session_id, refused, ..info(state, hello, host) });
+        stream.begin(&info);
+        let _ = self.connection.tls.set(info);
         Some(Accepted { stream: ClientStream::Tls(Box::new(stream)), first: Vec::new(), http2 })
     }
 

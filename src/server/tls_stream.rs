@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use rustls::server::UnbufferedServerConnection;
 
 use super::stream::ClientStream;
+use crate::http::TlsInfo;
 use crate::tls::Channel;
 
 /// The most that is read from a file at once, or put together of many pieces, in bytes.
@@ -22,6 +24,8 @@ thread_local! {
 pub struct TlsStream {
     socket: ClientStream,
     channel: Channel<UnbufferedServerConnection>,
+    /// Who is to learn that the handshake is done, while it is not.
+    early: Option<Rc<TlsInfo>>,
 }
 
 impl fmt::Debug for TlsStream {
@@ -33,7 +37,25 @@ impl fmt::Debug for TlsStream {
 impl TlsStream {
     /// Before the handshake.
     pub(super) fn new(socket: ClientStream, channel: Channel<UnbufferedServerConnection>) -> Self {
-        Self { socket, channel }
+        Self { socket, channel, early: None }
+    }
+
+    /// Notes what is known of the connection, when requests may begin.
+    pub(super) fn begin(&mut self, info: &Rc<TlsInfo>) {
+        info.early.set(self.channel.state().is_handshaking());
+        self.early = info.early.get().then(|| info.clone());
+    }
+
+    /// Whether requests have begun, and the handshake is not done.
+    pub(super) fn is_early(&self) -> bool {
+        self.early.is_some() && self.channel.state().is_handshaking()
+    }
+
+    /// Looks whether what was read has ended the handshake.
+    fn look_whether_done(&mut self) {
+        if let Some(info) = self.early.take_if(|_| !self.channel.state().is_handshaking()) {
+            info.early.set(false);
+        }
     }
 
     /// What is underneath.
@@ -48,7 +70,7 @@ impl TlsStream {
 
     /// Goes on with the handshake.
     pub(super) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { socket, channel } = self;
+        let Self { socket, channel, .. } = self;
         // Both are asked in turn, never at once.
         let socket = RefCell::new(socket);
         let (mut read_cx, mut write_cx) = (Context::from_waker(cx.waker()), Context::from_waker(cx.waker()));
@@ -59,23 +81,24 @@ impl TlsStream {
 
     /// Sends what waits, if the socket takes it now.
     pub(super) fn flush_now(&mut self) {
-        let Self { socket, channel } = self;
+        let Self { socket, channel, .. } = self;
         // It is the last that is said.
         let _ = channel.poll_flush(&mut |bytes| now(socket, bytes));
     }
 
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let Self { socket, channel } = self;
+        let Self { socket, channel, .. } = self;
         let read = channel.poll_read(buffer, &mut |bytes| socket.poll_read(cx, bytes));
         if !channel.outgoing().is_empty() {
             // What was read may want an answer: an alert, or new keys. What does not go out now goes before what is said next.
             let _ = channel.poll_flush(&mut |bytes| now(socket, bytes));
         }
+        self.look_whether_done();
         read
     }
 
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let Self { socket, channel } = self;
+        let Self { socket, channel, .. } = self;
         let mut write = |bytes: &[u8]| socket.poll_write(cx, &[IoSlice::new(bytes)]);
         match slices {
             [] => Poll::Ready(Ok(0)),
@@ -94,12 +117,12 @@ impl TlsStream {
     }
 
     pub(super) fn try_write(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
-        let Self { socket, channel } = self;
+        let Self { socket, channel, .. } = self;
         at_once(channel.poll_write(first, second, &mut |bytes| now(socket, bytes)))
     }
 
     pub(super) fn try_sendfile(&mut self, file: &OwnedFd, offset: &mut u64, count: usize) -> io::Result<usize> {
-        let Self { socket, channel } = self;
+        let Self { socket, channel, .. } = self;
         let sent = at_once(channel.poll_send_file(file, *offset, count, &mut |bytes| now(socket, bytes)))?;
         *offset += sent as u64;
         Ok(sent)
@@ -112,7 +135,7 @@ impl TlsStream {
         offset: &mut u64,
         count: usize,
     ) -> Poll<io::Result<usize>> {
-        let Self { socket, channel } = self;
+        let Self { socket, channel, .. } = self;
         let mut write = |bytes: &[u8]| socket.poll_write(cx, &[IoSlice::new(bytes)]);
         let sent = ready!(channel.poll_send_file(file, *offset, count, &mut write))?;
         *offset += sent as u64;
@@ -121,13 +144,14 @@ impl TlsStream {
 
     /// Ready when the client has gone. What it sends meanwhile is kept, as far as it is little.
     pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { socket, channel } = self;
+        let Self { socket, channel, .. } = self;
+        // nginx does not look further than whether there is anything to read: the request has still come early.
         channel.poll_ended(PIECE, &mut |bytes| socket.poll_read(cx, bytes))
     }
 
     /// Says that nothing more will be sent.
     pub(super) fn say_end(&mut self) {
-        let Self { socket, channel } = self;
+        let Self { socket, channel, .. } = self;
         channel.close(&mut |bytes| now(socket, bytes));
     }
 }

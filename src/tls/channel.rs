@@ -134,7 +134,8 @@ impl<S: Side> Channel<S> {
         Ok(())
     }
 
-    /// Goes on with the handshake; ready when it is done and all of it is sent.
+    /// Goes on with the handshake; ready when it is done and all of it is sent, or when there is something to read
+    /// already: early data (RFC 8446, section 2.3).
     ///
     /// # Errors
     /// The socket's; `InvalidData` with rustls's error inside; `UnexpectedEof` where the other end left.
@@ -147,7 +148,7 @@ impl<S: Side> Channel<S> {
         self.take_in(&mut []).map_err(invalid)?;
         loop {
             ready!(self.poll_flush(write))?;
-            if !self.state().is_handshaking() {
+            if !self.state().is_handshaking() || self.has_plain() {
                 return Poll::Ready(Ok(()));
             }
             let mut plain = std::mem::take(&mut self.plain);

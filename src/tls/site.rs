@@ -113,6 +113,8 @@ impl Site {
         if parts.early_data {
             // Whoever sees a session's early data twice was played a trick: such sessions are kept here, and used once.
             config.max_early_data_size = EARLY_DATA;
+            // Requests that come so early are answered before the client has said its last word.
+            config.send_half_rtt_data = true;
         } else if let Some(keys) = parts.tickets {
             config.ticketer = Arc::new(Tickets { keys, scope: parts.scope, lifetime: parts.lifetime });
         }

@@ -121,6 +121,30 @@ def test_responders_are_asked(serve, authority):
     assert "client SSL certificate verify error" not in server.log() or "certificate revoked" in server.log()
 
 
+@needs("openssl")
+def test_early_data_is_answered_once(serve, authority, tmp_path):
+    ca = authority.folder
+    server = serve(f"""
+        log_format early "$request_uri [$ssl_early_data] $ssl_session_reused";
+        access_log {tmp_path}/early.log early;
+        client_header_timeout 1s;
+        server {{{{
+            listen 127.0.0.1:{{port}} ssl;
+            ssl_certificate {ca}/server.crt; ssl_certificate_key {ca}/server.key;
+            ssl_session_cache shared:one:1m; ssl_early_data on;
+            return 200 "early [$ssl_early_data]\\n";
+        }}}}
+    """)
+    (tmp_path / "request").write_text("GET /early HTTP/1.1\r\nHost: one\r\nConnection: close\r\n\r\n")
+    client = ["s_client", "-connect", f"127.0.0.1:{server.port}", "-tls1_3", "-ign_eof"]
+    run("openssl", *client, "-sess_out", tmp_path / "session")
+    taken, refused = (run("openssl", *client, "-sess_in", tmp_path / "session", "-early_data", tmp_path / "request")
+                      for _ in range(2))
+    assert "Early data was accepted" in taken and "early [1]" in taken
+    assert "Early data was rejected" in refused and "early [" not in refused
+    assert server.log("early.log") == "/early [1] r\n"
+
+
 @needs("openssl", "sslscan")
 def test_auditors_find_nothing(serve, authority):
     ca = authority.folder

@@ -14,7 +14,7 @@ pub(super) const VARIABLES: &[VariableDef] = &[
     VariableDef::new("ssl_session_reused", |r, out| with(r, |tls| put(out, if tls.reused { b"r" } else { b"." })))
         .changeable()
         .cached(),
-    VariableDef::new("ssl_early_data", |r, out| with(r, |_| put(out, b""))).changeable(),
+    VariableDef::new("ssl_early_data", |r, out| with(r, |tls| tls.early.get() && put(out, b"1"))).changeable(),
     VariableDef::new("ssl_server_name", |r, out| with(r, |tls| put(out, &tls.server_name))).changeable().cached(),
     VariableDef::new("ssl_alpn_protocol", |r, out| with(r, |tls| put(out, tls.alpn.as_deref().unwrap_or_default())))
         .changeable()

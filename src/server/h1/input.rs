@@ -65,6 +65,11 @@ impl Io {
         !self.early.borrow().is_empty()
     }
 
+    /// Whether the client has still to say the last word of the handshake.
+    pub(super) fn is_early(&self) -> bool {
+        self.stream.borrow().is_early()
+    }
+
     /// Notes that the connection waits, and whether for a request of which no byte has come.
     pub(super) fn rest(&self, cx: &Context<'_>, idle: bool) {
         if idle && self.idle.borrow().is_none() {

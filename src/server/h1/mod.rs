@@ -183,7 +183,7 @@ fn finish_at_once(io: &Rc<Io>, r: &Rc<Request>, keep: bool) -> Work {
     }
     let lingers = match r.location().core.lingering_close {
         LingeringClose::Off => false,
-        LingeringClose::On => r.out.complete.get() && (!r.body.is_finished() || io.has_input()),
+        LingeringClose::On => r.out.complete.get() && (!r.body.is_finished() || io.has_input() || io.is_early()),
         LingeringClose::Always => r.out.complete.get(),
     };
     if lingers { Work::Wait(Box::pin(linger::close(io.clone(), r.clone()))) } else { Work::Done(false) }
