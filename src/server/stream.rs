@@ -94,12 +94,22 @@ impl ClientStream {
         if let Self::Tls(stream) = self {
             return stream.try_sendfile(file, offset, count);
         }
-        let mut send = |fd: BorrowedFd<'_>| Ok(rustix::fs::sendfile(fd, file, Some(offset), count)?);
-        match self {
+        let mut in_part = None;
+        let mut send = |fd: BorrowedFd<'_>| {
+            let sent = rustix::fs::sendfile(fd, &*file, Some(offset), count)?;
+            if 0 < sent && sent < count && reaches(file, *offset) {
+                // The socket is full: its readiness is taken back here, where another call would only learn the same.
+                in_part = Some(sent);
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(sent)
+        };
+        let sent = match self {
             Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
             Self::Unix(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
             Self::Tls(_) => unreachable!("it has returned"),
-        }
+        };
+        in_part.map_or(sent, Ok)
     }
 
     /// Sends bytes of a file; `offset` moves on with them.
@@ -192,4 +202,9 @@ impl AsFd for ClientStream {
             Self::Tls(stream) => stream.socket().as_fd(),
         }
     }
+}
+
+/// Whether a file goes on behind an offset.
+fn reaches(file: &OwnedFd, offset: u64) -> bool {
+    rustix::fs::fstat(file).is_ok_and(|stat| offset < stat.st_size as u64)
 }

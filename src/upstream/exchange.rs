@@ -120,12 +120,12 @@ impl Exchange<'_> {
             choice.tries = choice.tries.min(self.conf.next_upstream_tries);
         }
         let mut began = None;
-        let local = self.conf.bind.as_ref().and_then(|bind| bind.address(self.r));
+        let local = self.conf.bind.as_ref().and_then(|bind| bind.address(self.r)).map(Box::new);
         let mut sender = Sender::new(content, self.protocol.sends_records());
         loop {
             self.passage.attempt();
             let began = *began.get_or_insert_with(|| self.passage.attempt_start());
-            let Some((socket, from_pool)) = self.connect(&mut choice, began, local)? else { continue };
+            let Some((socket, from_pool)) = self.connect(&mut choice, began, local.as_deref())? else { continue };
             sender.rewind();
             let mut attempt = Try::new(self, socket, &mut sender, from_pool);
             let failure = match poll_fn(|cx| attempt.poll(cx)).await {
@@ -152,7 +152,7 @@ impl Exchange<'_> {
         &self,
         choice: &mut Choice,
         began: Instant,
-        local: Option<LocalAddress>,
+        local: Option<&LocalAddress>,
     ) -> Result<Option<(Socket, bool)>, Stop> {
         choice.next();
         let Some(peer) = choice.peer() else { return Err(self.no_live_peer()) };
@@ -161,7 +161,8 @@ impl Exchange<'_> {
         if let Some(socket) = pool::take(self.r, choice, secure) {
             return Ok(Some((socket, true)));
         }
-        let connected = Socket::connect(&peer.address, Options { keepalive: self.conf.socket_keepalive, local });
+        let options = Options { keepalive: self.conf.socket_keepalive, local: local.copied() };
+        let connected = Socket::connect(&peer.address, options);
         let failed = |errno: Errno, level: Level, what: &[&[u8]]| {
             self.report(level, Action::Connecting, |line| {
                 for text in what {

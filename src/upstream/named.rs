@@ -38,22 +38,22 @@ impl Named {
     /// # Errors
     /// The status for a host that has no address, or 499 where the client did not wait.
     pub(crate) async fn look_up(
-        self,
+        &self,
         r: &Rc<Request>,
         resolver: Option<(&Arc<Resolver>, Duration)>,
         watches_client: bool,
     ) -> Result<Arc<Upstream>, Stop> {
         let (host, port) = match self {
-            Named::Upstream(upstream) => return Ok(upstream),
-            Named::Host(host, port) => (host, port),
+            Named::Upstream(upstream) => return Ok(upstream.clone()),
+            Named::Host(host, port) => (host, *port),
         };
         let Some((resolver, timeout)) = resolver else {
             r.log_with(Level::Error, |line| {
-                line.put("no resolver defined to resolve ").bytes(&host);
+                line.put("no resolver defined to resolve ").bytes(host);
             });
             return Err(Stop::Answer(502));
         };
-        let mut lookup = std::pin::pin!(resolver.resolve(&r.local, &host, timeout));
+        let mut lookup = std::pin::pin!(resolver.resolve(&r.local, host, timeout));
         let client = r.client.as_ref().filter(|_| watches_client);
         let resolved = poll_fn(|cx| match lookup.as_mut().poll(cx) {
             Poll::Ready(resolved) => Poll::Ready(Ok(resolved)),
@@ -66,7 +66,7 @@ impl Named {
                 Ok(Arc::new(upstream))
             }
             Ok(Err(fault)) => {
-                let name = host.strip_suffix(b".").unwrap_or(&host).to_ascii_lowercase();
+                let name = host.strip_suffix(b".").unwrap_or(host).to_ascii_lowercase();
                 r.log_with(Level::Error, |line| {
                     line.bytes(&name).put(format_args!(" {fault}"));
                 });

@@ -12,7 +12,8 @@ use super::request;
 use crate::http::{Flow, PhaseHandler, Request, Script};
 use crate::tls::Backend;
 use crate::upstream::{
-    BodyWanted, Conf, Content, Exchange, Named, Passage, Protocol, Resolver, Rewrite, Stop, from_cache, respond,
+    BodyWanted, Conf, Content, Exchange, Named, Passage, Protocol, Resolver, Rewrite, Stop, Upstream, from_cache,
+    respond,
 };
 
 /// Everything that `proxy_pass` and its kin say about a location, resolved.
@@ -63,14 +64,15 @@ impl Proxy {
     }
 
     async fn serve(&self, r: &Rc<Request>) -> Result<Flow, Stop> {
+        // In a box: few requests have them, and all wait with room for them.
         let evaluated;
-        let (named, vars): (Named, &Vars) = match &self.target {
-            Target::Fixed { upstream, vars, .. } => (Named::Upstream(upstream.clone()), vars),
+        let (upstream, vars): (Result<&Arc<Upstream>, &Named>, &Vars) = match &self.target {
+            Target::Fixed { upstream, vars, .. } => (Ok(upstream), vars),
             Target::Evaluated(script) => {
-                let (named, vars) = Target::evaluate(script, r).map_err(Stop::Answer)?;
+                evaluated = Box::new(Target::evaluate(script, r).map_err(Stop::Answer)?);
+                let (named, vars) = &*evaluated;
                 *r.context::<EvaluatedVars>().0.borrow_mut() = vars.clone();
-                evaluated = vars;
-                (named, &evaluated)
+                (Err(named), vars)
             }
         };
         let content = self.body_wanted.read(r).await?;
@@ -81,9 +83,9 @@ impl Proxy {
         }
         let streamed = matches!(content, Content::Streamed { .. });
         let built = request::build(self, vars, r, &passage, streamed).map_err(Stop::Answer)?;
-        let upstream = match named {
-            Named::Upstream(upstream) => upstream,
-            named => {
+        let upstream = match upstream {
+            Ok(upstream) => upstream.clone(),
+            Err(named) => {
                 let resolver = self.resolver.as_ref().map(|(resolver, timeout)| (resolver, *timeout));
                 Box::pin(named.look_up(r, resolver, !self.conf.ignore_client_abort)).await?
             }
