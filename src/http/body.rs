@@ -201,6 +201,15 @@ pub trait BodySource {
     /// How long a pause in the body may last from now on.
     fn set_timeout(&self, timeout: Duration);
 
+    /// There is room for so many bytes at once, and no need to hold the client back before that.
+    fn make_room(&self, _room: u64) {}
+
+    /// Where the client says when a body ends, though its length is known: how many bytes of it may have come before anybody
+    /// wanted them.
+    fn preread(&self) -> Option<u64> {
+        None
+    }
+
     /// The next bytes, `None` at the end of the body.
     fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>>;
 

@@ -69,7 +69,10 @@ impl RequestBody {
 
     /// Whether the request has a body at all.
     pub fn exists(&self) -> bool {
-        self.0.get().is_some_and(|inner| inner.source.is_some() && inner.length != Some(0))
+        let ends_later = |source: &Rc<dyn BodySource>| source.preread().is_some();
+        self.0.get().is_some_and(|inner| {
+            inner.source.as_ref().is_some_and(|source| inner.length != Some(0) || ends_later(source))
+        })
     }
 
     /// Its length in bytes, where the client said it.
@@ -127,6 +130,7 @@ impl RequestBody {
             return Poll::Ready(Ok(Some(bytes)));
         }
         let core = &r.location().core;
+        self.make_room(core.client_body_buffer_size as u64);
         let Some(bytes) = ready!(self.poll_unlimited(core.client_body_timeout, cx)).inspect_err(|e| say(r, *e))? else {
             return Poll::Ready(Ok(None));
         };
@@ -142,6 +146,12 @@ impl RequestBody {
             return Poll::Ready(Err(BodyError::TooLarge));
         }
         Poll::Ready(Ok(Some(bytes)))
+    }
+
+    fn make_room(&self, room: u64) {
+        if let Some(source) = self.inner().source.as_ref().filter(|_| !self.is_finished()) {
+            source.make_room(room);
+        }
     }
 
     /// Whether nothing more will come, if that is known already; what comes instead is kept for the next look.
@@ -163,11 +173,12 @@ impl RequestBody {
         };
         source.set_timeout(timeout);
         let bytes = ready!(source.poll_read(cx))?;
+        let ends_later = source.preread().is_some();
         match &bytes {
             Some(bytes) => self.inner().received.set(self.received() + bytes.len() as u64),
             None => self.inner().finished.set(true),
         }
-        if self.inner().length == Some(self.received()) {
+        if !ends_later && self.inner().length == Some(self.received()) {
             self.inner().finished.set(true);
         }
         Poll::Ready(Ok(bytes))
@@ -251,8 +262,9 @@ impl RequestBody {
     /// As [`Self::next`].
     pub async fn read_available(&self, r: &Request) -> Result<bool, BodyError> {
         let mut pieces = VecDeque::new();
-        let mut storing = Storing::new(self.inner().length);
-        let buffer = r.location().core.client_body_buffer_size as u64;
+        let preread = self.inner().source.as_ref().and_then(|source| source.preread()).unwrap_or(0);
+        let buffer = preread.max(r.location().core.client_body_buffer_size as u64);
+        let mut storing = Storing::in_buffer(self.inner().length, preread);
         let ended = std::future::poll_fn(|cx| {
             while self.received() < buffer || self.is_finished() {
                 match self.poll_next(r, cx) {
@@ -281,6 +293,7 @@ impl RequestBody {
         if let Some(stored) = self.stored() {
             return Ok(stored);
         }
+        self.make_room(u64::MAX);
         let mut storing = Storing::new(self.inner().length);
         while let Some(bytes) = self.next(r).await? {
             storing.push(r, bytes)?;

@@ -116,13 +116,21 @@ pub(super) struct Storing {
     file: Option<TempFile>,
     length: u64,
     declared: Option<u64>,
+    /// What HTTP/2 keeps in memory in any case, in bytes.
+    preread: u64,
     reserved: Reserved,
 }
 
 impl Storing {
     /// Nothing of a body whose length the client may have said.
     pub(super) fn new(declared: Option<u64>) -> Self {
-        Self { memory: Vec::new(), tail: Vec::new(), file: None, length: 0, declared, reserved: Reserved::default() }
+        Self::in_buffer(declared, 0)
+    }
+
+    /// The same of a body of which so many bytes stay in memory, however small the buffer is.
+    pub(super) fn in_buffer(declared: Option<u64>, preread: u64) -> Self {
+        let reserved = Reserved::default();
+        Self { memory: Vec::new(), tail: Vec::new(), file: None, length: 0, declared, preread, reserved }
     }
 
     /// Adds the next bytes.
@@ -162,7 +170,7 @@ impl Storing {
             Some(declared) if r.head.version != Version::HTTP_2 => {
                 declared >= buffer + buffer / 4 && self.length >= buffer
             }
-            _ => self.length > buffer,
+            _ => self.length > buffer.max(self.preread),
         }
     }
 

@@ -214,16 +214,25 @@ where
         return RequestBody::none();
     }
     let length = body.size_hint().exact();
-    RequestBody::new(Rc::new(Source::new(body, None, false)), length)
+    RequestBody::new(Rc::new(Source::new(body, None, None)), length)
+}
+
+/// What the body of a stream and its connection have to tell each other.
+pub(super) trait Flow {
+    /// There is room for so many bytes of it.
+    fn make_room(&self, room: u64);
+
+    /// So many bytes of it may come before anybody wants them.
+    fn preread(&self) -> u64;
 }
 
 /// The body of a stream, of the length that the client said, for which it may not keep us waiting too long.
-pub(super) fn stream_body<B>(body: B, length: Option<u64>) -> RequestBody
+pub(super) fn stream_body<B>(body: B, length: Option<u64>, flow: impl Flow + 'static) -> RequestBody
 where
     B: HttpBody + 'static,
     B::Data: Buf,
 {
-    RequestBody::new(Rc::new(Source::new(body, length, true)), length)
+    RequestBody::new(Rc::new(Source::new(body, length, Some(Box::new(flow)))), length)
 }
 
 /// A body of the `http` crate's kind, as ours.
@@ -232,16 +241,19 @@ struct Source<B> {
     /// How much is still to come, where that was said.
     left: Cell<Option<u64>>,
     /// How long a pause may last.
-    patience: Option<Cell<Duration>>,
+    patience: Cell<Duration>,
+    /// Where it is that of a stream.
+    flow: Option<Box<dyn Flow>>,
     deadline: RefCell<Deadline>,
 }
 
 impl<B: HttpBody> Source<B> {
-    fn new(body: B, left: Option<u64>, is_impatient: bool) -> Self {
+    fn new(body: B, left: Option<u64>, flow: Option<Box<dyn Flow>>) -> Self {
         Self {
             body: RefCell::new(Box::pin(body)),
             left: Cell::new(left),
-            patience: is_impatient.then(Cell::default),
+            patience: Cell::default(),
+            flow,
             deadline: RefCell::default(),
         }
     }
@@ -269,9 +281,17 @@ where
     B::Data: Buf,
 {
     fn set_timeout(&self, timeout: Duration) {
-        if let Some(patience) = &self.patience {
-            patience.set(timeout);
+        self.patience.set(timeout);
+    }
+
+    fn make_room(&self, room: u64) {
+        if let Some(flow) = &self.flow {
+            flow.make_room(room);
         }
+    }
+
+    fn preread(&self) -> Option<u64> {
+        self.flow.as_ref().map(|flow| flow.preread())
     }
 
     fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
@@ -279,10 +299,12 @@ where
             let frame = match self.body.borrow_mut().as_mut().poll_frame(cx) {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => {
-                    let Some(patience) = &self.patience else { return Poll::Pending };
+                    if self.flow.is_none() {
+                        return Poll::Pending;
+                    }
                     let mut deadline = self.deadline.borrow_mut();
                     if !deadline.is_set() {
-                        deadline.set(patience.get());
+                        deadline.set(self.patience.get());
                     }
                     return deadline.poll(cx).map(|()| Err(BodyError::TimedOut));
                 }
@@ -355,6 +377,11 @@ enum Stage {
 }
 
 impl ResponseBody {
+    /// What it answers.
+    pub(super) fn request(&self) -> &Rc<Request> {
+        &self.logged.0
+    }
+
     fn count(&self, length: usize) {
         let out = &self.logged.0.out;
         out.bytes.set(out.bytes.get() + length as u64);

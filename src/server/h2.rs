@@ -1,19 +1,22 @@
 //! HTTP/2 connections on hyper, encrypted, or in the clear with prior knowledge. RFC 9113.
 
+mod answers;
+mod frame;
 mod front;
 mod hpack;
+mod open;
 mod outgoing;
 mod request;
 mod shared;
+mod windows;
 mod wire;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame};
@@ -21,28 +24,22 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::Notify;
 
+use self::answers::Progress;
 use self::front::Front;
 use self::hpack::Limits;
+use self::open::{Open, OpenGuard};
 use self::shared::Shared;
 use self::wire::Frames;
-use super::exchange::{ResponseBody, answer, next_on, stream_body};
+use super::exchange::{Flow, ResponseBody, answer, next_on, stream_body};
 use super::h1;
-use super::h2_guard::{Answers, Progress};
 use super::stream::ClientStream;
 use super::thread::Thread;
-use crate::http::{BodyCut, Connection, Count, Counted, Local, Server};
+use crate::http::{BodyCut, Connection, Count, Local, Server};
 use crate::log::Level;
 
 /// What an HTTP/2 client sends first (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// What a client may send on all streams together before it is told to go on, in bytes.
-const CONNECTION_WINDOW: u32 = 1 << 20;
-
-/// What a client may send on a stream where nobody has told it otherwise, in bytes (RFC 9113, section 6.9.2).
-const USUAL_WINDOW: u32 = 65_535;
 
 /// The server that a connection belongs to.
 fn server<'a>(local: &'a Local, connection: &Connection) -> &'a Server {
@@ -98,7 +95,6 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
     let local = thread.local();
     let server = server(&local, &connection);
     let core = &local.cycle.location(server.base).core;
-    let answers = Rc::new(Answers::default());
     let idle = core.keepalive_timeout;
     let most = if idle.is_zero() { 1 } else { core.keepalive_requests.max(1) };
     let open = Rc::new(Open::new(thread.clone(), most));
@@ -108,23 +104,22 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
     let service = service_fn(|request| {
         super::move_on(&thread, &mut newest.borrow_mut(), &connection);
         let (local, thread, shared) = (newest.borrow().clone(), thread.clone(), shared.clone());
-        let (answers, guard) =
-            (answers.clone(), open.begin(connection.start.elapsed() >= time || connection.left.get()));
+        let guard = open.begin(connection.start.elapsed() >= time || connection.left.get());
         let connection = connection.clone();
         // hyper moves it several times on its way to a task of its own.
         Box::pin(async move {
             let stream = stream_of(&request)?;
             let response = exchange((local, connection), (stream, request), &thread, &shared).await?;
-            let held = |body| Answered { body, progress: answers.begin(), _guard: guard };
-            io::Result::Ok(response.map(|body| AnswerBody { stream, shared, answer: Some(held(body)) }))
+            io::Result::Ok(response.map(|body| {
+                let progress = shared.answers.begin(stream, body.request());
+                let answer = Some(Answered { body, progress, _guard: guard });
+                AnswerBody { stream, shared, answer }
+            }))
         })
     });
     let (count, size) = server.large_client_header_buffers;
     let limits = Limits { field: size, all: count.saturating_mul(size) };
-    let mut front = Front::behind(PREFACE.len(), limits, shared.clone());
-    if server.http2_preread < USUAL_WINDOW {
-        front = front.with_small_window();
-    }
+    let front = Front::behind(PREFACE.len(), limits, server.http2_preread, shared.clone());
     let stream = Frames::new(front, (thread.clone(), connection.clone()), server.client_header_timeout, first, stream);
     let mut driver = stream.driver();
     let field = u32::try_from(size).unwrap_or(u32::MAX);
@@ -132,8 +127,9 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(server.http2_streams)
-        .initial_stream_window_size(server.http2_preread)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        // What clients may send of bodies is our affair.
+        .initial_stream_window_size(windows::MOST)
+        .initial_connection_window_size(windows::MOST)
         // What is taken at all is taken in one frame, too.
         .max_frame_size(field.max(server.http2_preread).clamp(SMALLEST_FRAME, LARGEST_FRAME))
         .auto_date_header(false);
@@ -146,7 +142,7 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
         _ = drain.wait_for(|draining| *draining) => false,
         () = open.idle_for(idle) => false,
         () = spent.exhausted() => false,
-        () = answers.stalled(core.send_timeout) => return say(&local, &connection, "client timed out"),
+        () = end_stalled(&shared) => return say(&local, &connection, "client timed out"),
     };
     if !ended {
         serving.as_mut().graceful_shutdown();
@@ -154,9 +150,25 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
             biased;
             // An error here is the client's, and the connection is over.
             () = poll_fn(|cx| driver.poll(serving.as_mut(), cx)) => {}
-            () = answers.stalled(core.send_timeout) => say(&local, &connection, "client timed out"),
+            () = end_stalled(&shared) => say(&local, &connection, "client timed out"),
             // What is left of answers that have ended may never be taken.
             () = open.idle_for(core.send_timeout) => {}
+        }
+    }
+}
+
+/// Ends streams of which the client takes nothing; ready when it takes nothing at all.
+async fn end_stalled(shared: &Shared) {
+    loop {
+        let stalled = shared.answers.stalled().await;
+        if shared.is_stuck.get() {
+            return;
+        }
+        for (stream, r) in stalled {
+            r.log_with(Level::Info, |line| {
+                line.put("client timed out").errno(libc::ETIMEDOUT).put(" while sending response to client");
+            });
+            shared.expire(stream);
         }
     }
 }
@@ -172,7 +184,7 @@ async fn exchange(
     (local, connection): (Rc<Local>, Rc<Connection>),
     (stream, request): (u32, http::Request<Incoming>),
     thread: &Thread,
-    shared: &Shared,
+    shared: &Rc<Shared>,
 ) -> io::Result<http::Response<ResponseBody>> {
     thread.meter.add(Count::Requests);
     let counted = thread.meter.during(Count::Writing);
@@ -180,7 +192,11 @@ async fn exchange(
     // The client may have reset the stream already.
     let head = shared.take_head(stream).ok_or_else(gone)?;
     let connection = next_on(&connection);
-    let read = request::read(&local, &connection, &head, |length| stream_body(request.into_body(), length));
+    let preread = server(&local, &connection).http2_preread.into();
+    let flow = StreamFlow { stream, shared: shared.clone(), preread };
+    let read = request::read(&local, &connection, &head, |length| {
+        stream_body(StreamBody { body: request.into_body(), stream, shared: shared.clone() }, length, flow)
+    });
     if read.is_malformed {
         shared.reset(stream, PROTOCOL_ERROR);
     }
@@ -203,6 +219,9 @@ struct Fatal {
 
 /// The code for what is against the rules.
 const PROTOCOL_ERROR: u32 = 1;
+
+/// The code for a stream of which nothing was done.
+const REFUSED_STREAM: u32 = 7;
 
 impl Fatal {
     const fn flood(sentence: &'static str) -> Self {
@@ -236,72 +255,42 @@ fn say(local: &Local, connection: &Connection, why: &str) {
     });
 }
 
-/// Requests under way, to know when the connection is idle.
-struct Open {
-    thread: Rc<Thread>,
-    waiting: Cell<Option<Counted>>,
-    count: Cell<usize>,
-    changes: Cell<u64>,
-    begun: Cell<u64>,
-    /// So many requests and no more.
-    most: u64,
-    last_begun: Notify,
+/// A request's body, of which the connection hears how it is read.
+struct StreamBody {
+    body: Incoming,
+    stream: u32,
+    shared: Rc<Shared>,
 }
 
-impl Open {
-    fn new(thread: Rc<Thread>, most: u64) -> Self {
-        let waiting = Cell::new(Some(thread.meter.during(Count::Waiting)));
-        Self {
-            thread,
-            waiting,
-            count: Cell::default(),
-            changes: Cell::default(),
-            begun: Cell::default(),
-            most,
-            last_begun: Notify::default(),
-        }
-    }
+impl HttpBody for StreamBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
 
-    /// A request begins; `last` where the connection has lived long enough.
-    fn begin(self: &Rc<Self>, last: bool) -> OpenGuard {
-        self.waiting.take();
-        self.count.set(self.count.get() + 1);
-        self.changes.set(self.changes.get() + 1);
-        self.begun.set(if last { u64::MAX } else { self.begun.get().saturating_add(1) });
-        if self.begun.get() >= self.most {
-            self.last_begun.notify_one();
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+        {
+            self.shared.read(self.stream, data.len());
         }
-        OpenGuard(self.clone())
-    }
-
-    /// Ends when the last request that is allowed has begun.
-    async fn exhausted(&self) {
-        while self.begun.get() < self.most {
-            self.last_begun.notified().await;
-        }
-    }
-
-    /// Ends when no request has been under way for this long.
-    async fn idle_for(&self, time: Duration) {
-        loop {
-            let before = self.changes.get();
-            tokio::time::sleep(time.max(Duration::from_millis(100))).await;
-            if self.count.get() == 0 && self.changes.get() == before {
-                return;
-            }
-        }
+        polled
     }
 }
 
-struct OpenGuard(Rc<Open>);
+/// What a request's body tells the connection.
+struct StreamFlow {
+    stream: u32,
+    shared: Rc<Shared>,
+    preread: u64,
+}
 
-impl Drop for OpenGuard {
-    fn drop(&mut self) {
-        self.0.count.set(self.0.count.get() - 1);
-        self.0.changes.set(self.0.changes.get() + 1);
-        if self.0.count.get() == 0 {
-            self.0.waiting.set(Some(self.0.thread.meter.during(Count::Waiting)));
-        }
+impl Flow for StreamFlow {
+    fn make_room(&self, room: u64) {
+        self.shared.make_room(self.stream, room);
+    }
+
+    fn preread(&self) -> u64 {
+        self.preread
     }
 }
 
@@ -321,8 +310,9 @@ struct AnswerBody {
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
-        if let Some(answer) = self.answer.take_if(|answer| answer.body.is_end_stream()) {
-            self.shared.hold(self.stream, answer);
+        match self.answer.take_if(|answer| answer.body.is_end_stream()) {
+            Some(answer) => self.shared.hold(self.stream, answer),
+            None => self.shared.answers.end(self.stream),
         }
     }
 }

@@ -87,10 +87,14 @@ fn pair(r: &Rc<Request>, dynamic: &Dynamic, certificate: &Bytes, key: &Bytes) ->
         // Whoever has no password must not have the key.
         return Some(pair);
     }
-    if kept.len() >= cache.most
+    // nginx counts a certificate and its key for two.
+    if 2 * kept.len() + 2 > cache.most
         && let Some(oldest) = kept.iter().min_by_key(|(_, kept)| kept.used).map(|(names, _)| names.clone())
     {
         kept.remove(&oldest);
+    }
+    if cache.most < 2 {
+        return Some(pair);
     }
     kept.insert(names, KeptPair { pair: pair.clone(), read: now, used: now });
     Some(pair)

@@ -21,6 +21,8 @@ pub(in crate::modules) struct Commands {
     pub(in crate::modules) certificate: (Option<Located>, Option<Located>),
     /// `SessionTicket` of `Options`
     pub(in crate::modules) tickets: Option<bool>,
+    /// `ServerPreference` of `Options`
+    pub(in crate::modules) own_order: Option<bool>,
     lowest: u32,
     highest: Option<u32>,
 }
@@ -83,6 +85,8 @@ impl Commands {
             match option.strip_prefix('-') {
                 None if option == "SessionTicket" => self.tickets = Some(true),
                 Some("SessionTicket") => self.tickets = Some(false),
+                None if option == "ServerPreference" => self.own_order = Some(true),
+                Some("ServerPreference") => self.own_order = Some(false),
                 _ => lost.add("ssl_conf_command", &[format!("Options {option}")], at),
             }
         }

@@ -1,11 +1,18 @@
 //! What stands between a client's frames and hyper: it reads the fields of requests itself, as nginx does, and hands
 //! hyper the number of the stream only. Everything else passes as it came. RFC 9113, section 6.
 
+mod blocks;
+
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use super::hpack::{Decoder, Fields, Limits};
-use super::shared::{Head, Shared};
+use self::blocks::Block;
+use super::frame::{
+    ACK, CONTINUATION, DATA, END_STREAM, GOAWAY, HEAD, HEADERS, PADDED, PUSH_PROMISE, RST_STREAM, SETTINGS,
+    append_frame,
+};
+use super::hpack::{Decoder, Limits};
+use super::shared::Shared;
 use super::{Fatal, PROTOCOL_ERROR};
 
 /// What the client sends, on its way to hyper.
@@ -25,6 +32,8 @@ pub(super) struct Front {
     block: Option<Block>,
     /// For hyper.
     pub(super) out: Vec<u8>,
+    /// Frames of our own for hyper, which go between the client's.
+    own: Vec<u8>,
     /// The newest request.
     pub(super) last: u32,
     /// No newer requests are taken.
@@ -33,8 +42,12 @@ pub(super) struct Front {
     dropped: HashSet<u32>,
     /// Streams of the client that are refused, with the code for that.
     pub(super) refused: Vec<(u32, u32)>,
-    /// The client does not know yet how much of a body it may send, and must.
+    /// How much of a body may come before anybody wants it, in bytes.
+    pub(super) preread: u32,
+    /// The client does not know that yet, and must, because it is less than usual.
     window_unknown: bool,
+    /// For the log.
+    pub(super) notes: Vec<String>,
     /// What is still to come of bodies of which the length was said.
     lengths: HashMap<u32, u64>,
     /// Bytes of all frames, and of those that carry requests.
@@ -59,54 +72,21 @@ struct Prefix {
     length: usize,
 }
 
-/// A block of fields that is on its way.
-#[derive(Debug)]
-struct Block {
-    stream: u32,
-    /// It begins a request.
-    is_new: bool,
-    ends_stream: bool,
-    priority: Option<[u8; 5]>,
-    bytes: Vec<u8>,
-    frames: usize,
-}
-
-pub(super) const HEAD: usize = 9;
-
-pub(super) const DATA: u8 = 0;
-pub(super) const HEADERS: u8 = 1;
-pub(super) const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PUSH_PROMISE: u8 = 5;
-pub(super) const PING: u8 = 6;
-pub(super) const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-
-pub(super) const END_STREAM: u8 = 1;
-/// It answers one that came.
-pub(super) const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
-const PADDED: u8 = 8;
-const PRIORITY: u8 = 0x20;
-
 /// The longest piece of a block of fields, where a single field may not be longer.
 const LONGEST: usize = 16 << 10;
 
 /// The most streams that are refused.
 const MOST_REFUSED: usize = 128;
 
-/// The most frames of one block.
-const MOST_FRAMES: usize = 1000;
-
-/// The code for a stream of which nothing was done.
-const REFUSED_STREAM: u32 = 7;
+/// What a client may send on a stream where nobody has told it otherwise, in bytes (RFC 9113, section 6.9.2).
+const USUAL_WINDOW: u32 = 65_535;
 
 /// nginx's measure: what is no payload may be eight times as much as what is, and this beyond it, in bytes.
 const LEEWAY: u64 = 1 << 20;
 
 impl Front {
     /// Frames begin behind so many bytes.
-    pub(super) fn behind(preface: usize, limits: Limits, shared: Rc<Shared>) -> Self {
+    pub(super) fn behind(preface: usize, limits: Limits, preread: u32, shared: Rc<Shared>) -> Self {
         Self {
             shared,
             decoder: Decoder::new(limits),
@@ -118,20 +98,19 @@ impl Front {
             payload: Vec::new(),
             block: None,
             out: Vec::new(),
+            own: Vec::new(),
             last: 0,
             goaway: false,
             dropped: HashSet::new(),
             refused: Vec::new(),
-            window_unknown: false,
+            preread,
+            // Bodies are taken when it has acknowledged our settings.
+            window_unknown: preread < USUAL_WINDOW,
+            notes: Vec::new(),
             lengths: HashMap::new(),
             total: 0,
             useful: 0,
         }
-    }
-
-    /// The same; no bodies are taken until the client has acknowledged our settings, which give less room than usual.
-    pub(super) fn with_small_window(self) -> Self {
-        Self { window_unknown: true, ..self }
     }
 
     /// The stream of which the fields are on their way.
@@ -147,19 +126,36 @@ impl Front {
         self.refused.push((stream, code));
     }
 
-    /// A stream is to be reset with this code.
-    pub(super) fn reset(&self, stream: u32, code: u32) {
-        self.shared.reset(stream, code);
+    /// What the connection and its requests tell each other.
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
-    /// How a stream is to be reset, where it is.
-    pub(super) fn reset_code(&self, stream: u32) -> Option<u32> {
-        self.shared.reset_code(stream)
+    /// Tells hyper something of our own, when the client is between two frames.
+    pub(super) fn tell_hyper(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        append_frame(kind, flags, stream, payload, &mut self.own);
     }
 
-    /// The last frame of an answer has left.
-    pub(super) fn sent_all(&self, stream: u32) {
-        self.shared.release(stream);
+    /// Hands hyper what it is to be told, if it may stand here.
+    pub(super) fn append_own(&mut self) {
+        let is_amid = self.left > 0 && matches!(self.now, Now::Pass | Now::Pad);
+        if !is_amid && self.filled == 0 {
+            self.out.append(&mut self.own);
+        }
+    }
+
+    /// A stream is over for us: the client is told why, and hyper that it has gone.
+    pub(super) fn end_stream(&mut self, stream: u32, code: u32) {
+        self.refuse(stream, code);
+        self.forget(stream);
+        self.tell_hyper(RST_STREAM, 0, stream, &code.to_be_bytes());
+    }
+
+    /// Ends streams of which the client takes nothing.
+    pub(super) fn end_expired(&mut self) {
+        for stream in self.shared.take_expired() {
+            self.end_stream(stream, PROTOCOL_ERROR);
+        }
     }
 
     /// A stream that the server has reset.
@@ -178,6 +174,10 @@ impl Front {
         let (mut at, mut prefix) = (0, Prefix { open: true, length: 0 });
         while at < bytes.len() {
             if self.left == 0 {
+                if !self.own.is_empty() && self.filled == 0 {
+                    prefix.open = false;
+                    self.append_own();
+                }
                 let start = self.filled;
                 let new = (HEAD - start).min(bytes.len() - at);
                 self.head[start..start + new].copy_from_slice(&bytes[at..at + new]);
@@ -280,6 +280,10 @@ impl Front {
             }
             DATA => {
                 self.useful += length as u64;
+                if let Err(left) = self.shared.windows.spend(stream, length) {
+                    self.break_window(stream, length, left);
+                    return Ok(());
+                }
                 match flags & PADDED != 0 && length > 0 {
                     true => Now::Pad,
                     false => {
@@ -293,9 +297,24 @@ impl Front {
         Ok(())
     }
 
+    /// More comes of a body than was allowed.
+    fn break_window(&mut self, stream: u32, length: usize, left: u32) {
+        const FLOW_CONTROL_ERROR: u32 = 3;
+        self.notes.push(format!(
+            "client violated flow control for stream {stream}: received DATA frame length {length}, available window {left}"
+        ));
+        self.end_stream(stream, FLOW_CONTROL_ERROR);
+        self.now = Now::Drop;
+    }
+
     /// Content has come of a body; where it is not as long as was said, the stream will be reset.
     fn count_data(&mut self, length: usize) {
         let (stream, ends) = (self.stream(), self.head[4] & END_STREAM != 0);
+        if ends {
+            self.shared.windows.close(stream);
+        } else {
+            self.shared.windows.bring(stream, length);
+        }
         let Some(left) = self.lengths.get_mut(&stream) else { return };
         let still = left.checked_sub(length as u64);
         match still {
@@ -306,160 +325,17 @@ impl Front {
             self.lengths.remove(&stream);
         }
     }
-
-    /// A frame of fields is whole.
-    fn collected(&mut self) -> Result<(), Fatal> {
-        let payload = std::mem::take(&mut self.payload);
-        if let Some(block) = &mut self.block {
-            block.bytes.extend_from_slice(&payload);
-            block.frames += 1;
-        } else {
-            self.begin_block(&payload)?;
-        }
-        self.payload = payload;
-        self.payload.clear();
-        let ends_headers = self.head[4] & END_HEADERS != 0;
-        let most = self.decoder.longest_block();
-        match self.block.take_if(|block| ends_headers || block.frames > MOST_FRAMES || block.bytes.len() > most) {
-            Some(block) if ends_headers && block.bytes.len() <= most => self.end_block(block),
-            Some(_) => Err(Fatal::calm("client sent too large header")),
-            None => Ok(()),
-        }
-    }
-
-    fn begin_block(&mut self, payload: &[u8]) -> Result<(), Fatal> {
-        let (flags, stream) = (self.head[4], self.stream());
-        let wrong_length = || Fatal::size("client sent HEADERS frame with incorrect length");
-        let (mut rest, mut padding, mut priority) = (payload, 0, None);
-        if flags & PADDED != 0 {
-            let (first, behind) = rest.split_first().ok_or_else(wrong_length)?;
-            (padding, rest) = (usize::from(*first), behind);
-        }
-        if flags & PRIORITY != 0 {
-            let (first, behind) = rest.split_first_chunk::<5>().ok_or_else(wrong_length)?;
-            (priority, rest) = (Some(*first), behind);
-        }
-        if rest.is_empty() {
-            return Err(Fatal::size("client sent HEADERS frame with empty header block"));
-        }
-        let length = rest.len().checked_sub(padding);
-        let length = length.ok_or(Fatal::protocol("client sent padded HEADERS frame with incorrect length"))?;
-        if stream.is_multiple_of(2) {
-            return Err(Fatal::protocol("client sent HEADERS frame with incorrect identifier"));
-        }
-        if priority.is_some_and(|[a, b, c, d, _]| u32::from_be_bytes([a & 0x7f, b, c, d]) == stream) {
-            return Err(Fatal::protocol("client sent HEADERS frame for stream with incorrect dependency"));
-        }
-        let ends_stream = flags & END_STREAM != 0;
-        let is_new = stream > self.last;
-        if is_new && !self.goaway {
-            self.last = stream;
-            if self.window_unknown && !ends_stream {
-                self.refuse(stream, REFUSED_STREAM);
-            }
-        }
-        if self.dropped.len() > MOST_REFUSED {
-            return Err(Fatal::flood("client sent too many refused streams"));
-        }
-        let bytes = rest[..length].to_vec();
-        self.block = Some(Block { stream, is_new, ends_stream, priority, bytes, frames: 1 });
-        Ok(())
-    }
-
-    /// A block of fields is whole: a request, or the trailers of one.
-    fn end_block(&mut self, block: Block) -> Result<(), Fatal> {
-        let fields = self.decoder.read(&block.bytes)?;
-        let Block { stream, ends_stream, priority, is_new, .. } = block;
-        if self.goaway && stream > self.last || self.dropped.contains(&stream) {
-            return Ok(());
-        }
-        let mut payload = priority.map_or(Vec::new(), Vec::from);
-        if is_new {
-            let length = declared_length(&fields);
-            match length {
-                Some(length) if !ends_stream => _ = self.lengths.insert(stream, length),
-                Some(1..) => self.shared.reset(stream, PROTOCOL_ERROR),
-                _ => {}
-            }
-            self.shared.put_head(stream, Head { fields, ends: ends_stream });
-            append_request(stream, &mut payload);
-        } else if !ends_stream {
-            // Trailers are the end (RFC 9113, section 8.1): the client hears of it, and to hyper it is gone.
-            self.refused.push((stream, PROTOCOL_ERROR));
-            self.forget(stream);
-            append_frame(RST_STREAM, 0, stream, &PROTOCOL_ERROR.to_be_bytes(), &mut self.out);
-            return Ok(());
-        } else {
-            append_trailers(&fields, &mut payload);
-            // The body ends here.
-            if self.lengths.remove(&stream).is_some_and(|left| left > 0) {
-                self.shared.reset(stream, PROTOCOL_ERROR);
-            }
-        }
-        let end = if ends_stream { END_STREAM } else { 0 };
-        let priority = if priority.is_some() { PRIORITY } else { 0 };
-        append_frame(HEADERS, END_HEADERS | end | priority, stream, &payload, &mut self.out);
-        Ok(())
-    }
-}
-
-/// What hyper gets in place of the fields of a request: the number of its stream, as a path.
-fn append_request(stream: u32, out: &mut Vec<u8>) {
-    const GET: u8 = 0x82;
-    const HTTP: u8 = 0x86;
-    const PATH: u8 = 0x04;
-    let path = format!("/{stream}");
-    out.extend_from_slice(&[GET, HTTP, PATH, path.len() as u8]);
-    out.extend_from_slice(path.as_bytes());
-}
-
-/// Trailers in plain text, for hyper to judge; as many as fit one frame.
-fn append_trailers(fields: &Fields, out: &mut Vec<u8>) {
-    const PLAIN: usize = 127;
-    let mut append = |text: &[u8]| match text.len().checked_sub(PLAIN) {
-        None => {
-            out.push(text.len() as u8);
-            out.extend_from_slice(text);
-        }
-        Some(more) => {
-            out.extend_from_slice(&[PLAIN as u8, (more & 0x7f) as u8 | 0x80, (more >> 7) as u8]);
-            out.extend_from_slice(text);
-        }
-    };
-    let mut room = LONGEST - 64;
-    for (name, value) in fields.iter() {
-        let size = name.len() + value.len() + 7;
-        if size > room {
-            break;
-        }
-        room -= size;
-        append(b"");
-        append(name);
-        append(value);
-    }
-}
-
-/// The length of a body, where it is said once and well.
-fn declared_length(fields: &Fields) -> Option<u64> {
-    let mut said = fields.iter().filter(|(name, _)| *name == b"content-length").map(|(_, value)| value);
-    let value = said.next().filter(|value| value.iter().all(u8::is_ascii_digit))?;
-    if said.next().is_some() { None } else { std::str::from_utf8(value).ok()?.parse().ok() }
-}
-
-/// Appends a whole frame.
-pub(super) fn append_frame(kind: u8, flags: u8, stream: u32, payload: &[u8], out: &mut Vec<u8>) {
-    let [_, a, b, c] = u32::try_from(payload.len()).expect("frames are small").to_be_bytes();
-    out.extend_from_slice(&[a, b, c, kind, flags]);
-    out.extend_from_slice(&stream.to_be_bytes());
-    out.extend_from_slice(payload);
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::REFUSED_STREAM;
+    use super::super::frame::{END_HEADERS, PING};
+    use super::blocks::MOST_FRAMES;
     use super::*;
 
     fn front() -> Front {
-        Front::behind(0, Limits { field: 1000, all: 4000 }, Rc::default())
+        Front::behind(0, Limits { field: 1000, all: 4000 }, 1 << 16, Rc::default())
     }
 
     fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -506,7 +382,7 @@ mod tests {
             let head = front.shared.take_head(1).unwrap();
             let fields: Vec<_> = head.fields.iter().collect();
             assert_eq!(fields[3..], [(&b":authority"[..], &b"a"[..]), (b"content-length", b"4")]);
-            assert!(!head.ends && front.shared.take_head(3).unwrap().ends && front.reset_code(1).is_none());
+            assert!(!head.ends && front.shared.take_head(3).unwrap().ends && front.shared.reset_code(1).is_none());
         }
     }
 
@@ -521,7 +397,7 @@ mod tests {
         ] {
             let mut front = front();
             pass(&mut front, &[&head[..], &data].concat(), 4).unwrap();
-            assert_eq!(front.reset_code(1).is_some(), is_wrong, "{data:?}");
+            assert_eq!(front.shared.reset_code(1).is_some(), is_wrong, "{data:?}");
         }
     }
 
@@ -559,7 +435,7 @@ mod tests {
     #[test]
     fn refuses_what_comes_too_early_or_too_slowly() {
         let head = frame(HEADERS, END_HEADERS, 1, &[0x82]);
-        let mut front = front().with_small_window();
+        let mut front = Front { window_unknown: true, ..front() };
         assert_eq!(pass(&mut front, &[&head[..], &frame(DATA, 0, 1, b"x")].concat(), 100).unwrap(), b"");
         assert_eq!(front.refused, [(1, REFUSED_STREAM)]);
         let ack = frame(SETTINGS, ACK, 0, b"");

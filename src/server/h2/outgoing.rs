@@ -2,7 +2,10 @@
 
 use std::io::IoSlice;
 
-use super::front::{ACK, DATA, END_STREAM, Front, GOAWAY, HEAD, HEADERS, PING, RST_STREAM, append_frame};
+use super::frame::{
+    ACK, DATA, END_STREAM, GOAWAY, HEAD, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, append_frame,
+};
+use super::front::Front;
 
 /// Follows the frames that are sent.
 #[derive(Debug, Default)]
@@ -102,8 +105,8 @@ impl Outgoing {
     }
 
     fn say_otherwise(&mut self, cursor: Cursor, reader: &mut Reader<'_>, front: &mut Front) -> Plan {
-        let (mut payload, mut filled) = ([0; HEAD], 0);
-        let wanted = cursor.left.min(8);
+        let (mut payload, mut filled) = ([0; LONGEST], 0);
+        let wanted = cursor.left.min(LONGEST);
         let taken = reader.fill(&mut payload[..wanted], &mut filled);
         let rest = reader.skip(cursor.left - taken);
         if taken + rest < cursor.left {
@@ -113,10 +116,16 @@ impl Outgoing {
         match cursor.head[3] {
             GOAWAY => self.say_goaway(front, u32::from_be_bytes([payload[4], payload[5], payload[6], payload[7]])),
             // The client would answer just so.
-            PING => append_frame(PING, ACK, 0, &payload[..8], &mut front.out),
+            PING => front.tell_hyper(PING, ACK, 0, &payload[..8]),
+            SETTINGS => {
+                set_initial_window(&mut payload[..taken], front.preread);
+                self.say(SETTINGS, 0, &payload[..taken]);
+            }
+            // We know better.
+            WINDOW_UPDATE => {}
             _ => {
                 let stream = cursor.stream();
-                let code = front.reset_code(stream).unwrap_or_default();
+                let code = front.shared().reset_code(stream).unwrap_or_default();
                 front.forget(stream);
                 self.say(RST_STREAM, stream, &code.to_be_bytes());
             }
@@ -145,15 +154,17 @@ impl Outgoing {
                     return;
                 }
                 self.cursor.begin();
-                if self.cursor.head[3] == RST_STREAM {
-                    front.forget(self.cursor.stream());
+                match self.cursor.head[3] {
+                    RST_STREAM => front.forget(self.cursor.stream()),
+                    DATA => front.shared().answers.sent(self.cursor.stream()),
+                    _ => {}
                 }
             }
             if self.cursor.left == 0
                 && let Some(stream) = self.cursor.ends.take()
             {
-                front.sent_all(stream);
-                if let Some(code) = front.reset_code(stream) {
+                front.shared().release(stream);
+                if let Some(code) = front.shared().reset_code(stream) {
                     front.forget(stream);
                     self.say(RST_STREAM, stream, &code.to_be_bytes());
                 }
@@ -180,16 +191,28 @@ impl Cursor {
 
     /// Whether a frame of our own has to follow at once.
     fn is_reset_behind(&self, front: &Front) -> bool {
-        self.ends.is_some_and(|stream| front.reset_code(stream).is_some())
+        self.ends.is_some_and(|stream| front.shared().reset_code(stream).is_some())
     }
 
     fn is_said_otherwise(&self, front: &Front) -> bool {
         match self.head[3] {
             GOAWAY => true,
-            PING => self.head[4] & ACK == 0,
-            RST_STREAM => front.reset_code(self.stream()).is_some(),
+            PING | SETTINGS => self.head[4] & ACK == 0,
+            WINDOW_UPDATE => self.stream() > 0,
+            RST_STREAM => front.shared().reset_code(self.stream()).is_some(),
             _ => false,
         }
+    }
+}
+
+/// The longest frame that is said otherwise, in bytes: there are not ten settings.
+const LONGEST: usize = 64;
+
+/// Tells in settings how much of a body may come unasked; to hyper there is no end to that.
+fn set_initial_window(settings: &mut [u8], size: u32) {
+    const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
+    for setting in settings.chunks_exact_mut(6).filter(|setting| setting[..2] == INITIAL_WINDOW_SIZE) {
+        setting[2..].copy_from_slice(&size.to_be_bytes());
     }
 }
 
@@ -304,6 +327,8 @@ mod tests {
             frame(RST_STREAM, 0, 7, &[0, 0, 0, 2]),
             frame(GOAWAY, 0, 0, &[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]),
             frame(PING, 0, 0, &[9; 8]),
+            frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 1, 0, 4, 0x7f, 0xff, 0xff, 0xff]),
+            frame(WINDOW_UPDATE, 0, 9, &[0, 0, 0, 1]),
             frame(GOAWAY, 0, 0, &[0, 0, 0, 7, 0, 0, 0, 0]),
             frame(DATA, END_STREAM, 9, &[4; 3]),
         ]
@@ -316,16 +341,18 @@ mod tests {
             frame(RST_STREAM, 0, 5, &[0, 0, 0, 1]),
             frame(RST_STREAM, 0, 7, &[0, 0, 0, 2]),
             frame(GOAWAY, 0, 0, &[0, 0, 0, 9, 0, 0, 0, 0]),
+            frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 1, 0, 4, 0, 0, 0, 77]),
             frame(DATA, END_STREAM, 9, &[4; 3]),
         ]
         .concat();
         for most in [4, 7, 50, 1000] {
-            let mut front = Front::behind(0, Limits { field: 100, all: 100 }, Rc::default());
+            let mut front = Front::behind(0, Limits { field: 100, all: 100 }, 77, Rc::default());
             front.last = 9;
-            front.reset(1, 1);
-            front.reset(5, 1);
+            front.shared().reset(1, 1);
+            front.shared().reset(5, 1);
             let got = send(&mut Outgoing::default(), &mut front, &hyper, most);
             assert_eq!(got, expected, "{most}");
+            front.append_own();
             assert_eq!(front.out, frame(PING, ACK, 0, &[9; 8]));
         }
     }

@@ -1,10 +1,13 @@
 //! What a connection of HTTP/2 and its requests tell each other, by the number of the stream.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::task::{Context, Waker};
 
 use super::Answered;
+use super::answers::Answers;
 use super::hpack::Fields;
+use super::windows::Windows;
 
 /// What the connection and its requests tell each other.
 #[derive(Default)]
@@ -15,6 +18,15 @@ pub(super) struct Shared {
     resets: RefCell<HashMap<u32, u32>>,
     /// Answers that hyper has, and the client has not: to nginx these requests are not over.
     unsent: RefCell<HashMap<u32, Answered>>,
+    /// How much of bodies may come.
+    pub(super) windows: Windows,
+    /// How answers go on.
+    pub(super) answers: Answers,
+    /// Streams that end now, whatever hyper thinks of them.
+    expired: RefCell<Vec<u32>>,
+    /// The client takes nothing at all.
+    pub(super) is_stuck: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
 }
 
 /// A request's head.
@@ -44,6 +56,7 @@ impl Shared {
 
     /// A stream's last frame has left.
     pub(super) fn release(&self, stream: u32) {
+        self.answers.end(stream);
         let released = self.unsent.borrow_mut().remove(&stream);
         // It is logged now, which may do anything.
         drop(released);
@@ -64,6 +77,47 @@ impl Shared {
     pub(super) fn forget(&self, stream: u32) {
         self.heads.borrow_mut().remove(&stream);
         self.resets.borrow_mut().remove(&stream);
+        self.windows.close(stream);
         self.release(stream);
+    }
+
+    /// Part of a body was read.
+    pub(super) fn read(&self, stream: u32, content: usize) {
+        if self.windows.read(stream, content) {
+            self.wake();
+        }
+    }
+
+    /// There is room for so many bytes of a body.
+    pub(super) fn make_room(&self, stream: u32, room: u64) {
+        if self.windows.make_room(stream, room) {
+            self.wake();
+        }
+    }
+
+    /// A stream ends now.
+    pub(super) fn expire(&self, stream: u32) {
+        self.expired.borrow_mut().push(stream);
+        self.wake();
+    }
+
+    /// Streams that end now.
+    pub(super) fn take_expired(&self) -> Vec<u32> {
+        let mut expired = self.expired.borrow_mut();
+        if expired.is_empty() { Vec::new() } else { std::mem::take(&mut *expired) }
+    }
+
+    /// The connection is driven by this task.
+    pub(super) fn listen(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
     }
 }

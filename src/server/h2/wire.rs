@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::front::{Front, RST_STREAM};
+use super::frame::{RST_STREAM, WINDOW_UPDATE};
+use super::front::Front;
 use super::outgoing::{Outgoing, Plan, first};
 use super::{Fatal, PROTOCOL_ERROR, say};
 use crate::http::{Connection, Deadline};
@@ -93,8 +94,12 @@ pub(super) struct Driver {
 impl Driver {
     /// Goes on with the connection; ready when it is over and everything has been sent, or nobody takes it.
     pub(super) fn poll<F: Future>(&mut self, serving: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<()> {
+        self.wire.borrow_mut().end_expired(cx);
         self.done = self.done || serving.poll(cx).is_ready();
-        match self.wire.borrow_mut().poll_flush(cx) {
+        let mut wire = self.wire.borrow_mut();
+        let sent = wire.poll_flush(cx);
+        wire.front.shared().is_stuck.set(sent.is_pending());
+        match sent {
             Poll::Ready(Ok(())) if self.done => Poll::Ready(()),
             Poll::Ready(Err(_)) => Poll::Ready(()),
             _ => Poll::Pending,
@@ -103,12 +108,19 @@ impl Driver {
 }
 
 impl Wire {
+    /// Ends streams of which the client takes nothing, before hyper goes on.
+    fn end_expired(&mut self, cx: &Context<'_>) {
+        self.front.shared().listen(cx);
+        self.front.end_expired();
+    }
+
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.end != End::Open {
                 ready!(self.poll_end(cx));
                 return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
             }
+            self.front.append_own();
             if !self.front.out.is_empty() {
                 let length = self.front.out.len().min(buffer.remaining());
                 buffer.put_slice(&self.front.out[..length]);
@@ -249,6 +261,12 @@ impl Wire {
     fn collect_own(&mut self) {
         for (stream, code) in self.front.refused.drain(..) {
             self.outgoing.say(RST_STREAM, stream, &code.to_be_bytes());
+        }
+        for (stream, more) in self.front.shared().windows.take_grants() {
+            self.outgoing.say(WINDOW_UPDATE, stream, &more.to_be_bytes());
+        }
+        for note in self.front.notes.drain(..) {
+            say(&self.thread.local(), &self.connection, &note);
         }
         let own = self.outgoing.own();
         let count = own.len();

@@ -1,0 +1,93 @@
+//! Clients that take nothing of what they asked for: `send_timeout`. RFC 9113, section 10.5.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::http::{Request, clock};
+
+/// The answers under way on a connection, by their streams.
+#[derive(Default)]
+pub(super) struct Answers {
+    answers: RefCell<HashMap<u32, Rc<Progress>>>,
+    /// When they are looked at next.
+    until: Cell<Option<Instant>>,
+    /// One of them wants to be looked at sooner.
+    sooner: Notify,
+}
+
+/// How an answer goes on.
+pub(super) struct Progress {
+    r: Rc<Request>,
+    /// When a piece of it was asked for or sent last.
+    at: Cell<Instant>,
+    /// It is not ready itself, or done: the client is not to blame.
+    waits: Cell<bool>,
+}
+
+impl Progress {
+    /// A piece was asked for; `ready` where there was one.
+    pub(super) fn asked(&self, ready: bool) {
+        self.at.set(clock::now());
+        self.waits.set(!ready);
+    }
+
+    fn patience(&self) -> Duration {
+        self.r.location().core.send_timeout
+    }
+
+    fn is_stuck(&self) -> bool {
+        !self.waits.get() && self.at.get().elapsed() >= self.patience()
+    }
+
+    /// When it is to be looked at.
+    fn due(&self) -> Instant {
+        let since = if self.waits.get() { Instant::now() } else { self.at.get() };
+        since + self.patience()
+    }
+}
+
+impl Answers {
+    /// An answer begins.
+    pub(super) fn begin(&self, stream: u32, r: &Rc<Request>) -> Rc<Progress> {
+        let progress = Rc::new(Progress { r: r.clone(), at: Cell::new(clock::now()), waits: Cell::new(false) });
+        self.answers.borrow_mut().insert(stream, progress.clone());
+        if self.until.get().is_none_or(|until| progress.due() < until) {
+            self.sooner.notify_one();
+        }
+        progress
+    }
+
+    /// An answer is over.
+    pub(super) fn end(&self, stream: u32) {
+        self.answers.borrow_mut().remove(&stream);
+    }
+
+    /// Some of an answer has left.
+    pub(super) fn sent(&self, stream: u32) {
+        if let Some(progress) = self.answers.borrow().get(&stream) {
+            progress.at.set(clock::now());
+        }
+    }
+
+    /// Waits for answers of which the client has taken nothing for so long; their streams and requests.
+    pub(super) async fn stalled(&self) -> Vec<(u32, Rc<Request>)> {
+        loop {
+            self.until.set(self.answers.borrow().values().map(|answer| answer.due()).min());
+            match self.until.get() {
+                None => self.sooner.notified().await,
+                Some(until) => tokio::select! {
+                    () = tokio::time::sleep_until(until.into()) => {}
+                    () = self.sooner.notified() => {}
+                },
+            }
+            let stuck: Vec<_> = self.answers.borrow_mut().extract_if(|_, answer| answer.is_stuck()).collect();
+            if !stuck.is_empty() {
+                return stuck.into_iter().map(|(stream, answer)| (stream, answer.r.clone())).collect();
+            }
+        }
+    }
+}
