@@ -383,14 +383,7 @@ fn too_large(r: &Request) -> Option<Flow> {
 
 /// The location's name, with its slash, is where the client should look.
 fn add_slash(r: &Request, location: LocationId) -> Flow {
-    let mut target = escaped(&r.cycle().location(location).name, Escape::Uri).into_owned();
-    let args = r.args.borrow();
-    if !args.is_empty() {
-        target.push(b'?');
-        target.extend_from_slice(&args);
-    }
-    r.redirect_to(&target);
-    Flow::Finalize(301)
+    r.moved_to(escaped(&r.cycle().location(location).name, Escape::Uri).into_owned())
 }
 
 fn nothing_here(r: &Request) -> Flow {

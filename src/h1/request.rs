@@ -43,21 +43,8 @@ enum Stage {
     Headers,
 }
 
-/// Fields of which nginx allows one.
-const UNIQUE: u64 = HeaderId::Host.bit()
-    | HeaderId::IfModifiedSince.bit()
-    | HeaderId::IfUnmodifiedSince.bit()
-    | HeaderId::IfMatch.bit()
-    | HeaderId::IfNoneMatch.bit()
-    | HeaderId::ContentLength.bit()
-    | HeaderId::ContentRange.bit()
-    | HeaderId::IfRange.bit()
-    | HeaderId::TransferEncoding.bit()
-    | HeaderId::Expect.bit()
-    | HeaderId::Authorization.bit();
-
 /// Fields that [`take_special`] looks at.
-const SPECIAL: u64 = UNIQUE | HeaderId::Connection.bit();
+const SPECIAL: u64 = HeaderId::UNIQUE | HeaderId::Connection.bit();
 
 impl RequestParser {
     /// For a new connection; `limits` are those of the address's default server (or of the one that SNI chose).
@@ -322,7 +309,7 @@ impl RequestParser {
 /// Notes a header line that may mean something here; true if it told the host.
 #[inline]
 fn take_special(field: Field, input: &[u8], head: &mut RequestHead) -> Result<bool, HeadError> {
-    if UNIQUE & field.id.bit() != 0 && head.headers.has(field.id) {
+    if HeaderId::UNIQUE & field.id.bit() != 0 && head.headers.has(field.id) {
         return Err(duplicate(field, input, head));
     }
     head.headers.push_pieces(field.id, field.name, field.value);

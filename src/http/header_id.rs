@@ -177,6 +177,19 @@ impl HeaderId {
     pub(crate) const fn bit(self) -> u64 {
         1 << self as u8
     }
+
+    /// The bits of the fields of which nginx allows one in a request.
+    pub(crate) const UNIQUE: u64 = Self::Host.bit()
+        | Self::IfModifiedSince.bit()
+        | Self::IfUnmodifiedSince.bit()
+        | Self::IfMatch.bit()
+        | Self::IfNoneMatch.bit()
+        | Self::ContentLength.bit()
+        | Self::ContentRange.bit()
+        | Self::IfRange.bit()
+        | Self::TransferEncoding.bit()
+        | Self::Expect.bit()
+        | Self::Authorization.bit();
 }
 
 /// The front of `name`, or of a line that begins with it; zeros behind its end.

@@ -13,7 +13,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::{
-    Captures, Client, Connection, Counted, Cycle, Escape, Head, HeaderId, Headers, Location, LocationId, Method,
+    Captures, Client, Connection, Counted, Cycle, Escape, Flow, Head, HeaderId, Headers, Location, LocationId, Method,
     RequestBody, Response, Server, ServerId, TcpInfo, VarSlots, escape::append_escaped,
 };
 use crate::log::{Level, Line};
@@ -502,6 +502,17 @@ impl Request {
     /// Sets the `Location` of the redirect that is about to be finalized.
     pub fn redirect_to(&self, target: &[u8]) {
         self.out.pending.borrow_mut().set(HeaderId::Location, target);
+    }
+
+    /// Sends the client to a path, which is escaped already, with the arguments that it gave.
+    pub fn moved_to(&self, mut path: Vec<u8>) -> Flow {
+        let args = self.args.borrow();
+        if !args.is_empty() {
+            path.push(b'?');
+            path.extend_from_slice(&args);
+        }
+        self.redirect_to(&path);
+        Flow::Finalize(301)
     }
 
     /// Whether the error log of the location takes lines of this level.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     complete::{collect, zone},
-    document::{Document, place, uri_of},
+    document::{Document, place},
 };
 use crate::{
     inspect::Inspection,
@@ -123,5 +123,6 @@ fn included(document: &Document, offset: usize) -> Value {
         at.as_ref().is_some_and(is_here)
     });
     let start = json!({ "line": 0, "character": 0 });
-    read.map(|source| json!({ "uri": uri_of(&source.name), "range": { "start": start, "end": start } })).collect()
+    read.map(|source| json!({ "uri": crate::paths::uri(&source.name), "range": { "start": start, "end": start } }))
+        .collect()
 }

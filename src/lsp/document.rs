@@ -146,7 +146,7 @@ fn innermost(directives: &[Directive], context: Context, offset: usize) -> Conte
 pub(super) fn place(look: &Inspection, span: Span) -> Option<(String, Value)> {
     let source = look.loaded.sources.get(span.file);
     let range = range(&source.text, span.start as usize, span.end as usize);
-    (source.origin == Origin::File).then(|| (uri_of(&source.name), range))
+    (source.origin == Origin::File).then(|| (crate::paths::uri(&source.name), range))
 }
 
 fn range(text: &[u8], start: usize, end: usize) -> Value {
@@ -179,19 +179,6 @@ pub(super) fn path_of(uri: &str) -> PathBuf {
         }
     }
     crate::paths::from_bytes(&bytes)
-}
-
-/// A path as a `file:` URI.
-pub(super) fn uri_of(path: &str) -> String {
-    let mut uri = "file://".to_owned();
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
-            uri.push(char::from(byte));
-        } else {
-            uri += &format!("%{byte:02X}");
-        }
-    }
-    uri
 }
 
 /// Open files as they are in the editor, all others as they are on disk.

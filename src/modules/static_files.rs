@@ -172,11 +172,5 @@ fn add_slash(r: &Request) -> Flow {
     let mut target = Vec::with_capacity(uri.len() + 1);
     escape::append_escaped(&uri, Escape::Uri, &mut target);
     target.push(b'/');
-    let args = r.args.borrow();
-    if !args.is_empty() {
-        target.push(b'?');
-        target.extend_from_slice(&args);
-    }
-    r.redirect_to(&target);
-    Flow::Finalize(301)
+    r.moved_to(target)
 }

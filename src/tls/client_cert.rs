@@ -3,12 +3,11 @@
 
 use std::fmt;
 
-use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls::{DistinguishedName, Error};
 
-use super::provider;
+use super::signature::signatures_are_checked;
 use super::x509::Certificate;
 
 /// Takes any certificate whose key the client has.
@@ -59,40 +58,5 @@ impl ClientCertVerifier for ClientCertificates {
         Ok(ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        check_signature(message, cert, dss, false)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        check_signature(message, cert, dss, true)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// Whether somebody has the key of the certificate that he shows. Certificates without extensions, which rustls does not
-/// read, are as good as others here.
-pub(super) fn check_signature(
-    message: &[u8],
-    certificate: &CertificateDer<'_>,
-    signed: &DigitallySignedStruct,
-    tls13: bool,
-) -> Result<HandshakeSignatureValid, Error> {
-    let certificate = Certificate::read(certificate).ok_or(CertificateError::BadEncoding)?;
-    if certificate.signed_handshake(message, signed.scheme, signed.signature(), tls13) {
-        return Ok(HandshakeSignatureValid::assertion());
-    }
-    Err(CertificateError::BadSignature.into())
+    signatures_are_checked!();
 }

@@ -13,6 +13,7 @@ mod ocsp;
 mod pem_key;
 mod reason;
 mod sessions;
+mod signature;
 mod site;
 mod tickets;
 mod verify;

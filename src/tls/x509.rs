@@ -64,11 +64,7 @@ pub const CRL_SIGN: u16 = 0x0200;
 impl<'a> Certificate<'a> {
     /// Reads one; `None` where it is damaged.
     pub fn read(der: &'a [u8]) -> Option<Self> {
-        let mut whole = Der(der).sequence()?;
-        let tbs = whole.raw()?;
-        let signature_algorithm = whole.sequence()?.0;
-        let signature = bits(whole.expect(BIT_STRING)?)?;
-        let mut body = Der(tbs).sequence()?;
+        let Signed { tbs, mut body, algorithm: signature_algorithm, signature } = Signed::read(der)?;
         let is_v1 = body.optional(0xa0).is_none();
         let serial = body.expect(INTEGER)?;
         body.sequence()?;
@@ -287,11 +283,7 @@ pub struct RevocationList<'a> {
 impl<'a> RevocationList<'a> {
     /// Reads one; `None` where it is damaged.
     pub fn read(der: &'a [u8]) -> Option<Self> {
-        let mut whole = Der(der).sequence()?;
-        let tbs = whole.raw()?;
-        let signature_algorithm = whole.sequence()?.0;
-        let signature = bits(whole.expect(BIT_STRING)?)?;
-        let mut body = Der(tbs).sequence()?;
+        let Signed { tbs, mut body, algorithm: signature_algorithm, signature } = Signed::read(der)?;
         body.optional(INTEGER);
         body.sequence()?;
         let issuer = body.raw()?;
@@ -324,6 +316,25 @@ impl<'a> RevocationList<'a> {
     /// Whether it has this number.
     pub fn has(&self, serial: &[u8]) -> bool {
         self.revoked.contains(&serial)
+    }
+}
+
+/// What both have around them: a body, and somebody's signature below it.
+struct Signed<'a> {
+    /// The body with its tag and length, as it was signed.
+    tbs: &'a [u8],
+    body: Der<'a>,
+    algorithm: &'a [u8],
+    signature: &'a [u8],
+}
+
+impl<'a> Signed<'a> {
+    fn read(der: &'a [u8]) -> Option<Self> {
+        let mut whole = Der(der).sequence()?;
+        let tbs = whole.raw()?;
+        let algorithm = whole.sequence()?.0;
+        let signature = bits(whole.expect(BIT_STRING)?)?;
+        Some(Self { tbs, body: Der(tbs).sequence()?, algorithm, signature })
     }
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "shop"))
-from stack import BINARY, Data, Process, free_port  # noqa: E402
+from stack import BINARY, Process, free_port, sample_data  # noqa: E402
 
 
 def pytest_report_header():
@@ -75,10 +75,5 @@ def place():
 
 @pytest.fixture(scope="session")
 def data():
-    """The shop with sample products."""
-    folder = Path(tempfile.mkdtemp(prefix="my_shop_data."))
-    folder.chmod(0o755)
-    made = Data(folder)
-    made.manage("set_up_demo")
-    yield made
-    shutil.rmtree(folder)
+    with sample_data() as made:
+        yield made

@@ -1,13 +1,10 @@
 """What the tests share: the shop's data, made once, and a stack of each configuration."""
 
-import shutil
-import tempfile
 from io import BytesIO
-from pathlib import Path
 
 import pytest
 from PIL import Image
-from stack import BINARY, Data, Stack
+from stack import BINARY, Stack, sample_data
 from visitor import Visitor
 
 
@@ -17,13 +14,8 @@ def pytest_report_header():
 
 @pytest.fixture(scope="session")
 def data():
-    """A shop with sample products. The server's workers are another user, so the folder is open to all."""
-    folder = Path(tempfile.mkdtemp(prefix="my_shop_data."))
-    folder.chmod(0o755)
-    made = Data(folder)
-    made.manage("set_up_demo")
-    yield made
-    shutil.rmtree(folder)
+    with sample_data() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

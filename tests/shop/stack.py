@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +84,19 @@ class Data:
         """What a query finds in the SQLite file, without Django."""
         with sqlite3.connect(f"file:{self.folder}/db.sqlite3?mode=ro", uri=True) as database:
             return database.execute(query, values).fetchall()
+
+
+@contextmanager
+def sample_data():
+    """A shop with sample products. The server's workers are another user, so the folder is open to all."""
+    folder = Path(tempfile.mkdtemp(prefix="my_shop_data."))
+    folder.chmod(0o755)
+    try:
+        made = Data(folder)
+        made.manage("set_up_demo")
+        yield made
+    finally:
+        shutil.rmtree(folder)
 
 
 class Process:

@@ -76,7 +76,7 @@ fn result(look: &Inspection, said: &Diagnostic, rule: usize) -> Value {
 }
 
 fn location(place: &Place) -> Value {
-    json!({ "physicalLocation": { "artifactLocation": { "uri": uri(&place.file) }, "region": region(place) } })
+    json!({ "physicalLocation": { "artifactLocation": { "uri": crate::paths::uri(&place.file) }, "region": region(place) } })
 }
 
 fn region(place: &Place) -> Value {
@@ -93,19 +93,6 @@ fn repair(look: &Inspection, fix: &Fix) -> Value {
     }
     let changes = files
         .into_iter()
-        .map(|(file, replacements)| json!({ "artifactLocation": { "uri": uri(&file) }, "replacements": replacements }));
+        .map(|(file, replacements)| json!({ "artifactLocation": { "uri": crate::paths::uri(&file) }, "replacements": replacements }));
     json!({ "description": { "text": fix.title }, "artifactChanges": changes.collect::<Vec<_>>() })
-}
-
-/// A path as a URI (RFC 3986): absolute with its scheme, relative as a reference.
-fn uri(path: &str) -> String {
-    let mut uri = if path.starts_with('/') { "file://".to_owned() } else { String::new() };
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
-            uri.push(char::from(byte));
-        } else {
-            uri += &format!("%{byte:02X}");
-        }
-    }
-    uri
 }

@@ -1,25 +1,15 @@
 //! `grpc_set_header`, and the headers that are set when nobody says otherwise.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::Conf;
 use crate::conf::{Args, Ctx, SetResult};
 use crate::http::{HeaderId, Part, Request, Script, VariableDef};
+use crate::modules::upstream::SetHeader;
 use crate::upstream::{Names, append_field};
 
-/// One `grpc_set_header`.
-#[derive(Clone, Debug)]
-pub(super) struct SetHeader {
-    name: Bytes,
-    value: Script,
-}
-
 pub(super) fn add(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
-    let header = SetHeader { name: args.bytes(1), value: ctx.script(args.word(2))? };
-    Arc::make_mut(c.set_headers.get_or_insert_default()).push(header);
-    Ok(())
+    SetHeader::add(&mut c.set_headers, args, ctx)
 }
 
 /// `trailers`, where the client says in `TE` that it takes them.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::handler::{Authority, Grpc, Handler};
-use self::headers::{Headers, SetHeader, TRAILERS};
+use self::headers::{Headers, TRAILERS};
 use super::upstream::{
-    Pass, Schemes, Settings, Slash, SslSettings, listed_commands, read_pass, settled_pass, ssl_commands,
+    Pass, Schemes, SetHeader, Settings, Slash, SslSettings, listed_commands, read_pass, settled_pass, ssl_commands,
 };
 use crate::conf::{Args, Command, Ctx, Inherit, LocationBuilder, Module, SetResult};
 use crate::http::{TempPath, VariableDef};

@@ -1,26 +1,16 @@
 //! `proxy_set_header`, and the headers that are set when nobody says otherwise.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::Conf;
 use super::pass::Vars;
 use crate::conf::{Args, Ctx, SetResult};
 use crate::http::{Part, Request, Script};
+use crate::modules::upstream::SetHeader;
 use crate::upstream::Names;
 
-/// One `proxy_set_header`.
-#[derive(Clone, Debug)]
-pub(super) struct SetHeader {
-    name: Bytes,
-    value: Script,
-}
-
 pub(super) fn add(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
-    let header = SetHeader { name: args.bytes(1), value: ctx.script(args.word(2))? };
-    Arc::make_mut(c.set_headers.get_or_insert_default()).push(header);
-    Ok(())
+    SetHeader::add(&mut c.set_headers, args, ctx)
 }
 
 /// What is set in place of what the client sent.

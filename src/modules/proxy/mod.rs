@@ -17,7 +17,7 @@ use self::pass::Pass;
 use self::redirect::Redirects;
 use super::resolver::NameService;
 use super::upstream::{
-    Settings, SslSettings, check_all, listed_commands, read_cache_path, ssl_commands, want_temp_folders,
+    SetHeader, Settings, SslSettings, check_all, listed_commands, read_cache_path, ssl_commands, want_temp_folders,
 };
 use crate::conf::{Command, Ctx, Inherit, LocationBuilder, Module, NodeId, NodeKind, assign, temp_path};
 use crate::http::{Script, TempPath, VariableDef};
@@ -32,7 +32,7 @@ pub struct Conf {
     common: Settings,
     ssl: SslSettings,
     pass: Option<Pass>,
-    set_headers: Option<Arc<Vec<headers::SetHeader>>>,
+    set_headers: Option<Arc<Vec<SetHeader>>>,
     set_body: Option<Script>,
     method: Option<Script>,
     http_11: Option<bool>,

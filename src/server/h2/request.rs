@@ -90,19 +90,6 @@ struct Reading<'a> {
     is_whole: bool,
 }
 
-/// Fields that may stand there once.
-const UNIQUE: u64 = HeaderId::Host.bit()
-    | HeaderId::IfModifiedSince.bit()
-    | HeaderId::IfUnmodifiedSince.bit()
-    | HeaderId::IfMatch.bit()
-    | HeaderId::IfNoneMatch.bit()
-    | HeaderId::ContentLength.bit()
-    | HeaderId::ContentRange.bit()
-    | HeaderId::IfRange.bit()
-    | HeaderId::TransferEncoding.bit()
-    | HeaderId::Expect.bit()
-    | HeaderId::Authorization.bit();
-
 /// Fields of HTTP/1's connections (RFC 9113, section 8.2.2).
 const OF_CONNECTIONS: [&[u8]; 5] =
     [b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"];
@@ -227,7 +214,7 @@ impl<'a> Reading<'a> {
             return Err(malformed(&[b"client sent \"", name, b"\" header, which HTTP/2 has not"]));
         }
         let id = HeaderId::of(name);
-        if UNIQUE & id.bit() != 0
+        if HeaderId::UNIQUE & id.bit() != 0
             && let Some(previous) = self.headers.get(id)
         {
             let what: &[u8] = if id == HeaderId::Host { b"host header" } else { b"header line" };
