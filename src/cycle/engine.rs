@@ -100,6 +100,8 @@ pub fn log(r: &Request) {
     for logger in &r.location().loggers {
         logger.log(r);
     }
+    // What is said from now on is not part of that.
+    r.logging.set(false);
     if r.is_main() {
         r.connection.restore_client();
     }
@@ -409,6 +411,7 @@ fn redirect(r: &Rc<Request>, uri: Vec<u8>, args: Vec<u8>) -> Result<(), u16> {
         return Err(500);
     }
     r.set_uri(uri);
+    r.set_doing("");
     *r.args.borrow_mut() = args;
     r.internal.set(true);
     r.valid_location.set(true);
@@ -480,9 +483,13 @@ fn filter(r: &Rc<Request>, response: &mut Response) -> Result<(), u16> {
         if let Err(status) = filter.filter(r, response) {
             // nginx forgets what was said of the answer that was to be.
             r.out.override_charset.take();
+            r.refuse_upstream();
             return Err(status);
         }
     }
     r.out.status.set(response.status);
+    if !r.doing().is_empty() {
+        r.set_doing(" while sending to client");
+    }
     Ok(())
 }

@@ -24,6 +24,7 @@ impl Engine for Phases {
     fn subrequest(&self, parent: &Rc<Request>, sub: Subrequest) -> Result<SubrequestFuture, TooDeep> {
         let r = parent.subrequest(sub)?;
         Ok(Box::pin(async move {
+            r.set_doing("");
             let ending = Ending { r: r.clone(), closed: Cell::new(false) };
             let answer = match run(&r).await {
                 Answer::Response(response) => Ok(until_sent(response, ending)),

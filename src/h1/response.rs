@@ -40,6 +40,13 @@ impl UpstreamHead {
         self.headers.bytes(self.status_line)
     }
 
+    /// Copies what has come of a head that will not be complete, so that its fields can be looked at.
+    pub(crate) fn give_up(&mut self, input: &[u8]) {
+        if !self.headers.has_arena() {
+            self.headers.adopt(input);
+        }
+    }
+
     /// Takes a field that came by itself, as HTTP/2 brings them.
     ///
     /// # Errors

@@ -235,6 +235,11 @@ impl Headers {
         self.arena.extend_from_slice(head);
     }
 
+    /// Whether there is one.
+    pub(crate) fn has_arena(&self) -> bool {
+        !self.arena.is_empty()
+    }
+
     /// Bytes of the arena; after [`Headers::adopt`], of the head.
     #[inline]
     pub(crate) fn bytes(&self, piece: Piece) -> &[u8] {

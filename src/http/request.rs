@@ -195,6 +195,10 @@ pub struct Outgoing {
     pub keep_alive: Cell<bool>,
     /// Whether everything was sent.
     pub complete: Cell<bool>,
+    /// A body that was cut short counts as sent: what came of it has gone out.
+    pub complete_when_cut: Cell<bool>,
+    /// What nginx says in the log that it is doing, which is what an upstream last asked of it: ` while …`, or nothing.
+    pub doing: Cell<&'static str>,
     /// `$limit_rate` set or sent by upstream, bytes a second.
     pub limit_rate: Cell<Option<u64>>,
     /// The charset that an upstream asks the charset filter for (`X-Accel-Charset`), whatever response comes.
@@ -212,6 +216,9 @@ pub trait UpstreamInfo: Any {
 
     /// The request has been answered: what was kept for the answer's sake may go.
     fn finish(&self, _r: &Request) {}
+
+    /// A filter has refused the answer: nothing of it is to be kept.
+    fn refuse(&self) {}
 }
 
 /// A response's head as it was sent, for `$sent_http_…` and logs.
@@ -351,8 +358,8 @@ impl Request {
     }
 
     fn too_deep<T>(&self, sentence: &str, uri: &[u8]) -> Result<T, TooDeep> {
-        self.log_with(Level::Error, |line| {
-            line.put(sentence).bytes(uri).put("\" while sending response to client");
+        self.log_while(Level::Error, self.sending(), |line| {
+            line.put(sentence).bytes(uri).put('"');
         });
         Err(TooDeep)
     }
@@ -434,6 +441,13 @@ impl Request {
     /// Takes what another request has captured.
     pub(super) fn share_captures(&self, other: &Self) {
         *self.captures.borrow_mut() = other.captures.borrow().clone();
+    }
+
+    /// Tells the upstream machinery that a filter has refused its answer.
+    pub fn refuse_upstream(&self) {
+        if let Some(upstream) = self.out.upstream.borrow().clone() {
+            upstream.refuse();
+        }
     }
 
     /// Ends what upstreams have begun, before the request is logged.
@@ -536,18 +550,39 @@ impl Request {
 
     /// The same with a message of raw bytes.
     pub fn log_with(&self, level: Level, message: impl FnOnce(&mut Line)) {
+        self.log_while(level, if self.logging.get() { " while logging request" } else { self.doing() }, message);
+    }
+
+    /// The same for something that happens while this is done: ` while …`.
+    pub fn log_while(&self, level: Level, doing: &'static str, message: impl FnOnce(&mut Line)) {
         // A subrequest writes to the log of the request that the client sent.
         let location = self.main.as_deref().unwrap_or(self).location();
         location.core.error_log.write(level, Some(self.connection.number), |line| {
             message(line);
+            line.put(doing);
             self.add_log_context(line);
         });
     }
 
-    fn add_log_context(&self, line: &mut Line) {
-        if self.logging.get() {
-            line.put(" while logging request");
+    /// What nginx says that it is doing, where an upstream has asked something of it.
+    pub fn doing(&self) -> &'static str {
+        self.main.as_deref().unwrap_or(self).out.doing.get()
+    }
+
+    /// The same for those who send a response, whatever it is.
+    pub fn sending(&self) -> &'static str {
+        match self.doing() {
+            "" => " while sending response to client",
+            doing => doing,
         }
+    }
+
+    /// Notes what nginx is doing.
+    pub fn set_doing(&self, doing: &'static str) {
+        self.main.as_deref().unwrap_or(self).out.doing.set(doing);
+    }
+
+    fn add_log_context(&self, line: &mut Line) {
         line.put(", client: ").bytes(&self.connection.address.borrow());
         line.put(", server: ").bytes(&self.server().name);
         if !self.head.line().is_empty() {

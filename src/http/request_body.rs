@@ -276,7 +276,8 @@ impl RequestBody {
             }
             Poll::Ready(Ok(false))
         });
-        if !ended.await? {
+        // What fills more than the buffer is not gathered: it goes on as it came.
+        if !ended.await? || self.received() > buffer {
             *self.inner().early.borrow_mut() = pieces;
             return Ok(false);
         }

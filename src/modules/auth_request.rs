@@ -86,9 +86,7 @@ async fn ask(r: Rc<Request>, work: SubrequestFuture, variables: Arc<[(VarIndex, 
         }
         200..300 => Flow::Ok,
         status => {
-            // nginx is still doing what it did last.
-            let doing = if sub.out.upstream.borrow().is_some() { " while sending to client" } else { "" };
-            r.log(Level::Error, format_args!("auth request unexpected status: {status}{doing}"));
+            r.log(Level::Error, format_args!("auth request unexpected status: {status}"));
             Flow::Finalize(500)
         }
     }

@@ -173,9 +173,9 @@ impl Recode {
             if found.number.is_some() {
                 return Ok(Some(found));
             }
-            let doing = doing(r, response);
-            r.log_with(Level::Error, |line| {
-                line.put("unknown charset \"").bytes(&found.name).put("\" to override").put(doing);
+            let doing = if response.file.is_some() { r.sending() } else { r.doing() };
+            r.log_while(Level::Error, doing, |line| {
+                line.put("unknown charset \"").bytes(&found.name).put("\" to override");
             });
             return Ok(None);
         }
@@ -209,10 +209,11 @@ impl Recode {
                 return Ok(());
             }
         };
-        let doing = doing(r, response);
+        let doing = if response.file.is_some() { r.sending() } else { r.doing() };
         let complain = || {
-            let message = no_map(&from.name, &to.name);
-            r.log(Level::Error, format_args!("{message}{doing}"));
+            r.log_while(Level::Error, doing, |line| {
+                line.put(no_map(&from.name, &to.name));
+            });
         };
         let (Some(source), Some(target)) = (from.number, to.number) else {
             if from.number != to.number || !is_prefix(&to.name, &from.name) {
@@ -245,15 +246,6 @@ impl Recode {
             response.body = recode::recode(std::mem::take(&mut response.body), table.clone());
         }
         Ok(())
-    }
-}
-
-/// What nginx says that it is doing when a head comes by.
-fn doing(r: &Request, response: &Response) -> &'static str {
-    match response.file {
-        Some(_) => " while sending response to client",
-        None if r.out.upstream.borrow().is_some() => " while reading response header from upstream",
-        None => "",
     }
 }
 

@@ -131,7 +131,9 @@ impl Unpacker {
     }
 
     fn complain(&self, message: std::fmt::Arguments<'_>) -> BodyCut {
-        self.r.log(Level::Error, format_args!("{message} while sending response to client"));
+        self.r.log_while(Level::Error, self.r.sending(), |line| {
+            line.put(message);
+        });
         BodyCut
     }
 

@@ -151,7 +151,6 @@ impl Filter for Settle {
         let refuse = |message: &dyn Fn(&mut Line)| {
             r.log_with(Level::Error, |line| {
                 message(line);
-                line.put(" while reading response header from upstream");
             });
             Err(CLOSE)
         };

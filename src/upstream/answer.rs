@@ -12,17 +12,18 @@ use bytes::Bytes;
 use super::buffer::Buffer;
 use super::cache::{Kept, Saver, Stored};
 use super::conf::Conf;
-use super::decode::Framing;
+use super::decode::{Framing, Marks, Taken};
 use super::exchange::{Answer, Came, Exchange};
 use super::lease::Lease;
 use super::passage::{Action, Passage};
-use super::relay::{Begun, Relay, say_fault, say_heard, say_surplus};
+use super::relay::{Begun, Relay};
+use super::said::{say_fault, say_heard, say_surplus};
 use super::store::{self, Store};
 use super::tunnel;
 use crate::h1::response::UpstreamHead;
 use crate::http::headers::parse_length;
 use crate::http::uri::parse_unsafe;
-use crate::http::{Body, Flow, HeaderId, Headers, Method, Request, Response, status};
+use crate::http::{Body, Flow, HeaderId, Headers, Method, Request, Response, Version, status};
 
 /// Headers that a module changes on their way to the client.
 pub(crate) trait Rewrite {
@@ -86,7 +87,7 @@ pub(crate) async fn respond(exchange: &Exchange<'_>, came: Came, rewrite: &dyn R
         None => None,
     };
     match begin(exchange, answer, rewrite, asked_head) {
-        Responding::Now(flow) => store::keep(flow, store),
+        Responding::Now(flow) => store::keep(flow, store, exchange.passage),
         Responding::Wait(mut response, mut relay) => {
             if !first_bytes(&mut relay).await {
                 return Flow::Close(499);
@@ -104,15 +105,17 @@ fn begin(exchange: &Exchange<'_>, answer: Box<Answer>, rewrite: &dyn Rewrite, as
     let Exchange { r, conf, passage, .. } = exchange;
     let Answer { mut head, reader, bare, buffer, body_at, mut lease } = *answer;
     let bodiless = matches!(head.status, 204 | 304) || asked_head;
+    let header_only = r.method.get() == Method::Head || (bodiless && head.status_line().is_empty());
     let empty = !reader.marks_end() && (bodiless || (!head.chunked && head.content_length == Some(0)));
     let found_nothing = conf.intercept_404 && head.status == 404;
     lease.reusable = (empty || found_nothing) && !head.close && head.status != 101;
     let caching = exchange.caching();
     if let Some(caching) = &caching {
-        caching.take_head(&head, conf);
+        caching.settle_head();
     }
-    note_charset(r, conf, &head.headers);
+    r.set_doing(Action::ReadingHead.text());
     if intercepts(r, conf, &head) {
+        r.set_doing(Action::SendingOn.text());
         if let Some(caching) = caching {
             caching.intercepted(head.status);
         }
@@ -135,9 +138,7 @@ fn begin(exchange: &Exchange<'_>, answer: Box<Answer>, rewrite: &dyn Rewrite, as
     let kept = caching.as_ref().map_or(Kept::Not, |caching| caching.kept());
     let mut response = Box::new(make_response((r, conf, passage), &mut head, (rewrite, reader.speaks_http()), kept));
     if bare {
-        response.bare = true;
-        response.status = 200;
-        r.out.keep_alive.set(false);
+        make_bare(r, &mut response);
     }
     if head.status == 101 && !reader.marks_end() && r.headers.borrow().has(HeaderId::Upgrade) {
         if let Some(caching) = caching {
@@ -150,16 +151,27 @@ fn begin(exchange: &Exchange<'_>, answer: Box<Answer>, rewrite: &dyn Rewrite, as
         return Responding::Now(Flow::Respond(response));
     }
     let saver = caching.and_then(|caching| match buffered {
-        true => caching.save(r, conf, head.status, &kept_head),
+        true => caching.save(r, conf, if bare { 0 } else { head.status }, &kept_head),
         false => {
             caching.free();
             None
         }
     });
     if empty {
-        if let Some(saver) = saver {
-            saver.commit();
+        if !header_only && buffer.len() > body_at {
+            lease.body_length = (buffer.len() - body_at) as u64;
+            lease.reusable = false;
+            say_surplus(r, if buffered { Action::ReadingBody } else { Action::ReadingHead }, &Framing::Length(0));
         }
+        if let Some(saver) = saver {
+            passage.keep_by(move || saver.commit());
+        }
+        passage.hold(lease);
+        return Responding::Now(Flow::Respond(response));
+    }
+    if header_only && !bare && saver.is_none() && !(buffered && conf.store.is_some()) {
+        // nginx looks no further.
+        lease.reusable |= reader.has_ended();
         passage.hold(lease);
         return Responding::Now(Flow::Respond(response));
     }
@@ -180,17 +192,23 @@ fn begin_body(
     let mut keep = may_keep;
     // nginx is still busy with the head where it does not buffer.
     let action = if buffered { Action::ReadingBody } else { Action::ReadingHead };
-    lease.body_length = (data.len() - body_at) as u64;
-    let taken = match framing.take(&mut data, body_at) {
+    let came = (data.len() - body_at) as u64;
+    lease.body_length = came;
+    let step = conf.bytes_between_pauses(buffered, saver.is_some());
+    let mut marks = Marks::new(body_at, passage.received_so_far() - came, step);
+    let taken = framing.take(&mut data, body_at, &mut marks);
+    // What goes beyond nginx's buffer is read when the head has gone out.
+    let action = if marks.paused && !buffered { Action::SendingOn } else { action };
+    let taken = match taken {
         Ok(taken) => taken,
         Err(fault) => {
             say_fault(r, action, &fault);
-            lease.end(r, passage);
-            // A head alone has gone out by now.
-            return Responding::Now(match r.method.get() {
-                Method::Head => Flow::Respond(response),
-                _ => Flow::Close(response.status),
-            });
+            if marks.passed <= body_at {
+                lease.end(r, passage);
+                return Responding::Now(Flow::Close(response.status));
+            }
+            data.truncate(marks.passed);
+            Taken { broken: true, ..Taken::default() }
         }
     };
     say_heard(r, action, &mut framing);
@@ -201,20 +219,24 @@ fn begin_body(
     if taken.done && (!conf.pass_trailers || framing.lacks_trailers()) {
         lease.reusable = framing.is_reusable(keep);
         passage.hold(lease);
+        let body = if data.len() > body_at { data.freeze().slice(body_at..) } else { Bytes::new() };
         if let Some(saver) = saver {
-            saver.finish(&data[body_at..]);
+            let body = body.clone();
+            passage.keep_by(move || saver.finish(&body));
         }
-        if data.len() > body_at {
-            response.body = Body::Bytes(data.freeze().slice(body_at..));
+        if !body.is_empty() {
+            response.body = Body::Bytes(body);
         }
         return Responding::Now(Flow::Respond(response));
     }
     data.drop_front(body_at);
     let (r, passage, conf) = (Rc::clone(r), Rc::clone(passage), Arc::clone(conf));
     let sends_body = r.method.get() != Method::Head;
-    let begun = Begun { r, passage, conf, lease, framing, buffered, keep, data, saver };
+    let begun = Begun { r, passage, conf, lease, framing, buffered, keep, data, saver, came: came > 0 };
     let mut relay = Box::new(Relay::new(begun));
-    if let Some(sentence) = taken.short {
+    if taken.broken {
+        relay.break_behind(usize::MAX);
+    } else if let Some(sentence) = taken.short {
         relay.break_off(action, sentence);
     } else if taken.done {
         relay.finish();
@@ -284,7 +306,6 @@ fn accel_redirect(r: &Request, conf: &Conf, head: &UpstreamHead, rewrite: &dyn R
 fn unsafe_uri(r: &Request, target: &[u8]) -> Flow {
     r.log_with(crate::log::Level::Error, |line| {
         line.put("unsafe URI \"").bytes(target).put("\" was detected");
-        line.put(Action::ReadingHead.text());
     });
     Flow::Finalize(404)
 }
@@ -306,14 +327,19 @@ pub(super) fn send_stored(
     let mut response = Box::new(made);
     response.unconditional = !is_conditional;
     if bare {
-        response.bare = true;
-        response.status = 200;
-        r.out.keep_alive.set(false);
+        make_bare(r, &mut response);
     }
     if r.method.get() != Method::Head {
         response.body = body;
     }
     Flow::Respond(response)
+}
+
+/// An answer without a head is passed on as it came. To nginx its status is that of HTTP/0.9.
+fn make_bare(r: &Request, response: &mut Response) {
+    response.bare = true;
+    response.status = if r.head.version < Version::HTTP_2 { 9 } else { 200 };
+    r.out.keep_alive.set(false);
 }
 
 fn make_response(
@@ -426,7 +452,8 @@ fn pass(r: &Request, id: HeaderId, (name, value): (&[u8], &[u8]), rewrite: &dyn 
     response.headers.push(name, changed.as_deref().unwrap_or(value));
 }
 
-fn note_charset(r: &Request, conf: &Conf, headers: &Headers) {
+/// Notes the charset that the upstream asks for.
+pub(super) fn note_charset(r: &Request, conf: &Conf, headers: &Headers) {
     let charset = headers.get(HeaderId::XAccelCharset);
     if let Some(charset) = charset.filter(|_| !conf.ignored.has(HeaderId::XAccelCharset, b"")) {
         *r.out.override_charset.borrow_mut() = Some(Bytes::copy_from_slice(charset));

@@ -1,5 +1,7 @@
 //! Where an answer's body ends, and the chunked coding taken off it in place.
 
+use std::ops::Range;
+
 use super::buffer::Buffer;
 use super::fastcgi::FastCgiBody;
 use super::grpc::GrpcBody;
@@ -43,6 +45,39 @@ pub(super) struct Taken {
     pub(super) surplus: bool,
     /// It broke off before its end; this is what the log says. What came of it counts.
     pub(super) short: Option<&'static str>,
+    /// It makes no sense behind what came.
+    pub(super) broken: bool,
+}
+
+/// How much of a body goes to the client although what follows cannot be understood: nginx passes on what it has read
+/// when its buffers are full, or when the upstream pauses, and drops the rest of an answer that breaks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Marks {
+    /// Where in the buffer, as it came, the next pause is.
+    next: usize,
+    /// How many bytes lie between pauses.
+    step: usize,
+    /// Data before this place in the buffer has been passed on.
+    pub(super) passed: usize,
+    /// There was a pause.
+    pub(super) paused: bool,
+}
+
+impl Marks {
+    /// For a buffer of which the bytes from `from` on are new, when `before` bytes had come since the last pause.
+    pub(super) fn new(from: usize, before: u64, step: usize) -> Self {
+        let since = usize::try_from(before).unwrap_or(usize::MAX) % step.max(1);
+        Self { next: from.saturating_add(step - since), step, passed: 0, paused: false }
+    }
+
+    /// The bytes of `raw`, as they came, are data that goes to `to`.
+    pub(super) fn pass(&mut self, raw: Range<usize>, to: usize) {
+        while self.next <= raw.end {
+            self.paused = true;
+            self.passed = to + self.next.saturating_sub(raw.start);
+            self.next = self.next.saturating_add(self.step);
+        }
+    }
 }
 
 /// Why a body cannot be understood.
@@ -74,8 +109,9 @@ impl Framing {
         Framing::Chunked(Box::new(Chunked { decoder, trailers: trailers.map(reader) }))
     }
 
-    /// Looks at what was read into the buffer behind its first `from` bytes; leaves data alone in it.
-    pub(super) fn take(&mut self, buffer: &mut Buffer, from: usize) -> Result<Taken, Fault> {
+    /// Looks at what was read into the buffer behind its first `from` bytes; leaves data alone in it. Where that makes
+    /// no sense, the marks say what of it counts all the same.
+    pub(super) fn take(&mut self, buffer: &mut Buffer, from: usize, marks: &mut Marks) -> Result<Taken, Fault> {
         match self {
             Framing::Close => Ok(Taken::default()),
             Framing::Length(left) => {
@@ -83,14 +119,15 @@ impl Framing {
                 let surplus = came > *left;
                 if surplus {
                     buffer.truncate(from + usize::try_from(*left).unwrap_or(usize::MAX));
+                    marks.pass(from..buffer.len(), from);
                 }
                 *left -= came.min(*left);
-                Ok(Taken { done: *left == 0, surplus, short: None })
+                Ok(Taken { done: *left == 0, surplus, short: None, broken: false })
             }
-            Framing::Chunked(chunked) => chunked.take(buffer, from),
-            Framing::FastCgi(body) => body.take(buffer, from),
+            Framing::Chunked(chunked) => chunked.take(buffer, from, marks),
+            Framing::FastCgi(body) => body.take(buffer, from, marks),
             Framing::Value(value) => Ok(value.take(buffer, from)),
-            Framing::Grpc(body) => body.take(buffer, from),
+            Framing::Grpc(body) => body.take(buffer, from, marks),
         }
     }
 
@@ -148,20 +185,22 @@ impl Framing {
 }
 
 impl Chunked {
-    fn take(&mut self, buffer: &mut Buffer, from: usize) -> Result<Taken, Fault> {
+    fn take(&mut self, buffer: &mut Buffer, from: usize, marks: &mut Marks) -> Result<Taken, Fault> {
         let bytes = buffer.filled_mut();
         let (mut at, mut end) = (from, from);
         let mut taken = Taken::default();
         while at < bytes.len() {
+            marks.pass(at..at, end);
             if self.decoder.is_done() {
                 let (done, used) = self.take_trailers(&bytes[at..])?;
                 at += used;
-                taken = Taken { done, surplus: at < bytes.len(), short: None };
+                taken = Taken { done, surplus: at < bytes.len(), short: None, broken: false };
                 break;
             }
             match self.decoder.decode(&bytes[at..])? {
                 Decoded::Data { range, .. } => {
                     let (start, stop) = (at + range.start, at + range.end);
+                    marks.pass(start..stop, end);
                     bytes.copy_within(start..stop, end);
                     end += stop - start;
                     at = stop;
@@ -169,7 +208,8 @@ impl Chunked {
                 Decoded::NeedMore => break,
                 Decoded::Done(used) => {
                     at += used;
-                    taken = Taken { done: self.trailers.is_none(), surplus: at < bytes.len(), short: None };
+                    taken =
+                        Taken { done: self.trailers.is_none(), surplus: at < bytes.len(), short: None, broken: false };
                     if taken.done {
                         break;
                     }
@@ -201,13 +241,15 @@ mod tests {
         let mut buffer = Buffer::take();
         buffer.room(bytes.len()).copy_from_slice(bytes);
         buffer.fill(bytes.len());
-        let taken = framing.take(&mut buffer, 0).unwrap_or_else(|_| panic!("{bytes:?} is refused"));
+        let taken = framing
+            .take(&mut buffer, 0, &mut Marks::new(0, 0, 4096))
+            .unwrap_or_else(|_| panic!("{bytes:?} is refused"));
         (String::from_utf8_lossy(&buffer).into_owned(), taken)
     }
 
-    const MORE: Taken = Taken { done: false, surplus: false, short: None };
-    const DONE: Taken = Taken { done: true, surplus: false, short: None };
-    const SURPLUS: Taken = Taken { done: true, surplus: true, short: None };
+    const MORE: Taken = Taken { done: false, surplus: false, short: None, broken: false };
+    const DONE: Taken = Taken { done: true, surplus: false, short: None, broken: false };
+    const SURPLUS: Taken = Taken { done: true, surplus: true, short: None, broken: false };
 
     #[test]
     fn counts_lengths() {
@@ -227,7 +269,24 @@ mod tests {
         let mut buffer = Buffer::take();
         buffer.room(1).copy_from_slice(b"x");
         buffer.fill(1);
-        assert!(matches!(Framing::chunked(None).take(&mut buffer, 0), Err(Fault::Chunk)));
+        assert!(matches!(Framing::chunked(None).take(&mut buffer, 0, &mut Marks::new(0, 0, 4096)), Err(Fault::Chunk)));
+    }
+
+    #[test]
+    fn knows_what_went_out_before_a_fault() {
+        let passed = |body: &[u8], before, step| {
+            let mut buffer = Buffer::take();
+            buffer.room(body.len()).copy_from_slice(body);
+            buffer.fill(body.len());
+            let mut marks = Marks::new(0, before, step);
+            assert!(matches!(Framing::chunked(None).take(&mut buffer, 0, &mut marks), Err(Fault::Chunk)));
+            String::from_utf8_lossy(&buffer[..marks.passed]).into_owned()
+        };
+        assert_eq!(passed(b"4\r\nabcd\r\nx", 0, 100), "");
+        assert_eq!(passed(b"4\r\nabcd\r\nx", 0, 5), "abcd");
+        assert_eq!(passed(b"4\r\nabcd\r\nx", 0, 6), "abc");
+        assert_eq!(passed(b"4\r\nabcd\r\nx", 95, 100), "ab");
+        assert_eq!(passed(b"4\r\nabcd\r\n1\r\ne\r\n\r\n", 0, 14), "abcd");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::buffer::Buffer;
-use super::decode::{Fault, Taken};
+use super::decode::{Fault, Marks, Taken};
 use super::head::{FastCgi, HeadRead, Refused, Say, refuse};
 use super::records::{RECORD_HEAD, Record, RecordReader, stderr_text};
 use crate::h1::response::{UpstreamError, UpstreamHead, UpstreamParse, UpstreamParser};
@@ -154,16 +154,18 @@ impl FastCgiBody {
     }
 
     /// Leaves content alone behind the first `from` bytes of the buffer.
-    pub(super) fn take(&mut self, buffer: &mut Buffer, from: usize) -> Result<Taken, Fault> {
+    pub(super) fn take(&mut self, buffer: &mut Buffer, from: usize, marks: &mut Marks) -> Result<Taken, Fault> {
         let mut taken = Taken::default();
         let ready = std::mem::take(&mut self.content);
         let mut end = from + if ready > 0 { self.count(ready, &mut taken) } else { 0 };
         let mut pos = from + ready;
         while !taken.done && taken.short.is_none() {
             let bytes = buffer.filled_mut();
+            marks.pass(pos..pos, end);
             match self.records.next(bytes, &mut pos).map_err(|error| Fault::Record(error.to_string()))? {
                 Record::Stdout(range) => {
                     let count = self.count(range.len(), &mut taken);
+                    marks.pass(range.clone(), end);
                     bytes.copy_within(range.start..range.start + count, end);
                     end += count;
                 }

@@ -166,6 +166,11 @@ impl HeadReader {
         matches!(self, HeadReader::Http(_))
     }
 
+    /// Whether the answer ends with its head, as one of HTTP/2 may, and the connection may serve another request.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self, HeadReader::Grpc(reader) if reader.has_ended())
+    }
+
     /// Whether the body has an end of its own, even where the head says that there is nothing in it.
     pub(super) fn marks_end(&self) -> bool {
         matches!(self, HeadReader::FastCgi(_) | HeadReader::Memcached(_) | HeadReader::Grpc(_))

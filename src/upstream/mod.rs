@@ -5,6 +5,7 @@
 
 mod address;
 mod answer;
+mod attempt;
 mod balance;
 mod bind;
 mod buffer;
@@ -29,6 +30,7 @@ mod pool;
 mod records;
 mod relay;
 mod resolve;
+mod said;
 mod send;
 mod socket;
 mod stop;

@@ -59,6 +59,10 @@ pub(crate) struct Passage {
     held: RefCell<Option<Lease>>,
     /// Its dealings with a cache.
     caching: RefCell<Option<Rc<Caching>>>,
+    /// What puts an answer that was read whole in its file, once its head has gone through the filters.
+    keeper: RefCell<Option<Box<dyn FnOnce()>>>,
+    /// They have refused it.
+    refused: Cell<bool>,
 }
 
 thread_local! {
@@ -98,10 +102,19 @@ impl UpstreamInfo for Passage {
     }
 
     fn finish(&self, r: &Request) {
+        let keeper = self.keeper.take();
+        if let Some(keep) = keeper {
+            keep();
+        }
         let held = self.held.take();
         if let Some(mut lease) = held {
             lease.end(r, self);
         }
+    }
+
+    fn refuse(&self) {
+        self.refused.set(true);
+        self.keeper.take();
     }
 }
 
@@ -114,6 +127,7 @@ impl Passage {
             passage
         });
         passage.finish(r);
+        passage.refused.set(false);
         passage.redirected.set(passage.last.borrow().is_some());
         *passage.scheme.borrow_mut() = scheme;
         *passage.peer.borrow_mut() = None;
@@ -163,6 +177,16 @@ impl Passage {
     /// Keeps the connection of an answer that was read to its end until the answer has been made of it.
     pub(super) fn hold(&self, lease: Lease) {
         *self.held.borrow_mut() = Some(lease);
+    }
+
+    /// What is done to keep the answer, if no filter refuses it.
+    pub(super) fn keep_by(&self, keep: impl FnOnce() + 'static) {
+        *self.keeper.borrow_mut() = Some(Box::new(keep));
+    }
+
+    /// Whether a filter has refused the answer.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.get()
     }
 
     /// The request's dealings with a cache, where it has any.
@@ -224,6 +248,11 @@ impl Passage {
     /// Counts bytes received.
     pub(super) fn received(&self, bytes: usize) {
         self.last(|attempt| attempt.received += bytes as u64);
+    }
+
+    /// How many bytes have been received on the connection in hand.
+    pub(super) fn received_so_far(&self) -> u64 {
+        self.last.borrow().as_ref().map_or(0, |attempt| attempt.received)
     }
 
     /// Notes how many bytes were sent.
@@ -308,6 +337,7 @@ pub(crate) enum Action {
     Sending,
     ReadingHead,
     ReadingBody,
+    SendingOn,
     Tunnelling,
 }
 
@@ -319,6 +349,7 @@ impl Action {
             Action::Sending => " while sending request to upstream",
             Action::ReadingHead => " while reading response header from upstream",
             Action::ReadingBody => " while reading upstream",
+            Action::SendingOn => " while sending to client",
             Action::Tunnelling => " while proxying upgraded connection",
         }
     }
@@ -326,8 +357,5 @@ impl Action {
 
 /// Says in the error log what happened while something was done with an upstream.
 pub(crate) fn report(r: &Request, level: Level, action: Action, what: impl FnOnce(&mut Line)) {
-    r.log_with(level, |line| {
-        what(line);
-        line.put(action.text());
-    });
+    r.log_while(level, action.text(), what);
 }

@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 use super::buffer::{BUFFER, Buffer};
 use super::cache::Saver;
 use super::conf::Conf;
-use super::decode::{Fault, Framing};
+use super::decode::{Fault, Framing, Marks};
 use super::exchange::client_is_gone;
 use super::grave::level;
 use super::lease::Lease;
 use super::passage::{Action, Passage, report};
+use super::said::{say_fault, say_heard, say_surplus};
 use super::send::SendError;
 use crate::http::{Body, BodyCut, BodyStream, Chunk, Deadline, FileRange, Headers, Lifetime, Request, TempFile, clock};
 use crate::log::{Level, Line};
@@ -43,8 +44,14 @@ pub(crate) struct Relay {
     /// Writes it into the cache.
     saver: Option<Box<Saver>>,
     end: Option<Result<(), BodyCut>>,
-    /// The upstream's answer could not be understood, or not be stored.
+    /// The upstream's answer could not be understood, and nothing of it goes out.
     refused: bool,
+    /// What is being done, as nginx has it.
+    action: Action,
+    /// Bytes that have come since the upstream paused, coding and head included.
+    round: u64,
+    /// Something has come since then.
+    fresh: bool,
     rate: Option<Rate>,
 }
 
@@ -60,6 +67,20 @@ pub(super) struct Begun {
     /// What came of the body so far, without coding.
     pub(super) data: Buffer,
     pub(super) saver: Option<Box<Saver>>,
+    /// Something has come behind the head.
+    pub(super) came: bool,
+}
+
+impl Conf {
+    /// How many bytes nginx reads of an answer before it passes them on, where the upstream does not pause: those that
+    /// are kept are all read first.
+    pub(super) fn bytes_between_pauses(&self, buffered: bool, kept: bool) -> usize {
+        match (buffered, kept || self.store.is_some()) {
+            (true, true) => usize::MAX,
+            (true, false) => self.buffer_size + self.buffers_size,
+            (false, _) => self.buffer_size,
+        }
+    }
 }
 
 /// `proxy_limit_rate`
@@ -75,11 +96,12 @@ const BURST: usize = 32;
 impl Relay {
     /// A body on its way.
     pub(super) fn new(begun: Begun) -> Self {
-        let Begun { r, passage, conf, lease, framing, buffered, keep, data, saver } = begun;
+        let Begun { r, passage, conf, lease, framing, buffered, keep, data, saver, came } = begun;
         let per_second = conf.limit_rate.as_ref().map_or(0, |script| rate(&script.eval(&r)));
         let rate =
             (buffered && per_second > 0).then(|| Rate { per_second, start: clock::now(), pause: Deadline::default() });
         let held = (!data.is_empty()).then_some(data);
+        let round = passage.received_so_far();
         let mut relay = Self {
             r,
             passage,
@@ -96,6 +118,10 @@ impl Relay {
             saver,
             end: None,
             refused: false,
+            // nginx goes on with what came with the head as if the client had asked for it.
+            action: if came && !buffered { Action::SendingOn } else { Action::ReadingBody },
+            round,
+            fresh: came,
             rate,
         };
         if relay.is_worth_passing() {
@@ -132,6 +158,11 @@ impl Relay {
         Poll::Ready(())
     }
 
+    /// Whether a filter has refused the answer.
+    pub(super) fn is_unwanted(&self) -> bool {
+        self.passage.is_refused()
+    }
+
     /// Whether the answer made no sense: nginx then sends nothing of what it has not sent yet.
     pub(super) fn is_refused(&self) -> bool {
         self.refused
@@ -144,7 +175,7 @@ impl Relay {
             _ => return Poll::Pending,
         }
         client_is_gone(&self.r, Action::ReadingBody);
-        self.cut();
+        self.abort();
         Poll::Ready(())
     }
 
@@ -154,7 +185,7 @@ impl Relay {
     }
 
     fn report(&self, level: Level, what: impl FnOnce(&mut Line)) {
-        report(&self.r, level, Action::ReadingBody, what);
+        report(&self.r, level, self.action, what);
     }
 
     /// The answer has ended as it should.
@@ -170,8 +201,15 @@ impl Relay {
         }
     }
 
-    /// The answer has broken off. What is held back goes nowhere any more; the rest still goes out.
+    /// The answer has broken off. What is held back goes nowhere any more; the rest still goes out, and to nginx the
+    /// request is complete with it.
     fn cut(&mut self) {
+        self.r.out.complete_when_cut.set(true);
+        self.abort();
+    }
+
+    /// The answer ends here, and the client's connection with it.
+    fn abort(&mut self) {
         self.held = None;
         self.saver = None;
         self.queue.push_back(Chunk::Flush);
@@ -187,7 +225,7 @@ impl Relay {
             Poll::Ready(Ok(())) => self.lease.request_sent = true,
             // The answer may come to its end all the same.
             Poll::Ready(Err(SendError::Peer(..))) => self.lease.sender = None,
-            Poll::Ready(Err(SendError::Body(_))) => self.cut(),
+            Poll::Ready(Err(SendError::Body(_))) => self.abort(),
         }
     }
 
@@ -209,18 +247,36 @@ impl Relay {
             self.held = Some(buffer);
         }
         match polled {
-            Poll::Pending => return self.poll_timeout(cx),
+            Poll::Pending => {
+                self.pause();
+                return self.poll_timeout(cx);
+            }
             Poll::Ready(Ok(0)) => self.peer_closed(),
             Poll::Ready(Ok(read)) => self.came(read, from),
-            Poll::Ready(Err(error)) => {
-                self.report(level(&error), |line| {
-                    line.put("readv() failed").error(&error);
-                });
-                self.pass_on();
-                self.cut();
-            }
+            Poll::Ready(Err(error)) => self.fail(&error),
         }
         Poll::Ready(())
+    }
+
+    /// The upstream has nothing to give for now.
+    fn pause(&mut self) {
+        self.action = Action::ReadingBody;
+        self.fresh = false;
+        if self.held.is_none() {
+            self.round = 0;
+        }
+    }
+
+    /// The connection failed. nginx passes on what it read in the same go, and no more of what it had held back.
+    fn fail(&mut self, error: &io::Error) {
+        let call = if self.buffered { "readv() failed" } else { "recv() failed" };
+        self.report(level(error), |line| {
+            line.put(call).error(error);
+        });
+        if self.fresh {
+            self.pass_on();
+        }
+        self.cut();
     }
 
     fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -238,6 +294,7 @@ impl Relay {
 
     fn came(&mut self, read: usize, from: usize) {
         self.timer.clear();
+        self.fresh = true;
         self.passage.received(read);
         if let Some(rate) = &mut self.rate {
             let pause = read as u64 * 1000 / rate.per_second;
@@ -251,18 +308,22 @@ impl Relay {
     /// Looks at what was read behind the first `from` bytes of the buffer.
     fn take_in(&mut self, from: usize) {
         let Some(buffer) = &mut self.held else { return };
-        self.lease.body_length += (buffer.len() - from) as u64;
-        let taken = match self.framing.take(buffer, from) {
+        let came = (buffer.len() - from) as u64;
+        self.lease.body_length += came;
+        let step = self.conf.bytes_between_pauses(self.buffered, self.saver.is_some());
+        let mut marks = Marks::new(from, self.round, step);
+        self.round += came;
+        let taken = match self.framing.take(buffer, from, &mut marks) {
             Ok(taken) => taken,
-            Err(fault) => return self.refuse(fault),
+            Err(fault) => return self.refuse(&fault, marks.passed),
         };
-        say_heard(&self.r, Action::ReadingBody, &mut self.framing);
+        say_heard(&self.r, self.action, &mut self.framing);
         if taken.surplus {
             self.keep = false;
-            say_surplus(&self.r, Action::ReadingBody, &self.framing);
+            say_surplus(&self.r, self.action, &self.framing);
         }
         if let Some(sentence) = taken.short {
-            self.break_off(Action::ReadingBody, sentence);
+            self.break_off(self.action, sentence);
         } else if taken.done {
             self.finish();
         } else if self.is_worth_passing() {
@@ -270,10 +331,21 @@ impl Relay {
         }
     }
 
-    fn refuse(&mut self, fault: Fault) {
-        self.refused = true;
-        say_fault(&self.r, Action::ReadingBody, &fault);
-        self.cut();
+    /// What came cannot be understood; so many bytes of what is held back go out all the same.
+    fn refuse(&mut self, fault: &Fault, passed: usize) {
+        say_fault(&self.r, self.action, fault);
+        self.refused = passed == 0 && self.queue.is_empty();
+        self.break_behind(passed);
+    }
+
+    /// The answer ends behind so many bytes of what is held back.
+    pub(super) fn break_behind(&mut self, passed: usize) {
+        self.saver = None;
+        if let Some(held) = &mut self.held {
+            held.truncate(passed);
+        }
+        self.pass_on();
+        self.abort();
     }
 
     /// nginx passes a buffer on when it is full. Chunks say that there is more to wait for, so what came of them is
@@ -299,7 +371,7 @@ impl Relay {
         if self.framing.ends_with_connection() {
             return self.finish();
         }
-        self.break_off(Action::ReadingBody, "upstream prematurely closed connection");
+        self.break_off(self.action, "upstream prematurely closed connection");
     }
 
     /// The answer has ended too early. What came of it goes out.
@@ -346,7 +418,7 @@ impl Relay {
             self.report(Level::Crit, |line| {
                 line.put(format_args!("pwritev() \"{name}\" failed")).error(&error);
             });
-            self.cut();
+            self.abort();
             return false;
         }
         true
@@ -402,7 +474,7 @@ impl Relay {
             }
             Err(error) => {
                 self.report(Level::Crit, |line| error.write(line));
-                self.cut();
+                self.abort();
                 false
             }
         }
@@ -485,10 +557,13 @@ impl BodyStream for Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        let Some(mut relay) = self.0.take().filter(|relay| relay.saver.is_some()) else { return };
+        let Some(mut relay) = self.0.take().filter(|relay| relay.saver.is_some() && !relay.is_unwanted()) else {
+            return;
+        };
         // While the thread ends nothing is read any more.
         if tokio::runtime::Handle::try_current().is_ok() {
             relay.passage.end();
+            relay.passage.sent(relay.lease.socket.as_ref().map_or(0, |socket| socket.sent));
             tokio::task::spawn_local(std::future::poll_fn(move |cx| relay.poll_rest(cx)));
         }
     }
@@ -498,48 +573,6 @@ impl Drop for Relay {
     fn drop(&mut self) {
         self.lease.end(&self.r, &self.passage);
     }
-}
-
-/// Says what an application wrote for the error log.
-pub(super) fn say_heard(r: &Request, action: Action, framing: &mut Framing) {
-    for sentence in framing.said() {
-        report(r, Level::Error, action, |line| {
-            line.bytes(&sentence);
-        });
-    }
-}
-
-/// Says that more came than belongs to the answer.
-pub(super) fn say_surplus(r: &Request, action: Action, framing: &Framing) {
-    report(r, Level::Warn, action, |line| {
-        line.put(match framing {
-            Framing::Chunked(_) => "upstream sent data after final chunk",
-            _ => "upstream sent more data than specified in \"Content-Length\" header",
-        });
-    });
-}
-
-/// Says why a body cannot be understood.
-pub(super) fn say_fault(r: &Request, action: Action, fault: &Fault) {
-    if let Fault::Fields(sentence) = fault {
-        report(r, Level::Error, action, |line| {
-            line.put(sentence);
-        });
-    }
-    report(r, Level::Error, action, |line| match fault {
-        Fault::Chunk => {
-            line.put("upstream sent invalid chunked response");
-        }
-        Fault::Trailer(error) => {
-            line.bytes(&error.message());
-        }
-        Fault::Record(sentence) => {
-            line.put(sentence);
-        }
-        Fault::Fields(_) => {
-            line.put("upstream sent invalid trailer");
-        }
-    });
 }
 
 /// A size as `proxy_limit_rate` has it; what makes no sense is no limit.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::exchange::{Answer, Exchange};
-use super::passage::{Action, report};
+use super::passage::{Action, Passage, report};
 use super::relay::Relay;
 use crate::http::date::parse_http;
 use crate::http::disk;
@@ -119,14 +119,14 @@ impl Store {
 }
 
 /// Keeps an answer that needs no stream.
-pub(super) fn keep(flow: Flow, store: Option<Store>) -> Flow {
+pub(super) fn keep(flow: Flow, store: Option<Store>, passage: &Passage) -> Flow {
     if let (Flow::Respond(response), Some(mut store)) = (&flow, store) {
         match &response.body {
             Body::Bytes(bytes) => store.append(bytes),
             Body::Empty => {}
             Body::File(_) | Body::Stream(_) => return flow,
         }
-        store.finish();
+        passage.keep_by(move || store.finish());
     }
     flow
 }
@@ -172,7 +172,7 @@ impl BodyStream for Stored {
 
 impl Drop for Stored {
     fn drop(&mut self) {
-        let Some(rest) = self.0.take() else { return };
+        let Some(rest) = self.0.take().filter(|(relay, _)| !relay.is_unwanted()) else { return };
         let mut rest = Stored(Some(rest));
         tokio::task::spawn_local(async move {
             // At the end there is nothing left to be dropped.
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn passes_on_what_is_not_kept() {
-        let flow = keep(Flow::respond(Response::new(204)), None);
+        let flow = keep(Flow::respond(Response::new(204)), None, &Passage::default());
         assert!(matches!(flow, Flow::Respond(response) if response.status == 204));
     }
 }

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use super::headers::Headers;
 use super::{SCHEMES, authority};
 use crate::http::escape::append_escaped;
-use crate::http::{Escape, Flow, Method, PhaseHandler, Request};
+use crate::http::{Escape, Flow, HeaderId, Method, PhaseHandler, Request};
 use crate::modules::upstream::{Destination, Target, look_up};
 use crate::tls::Backend;
 use crate::upstream::{
-    BodyWanted, Conf, Exchange, Passage, Protocol, Stop, Unchanged, append_indexed, append_named, respond,
+    BodyWanted, Conf, Content, Exchange, Passage, Protocol, Stop, Unchanged, append_indexed, append_named, respond,
 };
 
 /// Everything about a location, resolved.
@@ -62,7 +62,11 @@ const SCHEME_HTTPS: u8 = 7;
 impl Grpc {
     async fn serve(&self, r: &Rc<Request>) -> Result<Flow, Stop> {
         let destination = self.target.destination(r).map_err(Stop::Answer)?;
-        let content = BODY.read(r).await?;
+        let mut content = BODY.read(r).await?;
+        if matches!(content, Content::None) && (r.body.exists() || r.header(HeaderId::ContentLength).is_some()) {
+            // A body that is announced has an end of its own, though there is nothing in it.
+            content = Content::Stored(r.body.read(r).await?);
+        }
         let scheme = SCHEMES.name(destination.secure);
         let passage = Passage::begin(r, Bytes::from_static(scheme.as_bytes()));
         let mut out = passage.take_request();

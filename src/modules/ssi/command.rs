@@ -89,21 +89,12 @@ impl Command {
     }
 }
 
-/// What nginx is doing when it reads a page.
-pub(super) fn sending(r: &Request) -> &'static str {
-    match *r.out.upstream.borrow() {
-        Some(_) => " while sending to client",
-        None => " while sending response to client",
-    }
-}
-
 /// Says in the log what is wrong.
 pub(super) fn fault<T>(r: &Request, message: &[&[u8]]) -> Result<T, Fault> {
-    r.log_with(Level::Error, |line| {
+    r.log_while(Level::Error, r.sending(), |line| {
         for part in message {
             line.bytes(part);
         }
-        line.put(sending(r));
     });
     Err(Fault)
 }

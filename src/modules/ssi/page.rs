@@ -6,7 +6,7 @@ use std::{cell::RefCell, mem};
 
 use bytes::Bytes;
 
-use super::command::{Command, Fault, Values, fault, sending};
+use super::command::{Command, Fault, Values, fault};
 use super::date::Form;
 use super::parser::Parser;
 use super::text::{Shared, evaluate, evaluate_uri};
@@ -176,8 +176,8 @@ impl Page {
             Some(b"none") => self.encoding = Encoding::None,
             Some(b"url") => self.encoding = Encoding::Url,
             Some(b"entity") => self.encoding = Encoding::Entity,
-            Some(other) => self.r.log_with(Level::Error, |line| {
-                line.put("unknown encoding \"").bytes(other).put("\" in the \"echo\" command").put(sending(&self.r));
+            Some(other) => self.r.log_while(Level::Error, self.r.sending(), |line| {
+                line.put("unknown encoding \"").bytes(other).put("\" in the \"echo\" command");
             }),
         }
         let mut out = Vec::with_capacity(value.len());

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use memchr::memmem;
 
-use super::command::sending;
 use crate::http::Request;
 use crate::log::{Level, Line};
 
@@ -233,10 +232,7 @@ impl Parser {
     }
 
     fn complain(&self, r: &Request, then: State, message: impl FnOnce(&mut Line, &Self)) -> State {
-        r.log_with(Level::Error, |line| {
-            message(line, self);
-            line.put(sending(r));
-        });
+        r.log_while(Level::Error, r.sending(), |line| message(line, self));
         then
     }
 }

@@ -70,7 +70,7 @@ pub(super) fn write(
     let core = &r.location().core;
     let last_modified = own_last_modified(response).map(date::format_http);
     let connection = match r.out.keep_alive.get() {
-        _ if response.upgrade => Connection::Upgrade,
+        _ if response.upgrade || response.status == 101 => Connection::Upgrade,
         true => Connection::KeepAlive { header: core.keepalive_header },
         false => Connection::Close,
     };

@@ -11,8 +11,6 @@ use crate::http::{Count, Request};
 pub(super) async fn discard(r: Rc<Request>) -> bool {
     let core = &r.location().core;
     let until = Instant::now() + core.lingering_time;
-    // It has been logged; what is said now is not part of that.
-    r.logging.set(false);
     while Instant::now() < until {
         match r.body.next_unlimited(&r, core.lingering_timeout).await {
             Ok(Some(_)) => {}

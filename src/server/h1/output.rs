@@ -204,7 +204,8 @@ impl Output {
     fn ended(&self, sent: Result<(), Cut>) -> bool {
         let out = &self.r.out;
         out.head_sent.set(true);
-        out.complete.set(sent.is_ok());
+        let cut = matches!(sent, Err(Cut::Body)) && out.complete_when_cut.get();
+        out.complete.set(sent.is_ok() || cut);
         sent.is_ok() && out.keep_alive.get()
     }
 }
@@ -352,7 +353,9 @@ impl Output {
     /// Reads a range of a file behind what waits already.
     fn read_file(&mut self, range: &mut FileRange) -> Result<(), Cut> {
         append_range(range, &mut self.buffer).map_err(|error| {
-            self.r.log_error(Level::Alert, &error, "pread() failed while sending response to client");
+            self.r.log_while(Level::Alert, self.r.sending(), |line| {
+                line.put("pread() failed").error(&error);
+            });
             Cut::Body
         })
     }
@@ -446,19 +449,15 @@ impl Output {
     }
 
     fn complain(&self, fault: Fault) {
-        match fault {
-            Fault::Gone => {
-                self.r.log(Level::Info, "client prematurely closed connection while sending response to client");
-            }
-            Fault::Slow => {
-                self.r.log_with(Level::Info, |line| {
-                    line.put("client timed out").errno(libc::ETIMEDOUT).put(" while sending response to client");
-                });
-                super::reset_if_wanted(&self.io, &self.r);
-            }
-            Fault::Failed(call, error) => self.r.log_with(Level::Info, |line| {
-                line.put(call).put("() failed").error(&error).put(" while sending response to client");
-            }),
+        self.r.log_while(Level::Info, self.r.sending(), |line| {
+            match &fault {
+                Fault::Gone => line.put("client prematurely closed connection"),
+                Fault::Slow => line.put("client timed out").errno(libc::ETIMEDOUT),
+                Fault::Failed(call, error) => line.put(call).put("() failed").error(error),
+            };
+        });
+        if matches!(fault, Fault::Slow) {
+            super::reset_if_wanted(&self.io, &self.r);
         }
     }
 }

@@ -88,7 +88,7 @@ impl Exchange<'_> {
             return Some(caching.stored(self.r, self.conf, &self.protocol));
         }
         let is_same = status == 304 && caching.revalidates();
-        is_same.then(|| caching.revalidated(self.r, self.conf, &answer.head, &self.protocol))
+        is_same.then(|| caching.revalidated(self.r, self.conf, &self.protocol))
     }
 
     /// The connection may serve again.

@@ -148,6 +148,8 @@ pub(crate) struct Caching {
     status: Cell<Status>,
     /// Whether the answer may be kept, as far as is known.
     cacheable: Cell<bool>,
+    /// The answer in hand asks not to be kept.
+    forbidden: Cell<bool>,
     /// We fetch the entry, under this lock.
     fetching: Cell<Option<Option<Instant>>>,
     freshness: Cell<Freshness>,
@@ -179,6 +181,7 @@ impl Caching {
             node: Cell::default(),
             status: Cell::new(Status::Miss),
             cacheable: Cell::new(true),
+            forbidden: Cell::default(),
             fetching: Cell::default(),
             freshness: Cell::default(),
             stale_while_updating: Cell::default(),

@@ -30,16 +30,20 @@ enum WriteFault {
 }
 
 impl Caching {
-    /// Whether an answer whose head has come is to be kept, as far as its headers say. It is called before the
-    /// response is made.
+    /// Reads what a head says about keeping its answer, one that is refused as well: nginx believes its headers too.
     pub(in crate::upstream) fn take_head(&self, head: &UpstreamHead, conf: &Conf) {
-        if self.judge(&head.headers, &conf.ignored) {
-            self.cacheable.set(false);
-        }
+        self.forbidden.set(self.judge(&head.headers, &conf.ignored));
         let is_whole = matches!(head.status, 200 | 206);
         let last_modified = head.headers.get(HeaderId::LastModified).filter(|_| is_whole).and_then(date::parse_http);
         let etag = head.headers.get(HeaderId::ETag).filter(|etag| is_whole && etag.len() <= ETAG);
         *self.validators.borrow_mut() = (last_modified, etag.unwrap_or_default().to_vec());
+    }
+
+    /// The answer is the one that counts: it is not kept where it says so.
+    pub(in crate::upstream) fn settle_head(&self) {
+        if self.forbidden.get() {
+            self.cacheable.set(false);
+        }
     }
 
     /// An `error_page` answers instead of the upstream: its status may be kept.

@@ -35,6 +35,11 @@ impl Caching {
             r.log(Level::Crit, format_args!("cache file \"{}\" contains invalid header", path.display()));
             return None;
         };
+        for sentence in &head.dropped {
+            r.log_with(Level::Warn, |line| {
+                line.bytes(sentence);
+            });
+        }
         if self.judge(&head.headers, &conf.ignored) {
             self.cacheable.set(false);
         }
@@ -53,14 +58,7 @@ impl Caching {
 
     /// The upstream says that the entry is still good, and perhaps for how long. The answer is [`Self::stored`]
     /// afterwards.
-    pub(in crate::upstream) fn revalidated(
-        &self,
-        r: &Rc<Request>,
-        conf: &Conf,
-        said: &UpstreamHead,
-        protocol: &Protocol,
-    ) -> Option<Stored> {
-        self.judge(&said.headers, &conf.ignored);
+    pub(in crate::upstream) fn revalidated(&self, r: &Rc<Request>, conf: &Conf, protocol: &Protocol) -> Option<Stored> {
         let said = self.freshness.get();
         self.status.set(Status::Revalidated);
         let stored = self.stored(r, conf, protocol)?;

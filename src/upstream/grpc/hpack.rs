@@ -74,6 +74,8 @@ pub(super) enum HpackError {
     Truncated,
     #[error("upstream sent invalid http2 table index: {0}")]
     Index(usize),
+    #[error("upstream sent http2 table index with continuation flag")]
+    LongIndex,
     #[error("upstream sent invalid http2 dynamic table size update: {0}")]
     TableSize(usize),
     #[error("upstream sent zero http2 header name length")]
@@ -86,16 +88,14 @@ pub(super) enum HpackError {
     Field(String),
 }
 
-/// Lengths have three bytes behind the first at most, as in nginx.
-const LONGEST: usize = 127 + (1 << 21) - 1;
-
 /// Reads a block of headers, and hands each field out.
 pub(super) fn decode(mut block: &[u8], mut field: impl FnMut(&[u8], &[u8])) -> Result<(), HpackError> {
     while let Some(first) = block.first() {
         let first = *first;
         if first & 0x80 != 0 {
-            let index = integer(&mut block, 7)?;
-            let (name, value) = entry(index)?;
+            // There is no table of the peer's own, so an index needs no second byte, and nginx reads none.
+            let (name, value) = entry(usize::from(first & 0x7f))?;
+            block = &block[1..];
             field(name.as_bytes(), value.as_bytes());
             continue;
         }
@@ -108,7 +108,11 @@ pub(super) fn decode(mut block: &[u8], mut field: impl FnMut(&[u8], &[u8])) -> R
             block = &block[1..];
             continue;
         }
-        let index = integer(&mut block, if first & 0x40 != 0 { 6 } else { 4 })?;
+        block = &block[1..];
+        let index = match first & 0x40 {
+            0 => short_index(first & 0x0f, &mut block)?,
+            _ => usize::from(first & 0x3f),
+        };
         let name = match index {
             0 => string(&mut block, "name")?,
             _ => entry(index)?.0.as_bytes().to_vec(),
@@ -147,28 +151,35 @@ fn next(block: &mut &[u8]) -> Result<u8, HpackError> {
     Ok(*first)
 }
 
-fn integer(block: &mut &[u8], bits: u32) -> Result<usize, HpackError> {
-    let most = (1usize << bits) - 1;
-    let mut value = usize::from(next(block)?) & most;
-    if value < most {
-        return Ok(value);
+/// An index of four bits, with one byte behind it where they are all set.
+fn short_index(bits: u8, block: &mut &[u8]) -> Result<usize, HpackError> {
+    if bits < 0x0f {
+        return Ok(bits.into());
     }
-    for shift in [0, 7, 14, 21] {
+    let byte = next(block)?;
+    if byte & 0x80 != 0 { Err(HpackError::LongIndex) } else { Ok(usize::from(bits) + usize::from(byte)) }
+}
+
+/// A string's length: seven bits, and three bytes behind them at most.
+fn length(block: &mut &[u8], what: &'static str) -> Result<usize, HpackError> {
+    const MOST: usize = 0x7f;
+    let mut length = usize::from(next(block)?) & MOST;
+    if length < MOST {
+        return Ok(length);
+    }
+    for shift in [0, 7, 14] {
         let byte = next(block)?;
-        value += usize::from(byte & 0x7f) << shift;
+        length += usize::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
-            return Ok(value);
+            return Ok(length);
         }
     }
-    Err(HpackError::TooLong("value"))
+    Err(HpackError::TooLong(what))
 }
 
 fn string(block: &mut &[u8], what: &'static str) -> Result<Vec<u8>, HpackError> {
     let huffman = block.first().ok_or(HpackError::Truncated)? & 0x80 != 0;
-    let length = integer(block, 7)?;
-    if length > LONGEST {
-        return Err(HpackError::TooLong(what));
-    }
+    let length = length(block, what)?;
     if length == 0 && what == "name" {
         return Err(HpackError::EmptyName);
     }
@@ -251,6 +262,12 @@ mod tests {
     fn refuses_with_nginx_words() {
         assert_eq!(read(&[0x80]), Err("upstream sent invalid http2 table index: 0".into()));
         assert_eq!(read(&[0xbe]), Err("upstream sent invalid http2 table index: 62".into()));
+        assert_eq!(read(&[0xff, 0x00]), Err("upstream sent invalid http2 table index: 127".into()));
+        assert_eq!(read(&[0x7f, 0x00]), Err("upstream sent invalid http2 table index: 63".into()));
+        assert_eq!(read(&[0x0f, 0x2f, 0x00]), Err("upstream sent invalid http2 table index: 62".into()));
+        assert_eq!(read(&[0x0f, 0x80]), Err("upstream sent http2 table index with continuation flag".into()));
+        let long = [0x08, 0x7f, 0x80, 0x80, 0x80];
+        assert_eq!(read(&long), Err("upstream sent too large http2 header value length".into()));
         assert_eq!(read(&[0x00, 0x02, b'a']), Err("upstream sent truncated http2 header".into()));
         assert_eq!(read(&[0x00, 0x00]), Err("upstream sent zero http2 header name length".into()));
         assert_eq!(read(&[0x00, 0x81, 0x00]), Err("upstream sent invalid encoded header".into()));

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::buffer::Buffer;
-use super::decode::{Fault, Taken};
+use super::decode::{Fault, Marks, Taken};
 use super::head::{HeadRead, Refused, Say};
 use crate::h1::response::{UpstreamError, UpstreamHead};
 use crate::http::Headers;
@@ -67,6 +67,11 @@ impl GrpcHead {
         }
     }
 
+    /// Whether the answer ended with its head, and the connection may serve another request.
+    pub(super) fn has_ended(&self) -> bool {
+        self.http2.borrow().is_reusable()
+    }
+
     /// The body behind the head.
     pub(super) fn body(self, length: Option<u64>, may_keep: bool) -> GrpcBody {
         GrpcBody { http2: self.http2, left: length, may_keep, trailers: Headers::new() }
@@ -99,6 +104,10 @@ fn read_head(block: &[u8], head: &mut UpstreamHead) -> Result<(), BadHead> {
 
 fn take_field(name: &[u8], value: &[u8], head: &mut UpstreamHead) -> Result<(), String> {
     let text = String::from_utf8_lossy;
+    if name.is_empty() {
+        // Huffman's code may say nothing in many bytes; nginx then knows no such field.
+        return Ok(());
+    }
     if !name.starts_with(b":") {
         if head.status == 0 {
             return Err("upstream sent no :status header".into());
@@ -138,9 +147,10 @@ impl GrpcBody {
     }
 
     /// Leaves content alone behind the first `from` bytes of the buffer.
-    pub(super) fn take(&mut self, buffer: &mut Buffer, from: usize) -> Result<Taken, Fault> {
+    pub(super) fn take(&mut self, buffer: &mut Buffer, from: usize, marks: &mut Marks) -> Result<Taken, Fault> {
         let (mut pos, mut end) = (from, from);
         loop {
+            marks.pass(pos..pos, end);
             let event = self.http2.borrow_mut().next(buffer, &mut pos).map_err(Fault::Record)?;
             match event {
                 Event::NeedMore => break,
@@ -151,6 +161,7 @@ impl GrpcBody {
                         })?;
                     }
                     let length = range.len();
+                    marks.pass(range.clone(), end);
                     buffer.filled_mut().copy_within(range, end);
                     end += length;
                 }
@@ -173,7 +184,9 @@ impl GrpcBody {
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                 invalid = Some(format!("upstream sent invalid trailer \"{}: {}\"", text(name), text(value)));
             }
-            trailers.push(name, value);
+            if !name.is_empty() {
+                trailers.push(name, value);
+            }
         });
         match (invalid, decoded) {
             (Some(sentence), _) => Err(Fault::Record(sentence)),
