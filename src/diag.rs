@@ -23,6 +23,13 @@ pub struct Span {
     pub end: u32,
 }
 
+impl Span {
+    /// Whether all of another span is part of this one.
+    pub fn holds(&self, other: Span) -> bool {
+        self.file == other.file && self.start <= other.start && other.end <= self.end
+    }
+}
+
 /// How grave a diagnostic is. nginx's words for the first two are `emerg` and `warn`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {

@@ -10,7 +10,7 @@ mod table;
 mod value;
 
 pub use habit::reconsider;
-pub(crate) use habit::{is_typographic, lost_semicolon};
+pub(crate) use habit::{is_foreign, is_typographic, lost_semicolon, translations};
 
 use std::collections::HashSet;
 

@@ -22,4 +22,4 @@ pub use inherit::Inherit;
 pub use module::{AnyModule, Command, Module, SetResult, assign, erase};
 pub use resources::Resources;
 pub use script::compile_regex;
-pub use temp_path::{claim_folder, temp_path};
+pub use temp_path::{claim_default, claim_folder, temp_path};

@@ -37,6 +37,19 @@ struct Folder {
     end: Span,
 }
 
+/// Complains where a folder for temporary files that nobody named is that of a cache.
+pub fn claim_default(ctx: &mut Ctx<'_>, place: &TempPath) {
+    let end = ctx.end_of_http();
+    let folders = &ctx.collected::<Folders>().0;
+    if let Some(other) = folders.iter().find(|folder| folder.is_cache && folder.place.path == place.path) {
+        let fault =
+            Diagnostic::error(Diagnostic::SAME_PATH, format!("the same path name \"{}\"", place.path.display()));
+        let fault = fault.at(other.at).nginx_at(end).label("temporary files are kept in this folder");
+        let fault = fault.related(other.end, "used here");
+        ctx.complain(fault.help("give the cache a folder of its own"));
+    }
+}
+
 /// Notes a folder, the first argument. Folders for temporary files may be shared, one of a cache may not.
 ///
 /// # Errors

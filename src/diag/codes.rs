@@ -102,6 +102,7 @@ pub const CODES: &[Code] = &[
     row("no-trusted-certificate", "a backend's certificate is to be verified, and no authority for it is named"),
     row("no-valid-referer", "`$invalid_referer` is asked for where there is no `valid_referers`"),
     row("not-run", "nginx runs this directive, and rnginx does not yet"),
+    row("not-seen", "something of the machine could not be looked at"),
     row("not-supported", "a parameter is not supported on this system"),
     row("ocsp", "nobody can be asked whether clients' certificates are still good"),
     row("odd-network", "a network stands in `geo` twice"),

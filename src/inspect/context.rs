@@ -1,6 +1,7 @@
 //! In which block a file stands, by what it holds.
 
 use crate::{
+    check::is_foreign,
     diag::FileId,
     load::{Form, meant_name},
     schema::{Context, Opens, Presence, Schema},
@@ -53,7 +54,8 @@ pub(super) fn of(schema: &Schema, name: &str, tree: &[Directive]) -> Option<Cont
     let known: Vec<_> = tree.iter().filter(|directive| is_known(schema, directive)).collect();
     if known.is_empty() {
         // Nothing to tell it by: a file of includes, comments or of another module's directives.
-        return if tree.is_empty() { Some(Context::HTTP) } else { None };
+        let is_site = tree.is_empty() || tree.iter().any(is_foreign);
+        return is_site.then_some(Context::HTTP);
     }
     let fits = |directive: &&&Directive, context| may_stand(schema, directive, context);
     let all_in_main = known.iter().all(|directive| fits(&directive, Context::MAIN));
@@ -141,6 +143,8 @@ mod tests {
             ("text/html html; image/svg+xml svg svgz;", Some(Context::TYPES)),
             ("default 0; ~*bot 1;", Some(Context::MAP)),
             ("", Some(Context::HTTP)),
+            ("<VirtualHost *:80>\nServerName a\n</VirtualHost>;", Some(Context::HTTP)),
+            ("a.test { file_server }", Some(Context::HTTP)),
             ("# rnginx: context location\nroot /a;", Some(Context::LOCATION)),
             ("sever_name x; server { listen 80; }", Some(Context::HTTP)),
         ];

@@ -27,7 +27,7 @@ use std::{
 };
 
 use crate::{
-    check::{check, reconsider},
+    check::{check, reconsider, translations},
     cycle::compile,
     diag::{Diagnostic, FileId, Severity, Span},
     http::Cycle,
@@ -131,7 +131,9 @@ fn look_at(
     diagnostics.extend(compiled.diagnostics);
     reconsider(&loaded, &mut diagnostics);
     settle::settle(&loaded, options, form, &hosts, &mut diagnostics);
-    let doubts = if options.without_rules { Vec::new() } else { lint(&loaded, &diagnostics) };
+    let mut doubts = if options.without_rules { Vec::new() } else { lint(&loaded, &diagnostics) };
+    let foreign = translations(&loaded, &diagnostics);
+    doubts.retain(|said| !said.at.is_some_and(|at| foreign.iter().any(|whole| whole.holds(at))));
     Allows::read(&loaded).silence(&mut diagnostics);
     diagnostics.extend(doubts);
     loaded.sources.sort(&mut diagnostics);

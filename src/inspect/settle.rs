@@ -62,6 +62,9 @@ pub(super) fn settle(loaded: &Loaded, options: &Options, form: Form, hosts: &[St
             one.help = None;
         }
     }
+    if !options.to_run && !options.offline && !rustix::process::geteuid().is_root() {
+        said.iter_mut().for_each(leave_secrets);
+    }
     if is_part && !options.offline {
         assume_upstreams(said);
     }
@@ -109,6 +112,16 @@ fn assume(said: &mut Diagnostic) {
     said.message = format!("taken to be defined in another file: {}", said.message);
     said.code = "assumed-name";
     said.help = None;
+}
+
+/// A key that is root's is no fault because somebody else asks.
+fn leave_secrets(said: &mut Diagnostic) {
+    let is_secret = matches!(said.code, "certificate" | "certificate-key" | "ticket-key" | "dhparam" | "stapling-file");
+    if is_secret && said.message.contains("Permission denied") {
+        said.severity = Severity::Note;
+        said.label = Some("not looked at".into());
+        said.help = Some("ask again as root, who reads it when the server starts".into());
+    }
 }
 
 /// A host of one label that nobody knows is most likely an `upstream` of another file.

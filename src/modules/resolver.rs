@@ -108,13 +108,11 @@ fn add_server(args: &Args<'_>, index: usize, resolver: &mut Resolver, ctx: &mut 
         args.error(index, "resolver", message)
     };
     let url = parse_url(args.value(index), PORT, UriPart::Refused).map_err(fault)?;
-    match url.address {
-        Some(Address::Tcp(address)) => resolver.servers.push(address),
-        Some(Address::Unix(_)) => return Err(fault("invalid host")),
-        None => {
-            let found = ctx.resources.host(url.host).ok_or_else(|| fault("host not found"))?;
-            resolver.servers.extend(found.into_iter().map(|ip| SocketAddr::new(ip, url.port)));
-        }
+    if let Some(address) = url.address {
+        resolver.servers.push(address);
+    } else {
+        let found = ctx.resources.host(url.host).ok_or_else(|| fault("host not found"))?;
+        resolver.servers.extend(found.into_iter().map(|ip| Address::Tcp(SocketAddr::new(ip, url.port))));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::conf::{Args, Command, Ctx, Module};
+use crate::conf::{Args, Command, Ctx, Module, SetResult};
 use crate::diag::{Diagnostic, Span};
 
 /// `ngx_thread_pool_module`.
@@ -41,10 +41,14 @@ impl Module for ThreadPools {
 }
 
 /// Remembers the pool that an `aio` names. A name with variables is not known before a request.
-pub(super) fn note_use(args: &Args<'_>, ctx: &mut Ctx<'_>) {
-    if let Some(name) = args.value(1).strip_prefix(b"threads=")
-        && !name.contains(&b'$')
-    {
-        ctx.collected::<Pools>().used.push((name.to_vec(), args.directive().name.span));
+///
+/// # Errors
+/// nginx's sentences about variables.
+pub(super) fn note_use(args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+    match args.value(1).strip_prefix(b"threads=") {
+        Some(name) if name.contains(&b'$') => drop(ctx.script(args.word(1))?),
+        Some(name) => ctx.collected::<Pools>().used.push((name.to_vec(), args.directive().name.span)),
+        None => {}
     }
+    Ok(())
 }

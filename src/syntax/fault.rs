@@ -57,13 +57,18 @@ fn no_comment(fault: Diagnostic) -> Diagnostic {
     fault.label("this is not a comment to nginx").help("a comment starts with `#` and ends with its line")
 }
 
-/// Something glued to a closing quote.
-pub(super) fn glued(byte: u8, at: Span, quoted: Span) -> Diagnostic {
-    unexpected(byte, at)
-        .label("this is glued to the closing quote")
-        .related(quoted, "the quoted word")
-        .help("put a space or a `;` behind the closing quote, or the whole word into quotes")
-        .fix(Fix::likely("put a space behind the closing quote").before(at, " "))
+/// Something glued to a closing quote. `whole` is a text of which that quote is most likely a letter, `'it's'`, with the
+/// same in other quotes.
+pub(super) fn glued(byte: u8, at: Span, quoted: Span, whole: Option<(Span, String)>) -> Diagnostic {
+    let fault = unexpected(byte, at).label("this is glued to the closing quote").related(quoted, "the quoted word");
+    match whole {
+        Some((span, text)) => fault
+            .help(format!("a quote inside of quotes ends them; write `{text}`"))
+            .fix(Fix::likely("use the other quotes").replace(span, text)),
+        None => fault
+            .help("put a space or a `;` behind the closing quote, or the whole word into quotes")
+            .fix(Fix::likely("put a space behind the closing quote").before(at, " ")),
+    }
 }
 
 /// nginx's sentence for a text that ends too early.
@@ -87,6 +92,16 @@ pub(super) fn unclosed_quote(origin: Origin, quote: u8, at: Span, end: Span) -> 
         .nginx_at(end)
         .met_at(at)
         .label("this quote is never closed")
+        .fix(Fix::likely("close it at the end of its line").behind(at, char::from(quote)))
+}
+
+/// A quoted word whose closing quote is most likely the opening one of another: `at` is the word's line, and behind it the
+/// other quote, and the byte behind that, which nginx complains of.
+pub(super) fn closed_by_another(byte: u8, quote: u8, at: Span, (other, glued): (Span, Span)) -> Diagnostic {
+    unexpected(byte, at)
+        .nginx_at(glued)
+        .label("this quote is not closed on its line")
+        .related(other, "so this one closes it")
         .fix(Fix::likely("close it at the end of its line").behind(at, char::from(quote)))
 }
 

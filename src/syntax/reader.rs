@@ -35,6 +35,18 @@ pub(super) enum Origin {
     Parameter,
 }
 
+/// Whether a byte may not follow a closing quote.
+fn is_glued(next: u8) -> bool {
+    !matches!(next, b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' | b')' | b'}')
+}
+
+/// Whether a quoted text holds what looks like whole statements: its first line ends as one does, and more lines follow.
+fn spans_statements(content: &[u8]) -> bool {
+    let mut lines = content.split(|&byte| byte == b'\n');
+    let first = lines.next().unwrap_or_default().trim_ascii_end();
+    first.ends_with(b";") && lines.next().is_some()
+}
+
 /// Reads a text from its start to its end.
 pub(super) struct Reader<'a> {
     file: FileId,
@@ -94,6 +106,11 @@ impl<'a> Reader<'a> {
         if !quoted.closed {
             return self.unclosed(start, quote);
         }
+        if let Some(&glued) = rest.first().filter(|next| is_glued(**next))
+            && spans_statements(quoted.content)
+        {
+            return self.closed_by_another(start, self.text.len() - rest.len(), glued);
+        }
         self.rest = rest;
         let length = quoted.content.len();
         if length >= BUFFER {
@@ -107,18 +124,38 @@ impl<'a> Reader<'a> {
 
     /// What may follow a closing quote: space, `;`, `{`, `)` or the end. Other bytes are a fault, and taken into the word.
     fn glued(&mut self, mut word: Word) -> Word {
-        match self.rest.first() {
-            None | Some(b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' | b')' | b'}') => word,
+        match self.rest.first().filter(|next| is_glued(**next)) {
+            None => word,
             Some(&byte) => {
                 let start = self.offset();
                 let at = Span { end: start as u32 + 1, ..self.span(start) };
-                self.faults.push(fault::glued(byte, at, word.span));
+                self.faults.push(fault::glued(byte, at, word.span, self.in_other_quotes(word.span)));
                 let more = if matches!(byte, b'"' | b'\'') { self.quoted() } else { self.bare() };
                 word.value = [&*word.value, &*more.value].concat().into();
                 word.span.end = more.span.end;
                 word
             }
         }
+    }
+
+    /// A text whose quotes are closed by a letter of it, `'it's'`, up to the last of them on its line, with the same in the
+    /// other quotes.
+    fn in_other_quotes(&self, word: Span) -> Option<(Span, String)> {
+        let (start, quote) = (word.start as usize, *self.text.get(word.start as usize)?);
+        let line = self.text[start..].split(|&byte| byte == b'\n').next()?;
+        let line = line.split(|&byte| byte == b'#').next()?.trim_ascii_end();
+        let text = line.strip_suffix(b";").unwrap_or(line).trim_ascii_end().strip_suffix(&[quote])?;
+        let inside = std::str::from_utf8(text.get(1..)?).ok()?;
+        let other = if quote == b'"' { '\'' } else { '"' };
+        let is_apostrophe = |at: usize| {
+            let letter =
+                |at: Option<usize>| at.and_then(|at| inside.as_bytes().get(at)).is_some_and(u8::is_ascii_alphabetic);
+            letter(at.checked_sub(1)) && letter(Some(at + 1))
+        };
+        let mut quotes = inside.match_indices(char::from(quote)).map(|(at, _)| at).peekable();
+        let is_text = quotes.peek().is_some() && quotes.all(is_apostrophe) && !inside.contains([other, ';', '{', '}']);
+        let span = Span { end: word.start + text.len() as u32 + 1, ..word };
+        is_text.then(|| (span, format!("{other}{inside}{other}")))
     }
 
     /// Takes a `{` that was just read into the word before it, where it looks like a part of it: a quantifier `{2,3}`, or a
@@ -175,6 +212,25 @@ impl<'a> Reader<'a> {
             self.faults.push(fault::unclosed_quote(self.origin, quote, word.span, self.end()));
         }
         word
+    }
+
+    /// A quote that is closed only by the next quote of the file, some statements on, and `glued` stands right behind that:
+    /// the slip is here. The word ends with its line.
+    fn closed_by_another(&mut self, start: usize, behind: usize, glued: u8) -> Word {
+        let content = self.line_of_quote();
+        self.rest = &self.rest[content.len() + 1..];
+        let word = self.word(start, content, true);
+        let file = self.file;
+        let at = |start: usize| Span { file, start: start as u32, end: start as u32 + 1 };
+        let quote = self.text[start];
+        self.faults.push(fault::closed_by_another(glued, quote, word.span, (at(behind - 1), at(behind))));
+        word
+    }
+
+    /// What stands behind a quote on its line, without the `;` at its end.
+    fn line_of_quote(&self) -> &'a [u8] {
+        let line = self.rest[1..].split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii_end();
+        line.strip_suffix(b";").unwrap_or(line)
     }
 
     /// nginx refuses what fills its buffer while there is more of the file to read. `from` is the buffer's first byte.

@@ -1,6 +1,6 @@
 //! A second look at what has been said: the fault of one directive is often the slip in another.
 
-use super::{add_semicolon, comment_length, lost_semicolon};
+use super::{add_semicolon, comment_length, lost_semicolon, otherwise};
 use crate::{
     diag::{Diagnostic, FileId, Fix, Severity, Span},
     load::Loaded,
@@ -37,7 +37,9 @@ pub fn reconsider(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
         let Some(found) = said.at.and_then(|at| around(&loaded.root, Context::MAIN, at)) else { continue };
         let is_name = Some(found.directive.name.span) == said.at;
         let lost = lost_semicolon(&loaded.sources, found.directive, found.context).filter(|_| !is_name);
-        if let Some(last) = lost {
+        if otherwise::is_else(found.directive) {
+            said.fix = otherwise::fix(&loaded.sources, found.directive, found.before);
+        } else if let Some(last) = lost {
             said.at = Some(last.span);
             said.label = Some("a `;` is missing behind this".into());
             said.fix = Some(add_semicolon(last.span));
@@ -69,6 +71,43 @@ pub fn reconsider(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
         diagnostics.remove(number);
     }
     leave_comments(loaded, diagnostics);
+    leave_glued(loaded, diagnostics);
+    let wholes = translations(loaded, diagnostics);
+    if !wholes.is_empty() {
+        yield_to(&wholes, diagnostics);
+    }
+}
+
+/// The lines of another language that a repair would write anew: whatever else is said of them comes of that.
+pub(crate) fn translations(loaded: &Loaded, diagnostics: &[Diagnostic]) -> Vec<Span> {
+    let whole = |fix: &Fix| match &fix.edits[..] {
+        [only] if loaded.sources.text(only.span).contains(&b'\n') => Some(only.span),
+        _ => None,
+    };
+    diagnostics.iter().filter_map(|said| whole(said.fix.as_ref()?)).collect()
+}
+
+/// Takes away smaller repairs of such lines, and complaints about blocks that their braces seem to open.
+fn yield_to(wholes: &[Span], diagnostics: &mut Vec<Diagnostic>) {
+    let is_inside = |span: Span| wholes.iter().any(|whole| whole.holds(span) && *whole != span);
+    diagnostics.retain(|said| said.code != "unclosed-block" || !said.at.is_some_and(is_inside));
+    for said in diagnostics {
+        said.fix = said.fix.take().filter(|fix| !fix.edits.iter().any(|edit| is_inside(edit.span)));
+    }
+}
+
+/// How many words there are in a directive says nothing where a quote in it does not end where it was meant to.
+fn leave_glued(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
+    let is_glued = |said: &&Diagnostic| said.code == "unexpected-token" && !said.related.is_empty();
+    let glued: Vec<Span> = diagnostics.iter().filter(is_glued).filter_map(|said| said.at).collect();
+    if glued.is_empty() {
+        return;
+    }
+    diagnostics.retain(|said| {
+        let found = said.at.filter(|_| said.code == "argument-count");
+        let found = found.and_then(|at| around(&loaded.root, Context::MAIN, at));
+        !found.is_some_and(|found| glued.iter().any(|at| found.directive.span().holds(*at)))
+    });
 }
 
 /// What stands in a comment of another language is not meant for nginx: that it is no comment says all about it.

@@ -2,9 +2,11 @@
 
 mod again;
 mod foreign;
+mod otherwise;
 
-pub(crate) use again::is_typographic;
 pub use again::reconsider;
+pub(crate) use again::{is_typographic, translations};
+pub(crate) use foreign::is_foreign;
 
 use crate::{
     diag::{Diagnostic, Fix, Span},
@@ -25,8 +27,12 @@ impl Habit {
         Self { label: label.into(), help: Some(help.into()), fix: None }
     }
 
-    fn fix(mut self, fix: Fix) -> Self {
-        self.fix = Some(fix);
+    fn fix(self, fix: Fix) -> Self {
+        self.with(Some(fix))
+    }
+
+    fn with(mut self, fix: Option<Fix>) -> Self {
+        self.fix = fix;
         self
     }
 
@@ -72,6 +78,9 @@ pub(super) fn name(sources: &Sources, directive: &Directive) -> Option<Habit> {
     }
     if let Some(known) = text.strip_suffix([':', '=']).filter(|known| is_directive(known)) {
         let habit = Habit::new("a name and its arguments are parted by a space", format!("write `{known}`"));
+        if let Some(fix) = foreign::from_yaml(sources, at) {
+            return Some(Habit::new("this is YAML", "nginx's statements are `name value;` and `name { … }`").fix(fix));
+        }
         return Some(habit.fix(Fix::sure("write it as nginx does").replace(at, known)));
     }
     if let Some((known, _)) = text.split_once('#').filter(|(known, _)| is_directive(known)) {
@@ -83,7 +92,7 @@ pub(super) fn name(sources: &Sources, directive: &Directive) -> Option<Habit> {
         let habit = Habit::new("nginx has no assignments", format!("write `{known} {rest};`"));
         return Some(habit.fix(Fix::sure("write it as nginx does").replace(at, format!("{known} {rest}"))));
     }
-    foreign::name(directive)
+    foreign::name(sources, directive)
 }
 
 fn is_directive(name: &str) -> bool {

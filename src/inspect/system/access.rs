@@ -33,6 +33,8 @@ pub(super) struct Who {
     pub(super) name: String,
     uid: u32,
     groups: Vec<u32>,
+    /// Whether it is who asks.
+    pub(super) asks: bool,
 }
 
 /// Why it cannot be done.
@@ -52,22 +54,20 @@ enum Lack {
 }
 
 impl Who {
-    /// The user of workers; without one, whoever asks.
-    pub(super) fn of(user: Option<&User>) -> Self {
+    /// A user of the system.
+    pub(super) fn of(user: &User) -> Self {
+        let mut groups = groups_of(&user.name);
+        groups.push(user.gid);
+        let asks = rustix::process::geteuid().as_raw() == user.uid;
+        Self { name: user.name.clone(), uid: user.uid, groups, asks }
+    }
+
+    /// Whoever asks.
+    pub(super) fn asking() -> Self {
         let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        match user.filter(|_| own.0 == 0) {
-            Some(user) => {
-                let mut groups = groups_of(&user.name);
-                groups.push(user.gid);
-                Self { name: user.name.clone(), uid: user.uid, groups }
-            }
-            None => {
-                let mut groups: Vec<_> =
-                    rustix::process::getgroups().unwrap_or_default().iter().map(|group| group.as_raw()).collect();
-                groups.push(own.1);
-                Self { name: name_of("/etc/passwd", own.0), uid: own.0, groups }
-            }
-        }
+        let groups = rustix::process::getgroups().unwrap_or_default();
+        let groups = groups.iter().map(|group| group.as_raw()).chain([own.1]).collect();
+        Self { name: name_of("/etc/passwd", own.0), uid: own.0, groups, asks: true }
     }
 
     /// Whether the way to a file is open, and this may be done with it.
@@ -106,6 +106,16 @@ impl Who {
 }
 
 impl Fault {
+    /// Whether nothing is known of the file, because who asks may not look at it.
+    pub(super) fn is_hidden(&self) -> bool {
+        matches!(&self.lacks, Lack::Missing(error) if error.kind() == io::ErrorKind::PermissionDenied)
+    }
+
+    /// Whether there is no such file.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(&self.lacks, Lack::Missing(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+
     /// What cannot be done: `read`, `write to`, `reach`.
     pub(super) fn verb(&self) -> &'static str {
         match &self.lacks {
@@ -188,7 +198,7 @@ mod tests {
         let closed = folder.path().join("closed");
         fs::create_dir(&closed).unwrap();
         fs::write(closed.join("file"), "x").unwrap();
-        let stranger = Who { name: "stranger".into(), uid: 61_234, groups: vec![61_234] };
+        let stranger = Who { name: "stranger".into(), uid: 61_234, groups: vec![61_234], asks: false };
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
         let fault = stranger.reach(&closed.join("file"), Want::READ).unwrap_err();
         assert!(

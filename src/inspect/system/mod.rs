@@ -10,6 +10,7 @@ pub use pages::{FINDINGS, Finding, finding};
 
 use std::{
     collections::HashSet,
+    io,
     net::{SocketAddr, TcpStream},
     os::unix::{fs::FileTypeExt, net::UnixStream},
     path::{Path, PathBuf},
@@ -18,9 +19,9 @@ use std::{
 
 use super::{Inspection, effective::Nests};
 use crate::{
-    diag::{Diagnostic, Span},
+    diag::{Diagnostic, FileId, Span},
     paths,
-    process::temporary_folders,
+    process::{find_user, temporary_folders},
     schema::Context,
     syntax::{Directive, Word},
     upstream::{Address, UriPart, parse_url},
@@ -35,19 +36,46 @@ const MOST_FILES: usize = 2000;
 
 /// Looks at the machine. What is found are warnings: tomorrow it may be otherwise.
 pub fn machine(look: &Inspection) -> Vec<Diagnostic> {
-    let who = Who::of(look.cycle.as_ref().and_then(|cycle| cycle.process.user.as_ref()));
-    let mut machine = Machine { look, who, seen: HashSet::new(), found: Vec::new() };
+    let mut machine = Machine { look, who: workers(look), seen: HashSet::new(), found: Vec::new() };
     for nest in Nests::new(look).all() {
         for directive in nest.own() {
             machine.directive(directive, nest.context());
         }
     }
-    machine.ports();
-    machine.temp_folders();
+    if look.cycle.is_some() {
+        machine.ports();
+        machine.temp_folders();
+    } else {
+        let message = "ports and folders for temporary files were not looked at: what is said above stands in the way";
+        machine.found.push(Diagnostic::note("not-seen", message));
+    }
     let mut found = machine.found;
     found.extend(certificate::check(look));
     look.loaded.sources.sort(&mut found);
     found
+}
+
+/// Whom the workers run as: the `user` that is written, here or in the `nginx.conf` that a part belongs to. Without one
+/// root's are the usual nobody's, and everybody else's are their own.
+fn workers(look: &Inspection) -> Who {
+    let user = |tree: &[Directive]| {
+        let words = tree.iter().find(|one| *one.name.value == *b"user")?.args.clone();
+        let group = words.get(1).map(|word| word.text().into_owned());
+        find_user(&words.first()?.text(), group.as_deref()).ok().flatten()
+    };
+    let above = || {
+        let text = std::fs::read(look.paths.conf_prefix.join("nginx.conf")).ok()?;
+        user(&crate::syntax::parse(FileId::default(), &text).0)
+    };
+    let usual = || {
+        let cycle = look.cycle.as_ref().and_then(|cycle| cycle.process.user.clone());
+        let is_root = rustix::process::geteuid().is_root();
+        let nobody = || ["nogroup", "nobody"].iter().find_map(|group| find_user("nobody", Some(group)).ok().flatten());
+        cycle.or_else(nobody).filter(|_| is_root)
+    };
+    let is_part = look.context != Context::MAIN;
+    let found = user(&look.loaded.root).or_else(|| is_part.then(above).flatten()).or_else(usual);
+    found.map_or_else(Who::asking, |user| Who::of(&user))
 }
 
 struct Machine<'a> {
@@ -63,7 +91,8 @@ impl Machine<'_> {
         let Some(word) = directive.args.first().filter(|word| !word.value.contains(&b'$')) else { return };
         match &*directive.name.value {
             b"root" | b"alias" => self.root(word),
-            b"error_log" | b"access_log" => self.log(word),
+            b"error_log" | b"access_log" => self.log(word, "log"),
+            b"pid" => self.log(word, "pid file"),
             b"server" if context.intersects(Context::UPSTREAM) => self.upstream(word, &word.value, 80),
             b"proxy_pass" => {
                 let value = &word.value;
@@ -96,16 +125,25 @@ impl Machine<'_> {
         let want = if path.is_dir() { Want::READ | Want::SEARCH } else { Want::READ };
         if let Err(fault) = self.who.reach(&path, want) {
             self.found.push(self.told("root-unreadable", word.span, &path, &fault));
-        } else if let Some((file, fault)) = self.unreadable_file(&path) {
+        } else if let Some((file, fault)) = self.unreadable_file(&path, word.span) {
             self.found.push(self.told("root-unreadable", word.span, &file, &fault));
         }
     }
 
     /// The first file below a folder that workers cannot read.
-    fn unreadable_file(&self, folder: &Path) -> Option<(PathBuf, Fault)> {
+    fn unreadable_file(&mut self, folder: &Path, at: Span) -> Option<(PathBuf, Fault)> {
         let (mut folders, mut looked) = (vec![folder.to_owned()], 0);
         while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).ok()?.filter_map(Result::ok) {
+            let entries = match std::fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    if error.kind() == io::ErrorKind::PermissionDenied && !self.who.asks {
+                        self.hidden(at, &folder);
+                    }
+                    continue;
+                }
+            };
+            for entry in entries.filter_map(Result::ok) {
                 looked += 1;
                 if looked > MOST_FILES {
                     return None;
@@ -122,18 +160,23 @@ impl Machine<'_> {
         None
     }
 
-    /// The master opens logs, as root most often: the folder must be there.
-    fn log(&mut self, word: &Word) {
+    /// The master opens logs and writes the pid file, as root most often: the folder must be there.
+    fn log(&mut self, word: &Word, what: &str) {
         let name = paths::from_bytes(&word.value);
         let is_file = !matches!(&*word.value, b"off" | b"stderr") && !word.value.starts_with(b"syslog:");
         let path = self.look.paths.full(name);
         if !is_file || !self.is_new("log", &path) {
             return;
         }
-        if let Some(folder) = path.parent().filter(|folder| !folder.is_dir() && !folder.as_os_str().is_empty()) {
-            let message = format!("the folder of the log {} is missing", path.display());
-            let fault = Diagnostic::warning("missing-folder", message).at(word.span);
-            self.found.push(fault.help(format!("mkdir -p {}", folder.display())));
+        let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return };
+        match std::fs::metadata(folder) {
+            Ok(data) if data.is_dir() => {}
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.hidden(word.span, folder),
+            _ => {
+                let message = format!("the folder of the {what} {} is missing", path.display());
+                let fault = Diagnostic::warning("missing-folder", message).at(word.span);
+                self.found.push(fault.help(format!("mkdir -p {}", folder.display())));
+            }
         }
     }
 
@@ -141,12 +184,18 @@ impl Machine<'_> {
         let Some(cycle) = &self.look.cycle else { return };
         for folder in &temporary_folders(cycle) {
             let parent = folder.parent().unwrap_or(Path::new("/"));
-            if !folder.exists() && !parent.is_dir() {
+            let is_hidden = |path: &Path| {
+                std::fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+            };
+            if is_hidden(folder) || is_hidden(parent) {
+                self.unseen(folder);
+            } else if !folder.exists() && !parent.is_dir() {
                 let message = format!("the folder {} for temporary files cannot be made", folder.display());
                 let fault = Diagnostic::warning("missing-folder", message);
                 self.found.push(fault.help(format!("mkdir -p {}", parent.display())));
             } else if folder.is_dir()
                 // Root gives them to the workers' user when it starts.
+                && self.who.asks
                 && !rustix::process::geteuid().is_root()
                 && self.who.may(folder, Want::WRITE | Want::SEARCH).is_err()
             {
@@ -208,13 +257,16 @@ impl Machine<'_> {
             let told = self.told("socket-unreachable", at, path, &fault);
             let help =
                 format!("start the program that makes it; sockets that are open: ss -lx | grep {}", path.display());
-            self.found.push(if path.exists() { told } else { told.help(help) });
+            self.found.push(if fault.is_missing() { told.help(help) } else { told });
             return;
         }
         let is_socket = std::fs::metadata(path).is_ok_and(|data| data.file_type().is_socket());
         let refused = UnixStream::connect(path).err();
         let message = match refused {
             _ if !is_socket => format!("{} is no socket", path.display()),
+            Some(error) if error.kind() == io::ErrorKind::PermissionDenied && !self.who.asks => {
+                return self.hidden(at, path);
+            }
             Some(error) => format!("nobody listens behind {}: {}", path.display(), reason(&error)),
             None => return,
         };
@@ -222,10 +274,32 @@ impl Machine<'_> {
         self.found.push(Diagnostic::warning("upstream-down", message).at(at).help(help));
     }
 
+    /// What is at a place cannot be told, because who asks may not look at it.
+    fn hidden(&mut self, at: Span, path: &Path) {
+        self.unseen(path);
+        if let Some(last) = self.found.pop() {
+            self.found.push(last.at(at));
+        }
+    }
+
+    fn unseen(&mut self, path: &Path) {
+        self.found.push(unseen(path));
+    }
+
     fn told(&self, code: &'static str, at: Span, path: &Path, fault: &Fault) -> Diagnostic {
+        if fault.is_hidden() {
+            return unseen(path).at(at);
+        }
         let message = format!("{} cannot {} {}", self.who.name, fault.verb(), path.display());
         Diagnostic::warning(code, message).at(at).label(fault.words(&self.who)).help(fault.repair(&self.who))
     }
+}
+
+/// A note about what was not looked at.
+fn unseen(path: &Path) -> Diagnostic {
+    let asking = Who::asking().name;
+    let note = Diagnostic::note("not-seen", format!("{} was not looked at: {asking} may not", path.display()));
+    note.help("ask again as root: sudo rnginx check --system …")
 }
 
 /// The system's words without the number.

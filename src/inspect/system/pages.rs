@@ -55,6 +55,12 @@ pub const FINDINGS: &[Finding] = &[
         why: "Logs are made where they are missing, folders are not: the server does not start. `mkdir -p` makes them.",
     },
     Finding {
+        code: "not-seen",
+        title: "Something could not be looked at",
+        why: "Either whoever asks may not look at a file or folder, and nothing is said about it; root may: `sudo rnginx check \
+              --system`. Or errors stand in the way of what the configuration would open.",
+    },
+    Finding {
         code: "port-taken",
         title: "Another program listens on a port",
         why: "`bind()` fails with `98: Address already in use`, and the server does not start. `ss -ltnp 'sport = :80'` names the \

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr};
 
 use socket2::{Domain, Socket, Type};
 
-use super::Machine;
+use super::{Machine, access::Who};
 use crate::{
     diag::{Diagnostic, Span},
     http::ListenAddress,
@@ -27,7 +27,11 @@ impl Machine<'_> {
                         .help(format!("who has it says: ss -ltnp 'sport = :{port}'"))
                 }
                 Some(libc::EACCES) => {
-                    let message = format!("bind() to {text} would fail: ports below {} are for root", first_free());
+                    let message = format!(
+                        "bind() to {text} would fail for {}: ports below {} are for root",
+                        Who::asking().name,
+                        first_free()
+                    );
                     let help = "run it as root, or: setcap cap_net_bind_service=+ep \"$(command -v rnginx)\"";
                     Diagnostic::warning("privileged-port", message).help(help)
                 }

@@ -24,8 +24,8 @@ impl Module for Geo {
 }
 
 fn add(_c: &mut (), args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
-    if !args.value(args.len() - 1).starts_with(b"$") {
-        return Err(invalid_name(args, args.len() - 1));
+    if let Some(index) = (1..args.len()).find(|index| !args.value(*index).starts_with(b"$")) {
+        return Err(invalid_name(args, index));
     }
     let source = match args.len() {
         3 => Some(source_variable(args, ctx)?),

@@ -26,7 +26,6 @@ pub(super) use variables::log_value;
 
 use super::thread_pool;
 use crate::conf::{Args, Command, Ctx, Inherit, Module, NodeId, SetResult, assign, temp_path};
-use crate::diag::Diagnostic;
 use crate::http::{
     BodyInFile, ErrorPage, IfModifiedSince, KeepaliveDisable, LingeringClose, Root, Script, ServerTokens, TempPath,
     Types, VariableDef,
@@ -165,15 +164,12 @@ impl Module for HttpCore {
         }),
         Command::number("keepalive_requests", |c| &mut c.keepalive_requests),
         Command::msec("keepalive_time", |c| &mut c.keepalive_time),
-        Command::custom("keepalive_disable", disable_keepalive),
+        Command::custom("keepalive_disable", |c, args, _| disable_keepalive(c, args)),
         Command::msec("keepalive_min_timeout", |c| &mut c.keepalive_min_timeout),
         Command::msec("send_timeout", |c| &mut c.send_timeout),
         Command::flag("sendfile", |c| &mut c.sendfile),
         // Of no effect but for one check.
-        Command::custom("aio", |_, args, ctx| {
-            thread_pool::note_use(args, ctx);
-            Ok(())
-        }),
+        Command::custom("aio", |_, args, ctx| thread_pool::note_use(args, ctx)),
         Command::size("sendfile_max_chunk", |c| &mut c.sendfile_max_chunk),
         Command::flag("tcp_nodelay", |c| &mut c.tcp_nodelay),
         Command::msec("auth_delay", |c| &mut c.auth_delay),
@@ -282,10 +278,9 @@ impl Module for HttpCore {
     }
 }
 
-/// `keepalive_disable`: browsers, each named once.
-fn disable_keepalive(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
+/// `keepalive_disable`: browsers.
+fn disable_keepalive(c: &mut Conf, args: &Args<'_>) -> SetResult {
     let mut browsers = KeepaliveDisable { msie6: false, safari: false };
-    let mut seen: Vec<&[u8]> = Vec::new();
     for index in 1..args.len() {
         match args.value(index) {
             b"none" => {}
@@ -296,14 +291,6 @@ fn disable_keepalive(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetRes
                 return Err(args.error(index, "invalid-value", message));
             }
         }
-        if seen.contains(&args.value(index)) {
-            let message = format!("duplicate value \"{}\"", args.text(index));
-            ctx.complain_in(
-                args.directive(),
-                Diagnostic::warning("duplicate-value", message).at(args.word(index).span),
-            );
-        }
-        seen.push(args.value(index));
     }
     assign(&mut c.keepalive_disable, args, || Ok(browsers))
 }

@@ -208,22 +208,24 @@ fn read_predicates(list: &mut Vec<Script>, args: &Args<'_>, ctx: &mut Ctx<'_>) -
 }
 
 /// Complains about caches that no `…_cache_path` of the module defines, and about those without a key; `prefix` is
-/// `proxy` or one of its kin.
+/// `proxy` or one of its kin. nginx looks at blocks below `http`; a zone that is spoken of there alone has no size.
 pub(super) fn check_caches<C: 'static>(ctx: &mut Ctx<'_>, prefix: &str, settings: fn(&C) -> &Settings) {
     let owner = format!("http_{prefix}");
     let nodes: Vec<NodeId> = ctx.nodes().collect();
-    let mut unknown: Vec<(Bytes, Span)> = Vec::new();
+    let mut unknown: Vec<(Bytes, Span, bool)> = Vec::new();
     let end = ctx.end_of_http();
     for node in nodes {
         let cache = &settings(ctx.conf_at::<C>(node)).cache;
+        let below_http = !matches!(ctx.kind(node), NodeKind::Main | NodeKind::Http);
         let at = match &cache.zone {
             None | Some(Named::Off) => continue,
             Some(Named::Evaluated(_)) => end,
             Some(Named::Zone(name, at)) => {
                 let known = ctx.extensions.get::<Caches>().is_some_and(|caches| caches.find(&owner, name).is_some());
                 if !known {
-                    if !unknown.iter().any(|(other, _)| other == name) {
-                        unknown.push((name.clone(), *at));
+                    match unknown.iter_mut().find(|(other, ..)| other == name) {
+                        Some((.., is_met)) => *is_met |= below_http,
+                        None => unknown.push((name.clone(), *at, below_http)),
                     }
                     // nginx is at its end.
                     continue;
@@ -232,13 +234,19 @@ pub(super) fn check_caches<C: 'static>(ctx: &mut Ctx<'_>, prefix: &str, settings
             }
         };
         let keyless = prefix != "proxy" && cache.key.is_none();
-        if keyless && !matches!(ctx.kind(node), NodeKind::Main | NodeKind::Http) {
+        if keyless && below_http {
             let message = format!("no \"{prefix}_cache_key\" for \"{prefix}_cache\"");
             ctx.complain(Diagnostic::warning("no-cache-key", message).at(at).nginx_at(end));
         }
     }
-    for (name, at) in unknown {
-        let message = format!("\"{prefix}_cache\" zone \"{}\" is unknown", String::from_utf8_lossy(&name));
-        ctx.complain(Diagnostic::error("unknown-zone", message).at(at).nginx_at(end));
+    for (name, at, is_met) in unknown {
+        let name = String::from_utf8_lossy(&name);
+        ctx.complain(if is_met {
+            let message = format!("\"{prefix}_cache\" zone \"{name}\" is unknown");
+            Diagnostic::error("unknown-zone", message).at(at).nginx_at(end)
+        } else {
+            let message = format!("zero size shared memory zone \"{name}\"");
+            Diagnostic::error("zone", message).at(at).after_reading()
+        });
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::cache::{CacheSettings, check_caches};
-use crate::conf::{Args, Ctx, Inherit, NodeId, NodeKind, SetResult, assign};
+use crate::conf::{Args, Ctx, Inherit, NodeId, NodeKind, SetResult, assign, claim_default};
 use crate::diag::{Diagnostic, Span};
 use crate::http::{Script, TempFolders, TempPath};
 use crate::modules::core::wants_transparent_sockets;
@@ -121,6 +121,7 @@ impl Settings {
         self.hide.inherit(&parent.hide);
         self.pass.inherit(&parent.pass);
         self.cache.inherit(&parent.cache);
+        self.sizes_at = self.sizes_at.or(parent.sizes_at);
     }
 
     /// Reads `…_next_upstream`.
@@ -262,13 +263,10 @@ impl Settings {
         rustix::param::page_size()
     }
 
-    /// Complains where sizes do not go together, in nginx's words; `prefix` is `proxy` or one of its kin.
-    pub fn check_sizes(&self, ctx: &mut Ctx<'_>, prefix: &str) {
-        let Some(at) = self.sizes_at else { return };
-        let Err(message) = self.sizes_fault() else { return };
-        let message = message.replace("proxy_", &format!("{prefix}_"));
-        let end = ctx.end_of_http();
-        ctx.complain(Diagnostic::error("buffer-sizes", message).at(at).nginx_at(end));
+    /// What is wrong where sizes do not go together, in nginx's words; `prefix` is `proxy` or one of its kin.
+    fn check_sizes(&self, prefix: &str) -> Option<Diagnostic> {
+        let message = self.sizes_fault().err()?.replace("proxy_", &format!("{prefix}_"));
+        Some(Diagnostic::error("buffer-sizes", message).at(self.sizes_at?))
     }
 
     fn sizes_fault(&self) -> Result<(), &'static str> {
@@ -348,13 +346,17 @@ impl Settings {
     }
 }
 
-/// What is checked when all blocks have been merged.
+/// What is checked when all blocks have been merged. nginx looks only at blocks that have one around them: what `http` says
+/// may be said anew in each server.
 pub(crate) fn check_all<C: 'static>(ctx: &mut Ctx<'_>, prefix: &str, settings: fn(&C) -> &Settings) {
-    let nodes: Vec<NodeId> = ctx.nodes().collect();
-    for node in nodes {
-        let settings = settings(ctx.conf_at::<C>(node)).clone();
-        settings.check_sizes(ctx, prefix);
+    let has_around = |node: &NodeId| !matches!(ctx.kind(*node), NodeKind::Main | NodeKind::Http);
+    let mut faults: Vec<Diagnostic> = Vec::new();
+    for node in ctx.nodes().filter(has_around) {
+        let fault = settings(ctx.conf_at::<C>(node)).check_sizes(prefix);
+        faults.extend(fault.filter(|fault| !faults.iter().any(|other| other.at == fault.at)));
     }
+    let end = ctx.end_of_http();
+    faults.into_iter().for_each(|fault| ctx.complain(fault.nginx_at(end)));
     check_caches::<C>(ctx, prefix, settings);
 }
 
@@ -366,6 +368,9 @@ pub(crate) fn want_temp_folders<C: 'static>(ctx: &mut Ctx<'_>, settings: fn(&C) 
     folders.sort_unstable();
     folders.dedup();
     let folders: Vec<_> = folders.into_iter().cloned().collect();
+    if folders.contains(&default.path) {
+        claim_default(ctx, &default);
+    }
     let mut wanted = ctx.extensions.get::<TempFolders>().cloned().unwrap_or_default();
     wanted.0.extend(folders);
     ctx.extensions.insert(wanted);

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::{TcpStream, UdpSocket};
 
@@ -18,6 +20,7 @@ use super::message::{Head, Kind, Records, question, read_head, read_records};
 use super::{Fault, Found, Known, Resolver};
 use crate::http::Deadline;
 use crate::log::{ErrorLog, Level};
+use crate::upstream::Address;
 
 /// How long one name server is waited for.
 const RESEND: Duration = Duration::from_secs(5);
@@ -46,10 +49,50 @@ pub(super) struct Lookup {
 }
 
 /// A socket to a name server.
-struct Opened {
-    socket: Rc<UdpSocket>,
-    /// Ready when nobody listens there: the runtime does not count that as something to read.
-    refused: Pin<Box<dyn Future<Output = ()>>>,
+enum Opened {
+    Udp {
+        socket: Rc<UdpSocket>,
+        /// Ready when nobody listens there: the runtime does not count that as something to read.
+        refused: Pin<Box<dyn Future<Output = ()>>>,
+    },
+    /// It has no name of its own that an answer could be sent to.
+    Unix(OwnedFd),
+}
+
+impl Opened {
+    /// # Errors
+    /// What `socket`, `bind` or `connect` says.
+    fn new(server: &Address) -> io::Result<Self> {
+        match server {
+            Address::Tcp(server) => Self::udp(*server),
+            Address::Unix(path) => {
+                let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+                let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+                rustix::net::connect(&socket, path)?;
+                Ok(Opened::Unix(socket))
+            }
+        }
+    }
+
+    fn udp(server: SocketAddr) -> io::Result<Self> {
+        let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let opened = std::net::UdpSocket::bind(any)?;
+        opened.set_nonblocking(true)?;
+        opened.connect(server)?;
+        let socket = Rc::new(UdpSocket::from_std(opened)?);
+        let watched = socket.clone();
+        let refused = Box::pin(async move { drop(watched.ready(Interest::ERROR).await) });
+        Ok(Opened::Udp { socket, refused })
+    }
+
+    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        // The runtime does not know yet that there is room in a socket that was just opened.
+        let sent = match self {
+            Opened::Udp { socket, .. } => rustix::net::send(socket, bytes, SendFlags::empty()),
+            Opened::Unix(socket) => rustix::net::send(socket, bytes, SendFlags::empty()),
+        };
+        sent.map_err(Into::into)
+    }
 }
 
 struct Question {
@@ -115,23 +158,28 @@ impl Lookup {
 
     /// Sends what was not answered; `false` where that failed.
     fn send(&mut self) -> bool {
-        let address = self.resolver.servers[self.server];
         for index in 0..self.questions.len() {
             let Question { bytes, over_tcp, answer, .. } = &self.questions[index];
             if answer.is_some() {
                 continue;
             }
             if *over_tcp {
-                self.tcp.push(Box::pin(over_tcp_to(address, bytes.clone())));
+                let bytes = bytes.clone();
+                self.ask_over_tcp(bytes);
                 continue;
             }
-            let sent = match open(&mut self.sockets[self.server], address) {
-                // The runtime does not know yet that there is room in a socket that was just opened.
-                Ok(socket) => rustix::net::send(socket, bytes, rustix::net::SendFlags::empty()).map_err(Into::into),
-                Err(error) => Err(error),
-            };
-            if let Err(error) = sent {
-                self.complain(&error, "send() failed");
+            let place = &mut self.sockets[self.server];
+            if place.is_none() {
+                match Opened::new(&self.resolver.servers[self.server]) {
+                    Ok(opened) => *place = Some(opened),
+                    Err(error) => {
+                        self.complain(Level::Crit, &error, "connect() failed");
+                        return false;
+                    }
+                }
+            }
+            if let Some(Err(error)) = place.as_ref().map(|opened| opened.send(bytes)) {
+                self.complain(Level::Error, &error, "send() failed");
                 self.sockets[self.server] = None;
                 return false;
             }
@@ -139,10 +187,16 @@ impl Lookup {
         true
     }
 
-    fn complain(&self, error: &io::Error, call: &str) {
-        let server = self.resolver.servers[self.server];
-        self.log.write(Level::Error, None, |line| {
-            line.put(call).error(error).put(format_args!(" while resolving, resolver: {server}"));
+    fn ask_over_tcp(&mut self, question: Vec<u8>) {
+        if let Address::Tcp(server) = self.resolver.servers[self.server] {
+            self.tcp.push(Box::pin(over_tcp_to(server, question)));
+        }
+    }
+
+    fn complain(&self, level: Level, error: &io::Error, call: &str) {
+        let server = self.resolver.servers[self.server].name();
+        self.log.write(level, None, |line| {
+            line.put(call).error(error).put(" while resolving, resolver: ").put(&*String::from_utf8_lossy(&server));
         });
     }
 
@@ -154,10 +208,10 @@ impl Lookup {
     fn poll_answers(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut space = [0; UDP_SIZE];
         for index in 0..self.sockets.len() {
-            while let Some(Opened { socket, refused }) = &mut self.sockets[index] {
+            while let Some(Opened::Udp { socket, refused }) = &mut self.sockets[index] {
                 if refused.as_mut().poll(cx).is_ready() {
                     if let Ok(Some(error)) = socket.take_error() {
-                        self.complain(&error, "recv() failed");
+                        self.complain(Level::Error, &error, "recv() failed");
                     }
                     self.sockets[index] = None;
                     break;
@@ -170,7 +224,7 @@ impl Lookup {
                         self.take(&message, false);
                     }
                     Poll::Ready(Err(error)) => {
-                        self.complain(&error, "recv() failed");
+                        self.complain(Level::Error, &error, "recv() failed");
                         self.sockets[index] = None;
                     }
                 }
@@ -207,8 +261,8 @@ impl Lookup {
         }
         if head.truncated {
             if !std::mem::replace(&mut question.over_tcp, true) {
-                let exchange = over_tcp_to(self.resolver.servers[self.server], question.bytes.clone());
-                self.tcp.push(Box::pin(exchange));
+                let question = question.bytes.clone();
+                self.ask_over_tcp(question);
             }
             return;
         }
@@ -271,20 +325,6 @@ fn answer(message: &[u8], head: &Head) -> Result<Result<Records, Fault>, String>
         return Err(format!("no {kinds} in DNS response"));
     }
     Ok(Ok(records))
-}
-
-fn open(place: &mut Option<Opened>, server: SocketAddr) -> io::Result<&UdpSocket> {
-    if place.is_none() {
-        let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-        let opened = std::net::UdpSocket::bind(any)?;
-        opened.set_nonblocking(true)?;
-        opened.connect(server)?;
-        let socket = Rc::new(UdpSocket::from_std(opened)?);
-        let watched = socket.clone();
-        let refused = Box::pin(async move { drop(watched.ready(Interest::ERROR).await) });
-        *place = Some(Opened { socket, refused });
-    }
-    place.as_ref().map(|opened| &*opened.socket).ok_or_else(|| io::ErrorKind::NotConnected.into())
 }
 
 async fn over_tcp_to(server: SocketAddr, question: Vec<u8>) -> Option<Vec<u8>> {

@@ -18,6 +18,7 @@ use bytes::Bytes;
 
 use self::lookup::{Lookup, random};
 use self::message::Service;
+use super::Address;
 use super::peers::now;
 use crate::http::{Deadline, Local};
 use crate::log::ErrorLog;
@@ -25,8 +26,8 @@ use crate::log::ErrorLog;
 /// `resolver`: whom to ask, and how.
 #[derive(Debug)]
 pub(crate) struct Resolver {
-    /// Name servers, asked in turn.
-    pub(crate) servers: Vec<SocketAddr>,
+    /// Name servers, asked in turn. One at a UNIX socket is asked too, and has nowhere to send its answer.
+    pub(crate) servers: Vec<Address>,
     /// `valid=`, seconds, in place of what answers say.
     pub(crate) valid: Option<i64>,
     pub(crate) ipv4: bool,
