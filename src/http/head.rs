@@ -20,6 +20,8 @@ pub struct Head {
     method_name: Piece,
     target: Piece,
     protocol: Piece,
+    /// Something is missing: there is no line.
+    is_broken: bool,
 }
 
 impl Head {
@@ -35,9 +37,15 @@ impl Head {
         }
     }
 
+    /// The same where what would make a line is not all there: to be asked for its parts only.
+    #[must_use]
+    pub fn broken(self) -> Self {
+        Self { is_broken: true, ..self }
+    }
+
     /// The request line without line end, for `$request`.
     pub fn line(&self) -> &[u8] {
-        &self.line
+        if self.is_broken { &[] } else { &self.line }
     }
 
     /// The method's name as sent.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::stored_body::Storing;
-use super::{BodyError, BodySource, HeaderId, Request, StoredBody};
+use super::{BodyError, BodySource, HeaderId, Request, StoredBody, Version};
 use crate::log::Level;
 
 /// A request's body. Most requests have none, so what there is to know of one is made on demand.
@@ -83,7 +83,8 @@ impl RequestBody {
     /// Its length in bytes, where the client said it or all was read; 0 where nobody is going to read it.
     pub fn length(&self) -> Option<u64> {
         let known = self.declared_length().or_else(|| self.stored().map(|stored| stored.length()));
-        known.or_else(|| self.inner().unwanted.get().then_some(0))
+        let ends_later = |inner: &Inner| inner.source.as_ref().is_some_and(|source| source.preread().is_some());
+        known.or_else(|| (self.inner().unwanted.get() && !ends_later(self.inner())).then_some(0))
     }
 
     /// Notes that the answer does not depend on it: it will be read and dropped.
@@ -139,10 +140,11 @@ impl RequestBody {
         let coming = bytes.len() as u64 + self.inner().source.as_ref().map_or(0, |source| source.chunk_left());
         let limit = core.client_max_body_size;
         if limit != 0 && self.inner().length.is_none() && limit.saturating_sub(before) < coming {
-            r.log(
-                Level::Error,
-                format_args!("client intended to send too large chunked body: {before}+{coming} bytes"),
-            );
+            const WHAT: &str = "client intended to send too large chunked body";
+            match r.head.version {
+                Version::HTTP_2 => r.log(Level::Error, format_args!("{WHAT}: {} bytes", before + coming)),
+                _ => r.log(Level::Error, format_args!("{WHAT}: {before}+{coming} bytes")),
+            }
             return Poll::Ready(Err(BodyError::TooLarge));
         }
         Poll::Ready(Ok(Some(bytes)))
@@ -310,6 +312,9 @@ impl RequestBody {
 fn say(r: &Request, error: BodyError) {
     match error {
         BodyError::Malformed => r.log(Level::Error, "client sent invalid chunked body"),
+        BodyError::Closed if r.head.version == Version::HTTP_2 => {
+            r.log(Level::Info, "client prematurely closed stream")
+        }
         BodyError::Closed => r.log(Level::Info, "client prematurely closed connection"),
         BodyError::Longer => r.log(Level::Info, "client intended to send body data larger than declared"),
         BodyError::Shorter => {

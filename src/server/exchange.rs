@@ -32,6 +32,8 @@ pub(super) struct Received {
     pub(super) choice: Choice,
     /// Why it is refused, where it is.
     pub(super) refusal: Option<Refusal>,
+    /// Names of fields that are ignored.
+    pub(super) ignored: Vec<Vec<u8>>,
 }
 
 /// Why a request is refused.
@@ -56,7 +58,7 @@ where
     let (parts, body) = request.into_parts();
     let (incoming, choice, status) = incoming(&local, &connection, &parts, body);
     let refusal = status.map(|status| Refusal { status, sentence: Vec::new() });
-    answer(local, connection, Received { incoming, choice, refusal }, dates).await.ok()
+    answer(local, connection, Received { incoming, choice, refusal, ignored: Vec::new() }, dates, |_| {}).await.ok()
 }
 
 /// The connection as the next of its requests sees it.
@@ -65,7 +67,7 @@ pub(super) fn next_on(connection: &Connection) -> Rc<Connection> {
     Rc::new(connection.for_stream())
 }
 
-/// Runs a request.
+/// Runs a request; `begun` gets it first.
 ///
 /// # Errors
 /// The status for the log, where nginx would end the connection or the stream without an answer.
@@ -74,13 +76,20 @@ pub(super) async fn answer(
     connection: Rc<Connection>,
     received: Received,
     dates: &RefCell<DateCache>,
+    begun: impl FnOnce(&Rc<Request>),
 ) -> Result<http::Response<ResponseBody>, u16> {
-    let Received { incoming, choice, refusal } = received;
+    let Received { incoming, choice, refusal, ignored } = received;
     let r = Request::new(local, connection, incoming);
+    begun(&r);
     if let Some(regex) = &choice.regex {
         let host = r.host.borrow().clone();
         // It matched when the server was chosen; now it leaves its captures.
         let _ = regex.exec(&r, &host);
+    }
+    for name in &ignored {
+        r.log_with(Level::Info, |line| {
+            line.put("client sent invalid header: \"").bytes(name).put("\" while reading client request headers");
+        });
     }
     if let Some(Refusal { sentence, .. }) = refusal.as_ref().filter(|refusal| !refusal.sentence.is_empty()) {
         r.log_with(Level::Info, |line| {

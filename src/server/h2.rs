@@ -11,7 +11,8 @@ mod shared;
 mod windows;
 mod wire;
 
-use std::cell::RefCell;
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
@@ -35,8 +36,8 @@ use super::exchange::{Flow, ResponseBody, answer, next_on, stream_body};
 use super::h1;
 use super::stream::ClientStream;
 use super::thread::Thread;
-use crate::http::{BodyCut, Connection, Count, Local, Server};
-use crate::log::Level;
+use crate::http::{BodyCut, Connection, Count, Local, Request, Server};
+use crate::log::{Level, Line};
 
 /// What an HTTP/2 client sends first (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -97,10 +98,10 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
     let core = &local.cycle.location(server.base).core;
     let idle = core.keepalive_timeout;
     let most = if idle.is_zero() { 1 } else { core.keepalive_requests.max(1) };
-    let open = Rc::new(Open::new(thread.clone(), most));
+    let shared = Rc::new(Shared::default());
+    let open = Rc::new(Open::new(thread.clone(), most, shared.clone()));
     let time = core.keepalive_time;
     let newest = RefCell::new(local.clone());
-    let shared = Rc::new(Shared::default());
     let service = service_fn(|request| {
         super::move_on(&thread, &mut newest.borrow_mut(), &connection);
         let (local, thread, shared) = (newest.borrow().clone(), thread.clone(), shared.clone());
@@ -109,9 +110,9 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
         // hyper moves it several times on its way to a task of its own.
         Box::pin(async move {
             let stream = stream_of(&request)?;
-            let response = exchange((local, connection), (stream, request), &thread, &shared).await?;
+            let (response, progress) = exchange((local, connection), (stream, request), &thread, &shared).await?;
             io::Result::Ok(response.map(|body| {
-                let progress = shared.answers.begin(stream, body.request());
+                progress.asked(true);
                 let answer = Some(Answered { body, progress, _guard: guard });
                 AnswerBody { stream, shared, answer }
             }))
@@ -119,7 +120,8 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
     });
     let (count, size) = server.large_client_header_buffers;
     let limits = Limits { field: size, all: count.saturating_mul(size) };
-    let front = Front::behind(PREFACE.len(), limits, server.http2_preread, shared.clone());
+    let mut front = Front::behind(PREFACE.len(), limits, server.http2_preread, shared.clone());
+    front.requests_left = most;
     let stream = Frames::new(front, (thread.clone(), connection.clone()), server.client_header_timeout, first, stream);
     let mut driver = stream.driver();
     let field = u32::try_from(size).unwrap_or(u32::MAX);
@@ -140,11 +142,12 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
         biased;
         () = poll_fn(|cx| driver.poll(serving.as_mut(), cx)) => true,
         _ = drain.wait_for(|draining| *draining) => false,
-        () = open.idle_for(idle) => false,
+        () = open.idle_for(idle, &shared.heard) => false,
         () = spent.exhausted() => false,
         () = end_stalled(&shared) => return say(&local, &connection, "client timed out"),
     };
     if !ended {
+        let silent = Cell::default();
         serving.as_mut().graceful_shutdown();
         tokio::select! {
             biased;
@@ -152,7 +155,7 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
             () = poll_fn(|cx| driver.poll(serving.as_mut(), cx)) => {}
             () = end_stalled(&shared) => say(&local, &connection, "client timed out"),
             // What is left of answers that have ended may never be taken.
-            () = open.idle_for(core.send_timeout) => {}
+            () = open.idle_for(core.send_timeout, &silent) => {}
         }
     }
 }
@@ -185,7 +188,7 @@ async fn exchange(
     (stream, request): (u32, http::Request<Incoming>),
     thread: &Thread,
     shared: &Rc<Shared>,
-) -> io::Result<http::Response<ResponseBody>> {
+) -> io::Result<(http::Response<ResponseBody>, Rc<Progress>)> {
     thread.meter.add(Count::Requests);
     let counted = thread.meter.during(Count::Writing);
     let gone = || io::Error::from(io::ErrorKind::ConnectionAborted);
@@ -202,55 +205,82 @@ async fn exchange(
     }
     let mut received = read.received;
     received.incoming.counted = Some(counted);
-    answer(local, connection, received, &thread.date).await.map_err(|status| {
-        if status == 408 {
+    let mut progress = None;
+    let begun = |r: &Rc<Request>| progress = Some(shared.answers.begin(stream, r));
+    let answered = answer(local, connection, received, &thread.date, begun).await.map_err(|status| {
+        if matches!(status, 408 | 444) {
             shared.reset(stream, PROTOCOL_ERROR);
         }
+        shared.answers.end(stream);
         gone()
-    })
+    });
+    answered.and_then(|response| Ok((response, progress.ok_or_else(gone)?)))
 }
 
 /// What ends a connection: nginx's sentence, and the code that the client is told (RFC 9113, section 7).
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Fatal {
     code: u32,
-    sentence: &'static str,
+    sentence: Cow<'static, str>,
 }
 
 /// The code for what is against the rules.
 const PROTOCOL_ERROR: u32 = 1;
+
+/// The code for a frame that is too short or too long.
+const SIZE_ERROR: u32 = 6;
+
+/// The code for fields that cannot be read.
+const COMPRESSION_ERROR: u32 = 9;
 
 /// The code for a stream of which nothing was done.
 const REFUSED_STREAM: u32 = 7;
 
 impl Fatal {
     const fn flood(sentence: &'static str) -> Self {
-        Self { code: 0, sentence }
+        Self { code: 0, sentence: Cow::Borrowed(sentence) }
     }
 
     const fn protocol(sentence: &'static str) -> Self {
-        Self { code: PROTOCOL_ERROR, sentence }
+        Self { code: PROTOCOL_ERROR, sentence: Cow::Borrowed(sentence) }
     }
 
     const fn size(sentence: &'static str) -> Self {
-        Self { code: 6, sentence }
+        Self { code: SIZE_ERROR, sentence: Cow::Borrowed(sentence) }
+    }
+
+    fn said(code: u32, sentence: String) -> Self {
+        Self { code, sentence: Cow::Owned(sentence) }
+    }
+
+    /// The same, with how long it is.
+    fn length(what: &str, length: usize) -> Self {
+        Self::said(SIZE_ERROR, format!("client sent {what} frame with incorrect length {length}"))
     }
 
     const fn compression(sentence: &'static str) -> Self {
-        Self { code: 9, sentence }
+        Self { code: COMPRESSION_ERROR, sentence: Cow::Borrowed(sentence) }
     }
 
     const fn calm(sentence: &'static str) -> Self {
-        Self { code: 11, sentence }
+        Self { code: 11, sentence: Cow::Borrowed(sentence) }
     }
 }
 
 /// Says why a connection is ended.
 fn say(local: &Local, connection: &Connection, why: &str) {
+    say_with(local, connection, |line| {
+        line.put(why).put(" while processing HTTP/2 connection");
+    });
+}
+
+/// Says something of a connection.
+fn say_with(local: &Local, connection: &Connection, what: impl FnOnce(&mut Line)) {
     let Some(listen) = local.cycle.listens.get(connection.listen.get()) else { return };
     let log = &local.cycle.location(server(local, connection).base).core.error_log;
     log.write(Level::Info, Some(connection.number), |line| {
-        line.put(why).put(" while processing HTTP/2 connection, client: ").bytes(&connection.address.borrow());
+        what(line);
+        line.put(", client: ").bytes(&connection.address.borrow());
         line.put(", server: ").put(&listen.spec.text);
     });
 }

@@ -51,14 +51,19 @@ impl Progress {
 }
 
 impl Answers {
-    /// An answer begins.
+    /// A request begins, and will have an answer.
     pub(super) fn begin(&self, stream: u32, r: &Rc<Request>) -> Rc<Progress> {
-        let progress = Rc::new(Progress { r: r.clone(), at: Cell::new(clock::now()), waits: Cell::new(false) });
+        let progress = Rc::new(Progress { r: r.clone(), at: Cell::new(clock::now()), waits: Cell::new(true) });
         self.answers.borrow_mut().insert(stream, progress.clone());
         if self.until.get().is_none_or(|until| progress.due() < until) {
             self.sooner.notify_one();
         }
         progress
+    }
+
+    /// The request of a stream, as long as it is not over.
+    pub(super) fn request(&self, stream: u32) -> Option<Rc<Request>> {
+        self.answers.borrow().get(&stream).map(|answer| answer.r.clone())
     }
 
     /// An answer is over.

@@ -2,13 +2,14 @@
 //! hyper the number of the stream only. Everything else passes as it came. RFC 9113, section 6.
 
 mod blocks;
+mod control;
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use self::blocks::Block;
 use super::frame::{
-    ACK, CONTINUATION, DATA, END_STREAM, GOAWAY, HEAD, HEADERS, PADDED, PUSH_PROMISE, RST_STREAM, SETTINGS,
+    ACK, CONTINUATION, DATA, END_STREAM, HEAD, HEADERS, PADDED, PRIORITY_FRAME, PUSH_PROMISE, RST_STREAM, SETTINGS,
     append_frame,
 };
 use super::hpack::{Decoder, Limits};
@@ -38,6 +39,8 @@ pub(super) struct Front {
     pub(super) last: u32,
     /// No newer requests are taken.
     pub(super) goaway: bool,
+    /// So many requests may still come.
+    pub(super) requests_left: u64,
     /// Streams that hyper never sees.
     dropped: HashSet<u32>,
     /// Streams of the client that are refused, with the code for that.
@@ -81,6 +84,9 @@ const MOST_REFUSED: usize = 128;
 /// What a client may send on a stream where nobody has told it otherwise, in bytes (RFC 9113, section 6.9.2).
 const USUAL_WINDOW: u32 = 65_535;
 
+/// The code for more than was allowed.
+const FLOW_CONTROL_ERROR: u32 = 3;
+
 /// nginx's measure: what is no payload may be eight times as much as what is, and this beyond it, in bytes.
 const LEEWAY: u64 = 1 << 20;
 
@@ -101,6 +107,7 @@ impl Front {
             own: Vec::new(),
             last: 0,
             goaway: false,
+            requests_left: u64::MAX,
             dropped: HashSet::new(),
             refused: Vec::new(),
             preread,
@@ -115,9 +122,14 @@ impl Front {
 
     /// The stream of which the fields are on their way.
     pub(super) fn slow_stream(&self) -> Option<u32> {
-        let begun = (self.now == Now::Collect && self.left > 0).then(|| self.stream());
+        let begun = (self.now == Now::Collect && self.left > 0 && self.is_of_block()).then(|| self.stream());
         let stream = self.block.as_ref().map(|block| block.stream).or(begun);
         stream.filter(|stream| !self.dropped.contains(stream))
+    }
+
+    /// Whether something has begun to come and is not whole.
+    pub(super) fn is_amid(&self) -> bool {
+        self.left > 0 || self.filled > 0 || self.block.is_some()
     }
 
     /// Takes nothing more of a stream.
@@ -206,7 +218,7 @@ impl Front {
             _ if prefix.open => prefix.length = at,
             _ => self.out.extend_from_slice(&self.head),
         }
-        if self.now == Now::Collect && self.left == 0 { self.collected() } else { Ok(()) }
+        if self.now == Now::Collect && self.left == 0 { self.take_whole() } else { Ok(()) }
     }
 
     fn take_piece(&mut self, piece: &[u8], prefix: &mut Prefix, at: usize) -> Result<(), Fatal> {
@@ -216,12 +228,18 @@ impl Front {
                 prefix.open = false;
                 self.payload.extend_from_slice(piece);
                 if self.left == 0 {
-                    return self.collected();
+                    return self.take_whole();
                 }
             }
             Now::Pad | Now::Pass => {
                 if self.now == Now::Pad {
-                    let content = (self.left + piece.len() - 1).saturating_sub(usize::from(piece[0]));
+                    let (all, padding) = (self.left + piece.len(), usize::from(piece[0]));
+                    if padding >= all {
+                        let sentence = "client sent padded DATA frame with incorrect length";
+                        let sentence = format!("{sentence}: {all}, padding: {padding}");
+                        return Err(Fatal::said(PROTOCOL_ERROR, sentence));
+                    }
+                    let content = all - 1 - padding;
                     self.count_data(content);
                     self.now = Now::Pass;
                 }
@@ -233,6 +251,16 @@ impl Front {
             }
         }
         Ok(())
+    }
+
+    /// A frame is whole that was collected.
+    fn take_whole(&mut self) -> Result<(), Fatal> {
+        if self.is_of_block() { self.collected() } else { self.inspected() }
+    }
+
+    /// Whether the frame holds fields.
+    fn is_of_block(&self) -> bool {
+        matches!(self.head[3], HEADERS | CONTINUATION)
     }
 
     /// The frame's stream.
@@ -254,30 +282,25 @@ impl Front {
                 return Err(Fatal::protocol("client sent CONTINUATION frame with incorrect identifier"));
             }
             if length > self.longest {
-                return Err(Fatal::size("client sent CONTINUATION frame with incorrect length"));
+                return Err(Fatal::length("CONTINUATION", length));
             }
             self.now = Now::Collect;
             return Ok(());
         }
+        control::check_head(kind, flags, stream, length)?;
         self.now = match kind {
-            HEADERS if length > self.longest => {
-                return Err(Fatal::size("client sent HEADERS frame with incorrect length"));
-            }
+            HEADERS if length > self.longest => return Err(Fatal::length("HEADERS", length)),
             HEADERS => {
                 self.useful += length as u64;
                 Now::Collect
             }
             _ if self.dropped.contains(&stream) || self.goaway && stream > self.last => Now::Drop,
             PUSH_PROMISE => return Err(Fatal::protocol("client sent PUSH_PROMISE frame")),
-            GOAWAY if length < 8 => return Err(Fatal::size("client sent GOAWAY frame with incorrect length")),
-            RST_STREAM => {
-                self.forget(stream);
-                Now::Pass
-            }
             SETTINGS if flags & ACK != 0 => {
                 self.window_unknown = false;
                 Now::Pass
             }
+            SETTINGS | PRIORITY_FRAME | RST_STREAM if length <= LONGEST => Now::Collect,
             DATA => {
                 self.useful += length as u64;
                 if let Err(left) = self.shared.windows.spend(stream, length) {
@@ -292,14 +315,17 @@ impl Front {
                     }
                 }
             }
-            _ => Now::Pass,
+            _ if kind <= CONTINUATION => Now::Pass,
+            _ => {
+                self.notes.push(format!("client sent frame with unknown type {kind}"));
+                Now::Pass
+            }
         };
         Ok(())
     }
 
     /// More comes of a body than was allowed.
     fn break_window(&mut self, stream: u32, length: usize, left: u32) {
-        const FLOW_CONTROL_ERROR: u32 = 3;
         self.notes.push(format!(
             "client violated flow control for stream {stream}: received DATA frame length {length}, available window {left}"
         ));
@@ -330,7 +356,7 @@ impl Front {
 #[cfg(test)]
 mod tests {
     use super::super::REFUSED_STREAM;
-    use super::super::frame::{END_HEADERS, PING};
+    use super::super::frame::{END_HEADERS, GOAWAY, PING, WINDOW_UPDATE};
     use super::blocks::MOST_FRAMES;
     use super::*;
 
@@ -415,6 +441,10 @@ mod tests {
             (frame(HEADERS, END_HEADERS, 1, &[0x80]), 9),
             (frame(PUSH_PROMISE, 0, 1, &[0; 8]), PROTOCOL_ERROR),
             (frame(GOAWAY, 0, 0, &[0; 4]), 6),
+            (frame(PING, 0, 0, &[0; 7]), 6),
+            (frame(SETTINGS, ACK, 0, &[0; 6]), 6),
+            (frame(WINDOW_UPDATE, 0, 1, &[0; 3]), 6),
+            (frame(HEADERS, END_HEADERS | PADDED, 1, &[1, 0]), 6),
         ] {
             assert_eq!(pass(&mut front(), &sent, 1000).unwrap_err().code, code, "{sent:?}");
         }

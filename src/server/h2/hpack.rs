@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::Fatal;
+use super::{COMPRESSION_ERROR, Fatal};
 use crate::upstream::grpc::{huffman_decode, static_entry};
 
 /// The fields of one block, in order.
@@ -66,8 +66,6 @@ const LONG_INDEX: Fatal = Fatal::compression("client sent header block with too 
 const LONG_SIZE: Fatal = Fatal::compression("client sent header block with too long size update value");
 const LONG_LENGTH: Fatal = Fatal::compression("client sent header field with too long length value");
 const NO_INDEX: Fatal = Fatal::compression("client sent invalid hpack table index 0");
-const FAR_INDEX: Fatal = Fatal::compression("client sent out of bound hpack table index");
-const BAD_SIZE: Fatal = Fatal::compression("client sent invalid table size update");
 const BAD_CODE: Fatal = Fatal::compression("client sent invalid encoded header field");
 const EMPTY_NAME: Fatal = Fatal::protocol("client sent zero header name length");
 
@@ -95,7 +93,7 @@ impl Decoder {
                 // RFC 7541, section 4.2: it stands at the beginning.
                 0x20..0x40 => match number(&mut rest, 5, &LONG_SIZE)? {
                     size if size <= TABLE_SIZE && fields.ends.is_empty() => self.table.resize(size),
-                    _ => return Err(BAD_SIZE),
+                    size => return Err(bad_size(size)),
                 },
                 _ => self.literal(&mut rest, first & 0x40 != 0, &mut fields)?,
             }
@@ -144,12 +142,20 @@ impl Decoder {
         *rest = behind;
         let start = out.len();
         if is_coded {
-            out.extend_from_slice(&huffman_decode(text).ok_or(BAD_CODE)?);
+            huffman_decode(text, out).ok_or(BAD_CODE)?;
         } else {
             out.extend_from_slice(text);
         }
         Ok(start..out.len())
     }
+}
+
+fn far_index(index: usize) -> Fatal {
+    Fatal::said(COMPRESSION_ERROR, format!("client sent out of bound hpack table index: {index}"))
+}
+
+fn bad_size(size: usize) -> Fatal {
+    Fatal::said(COMPRESSION_ERROR, format!("client sent invalid table size update: {size}"))
 }
 
 /// A number whose first byte has so many bits for it. RFC 7541, section 5.1.
@@ -196,7 +202,8 @@ impl Table {
             let (name, value) = static_entry(index).ok_or(NO_INDEX)?;
             return Ok((name.as_bytes(), value.as_bytes()));
         }
-        let (text, name) = self.entries.get(index - STATIC - 1).ok_or(FAR_INDEX)?;
+        let index = index - STATIC - 1;
+        let (text, name) = self.entries.get(index).ok_or_else(|| far_index(index))?;
         Ok(text.split_at(*name))
     }
 
@@ -264,11 +271,11 @@ mod tests {
         let many = [&[0x40, 1, b'a', 0x7f, 0xe9, 6][..], &[b'a'; 1000], &[0xbe; 4]].concat();
         for (block, expected) in [
             (&[0x80][..], NO_INDEX),
-            (&[0xbe], FAR_INDEX),
+            (&[0xbe], far_index(0)),
             (&[0x00, 0x00], EMPTY_NAME),
             (&[0x00, 0x02, b'a'], CUT_FIELD),
-            (&[0x3f, 0xe2, 0x1f], BAD_SIZE),
-            (&[0x82, 0x20], BAD_SIZE),
+            (&[0x3f, 0xe2, 0x1f], bad_size(4097)),
+            (&[0x82, 0x20], bad_size(0)),
             (&[0xff, 0xff], CUT),
             (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff], LONG_INDEX),
             (&[0x00, 0x81, 0x00], BAD_CODE),
@@ -284,6 +291,6 @@ mod tests {
         let mut decoder = decoder();
         decoder.read(&[0x3f, 0x21, 0x40, 1, b'a', 1, b'b', 0x40, 1, b'c', 1, b'd']).unwrap();
         assert_eq!(text(&decoder.read(&[0xbe]).unwrap()), "c: d\n");
-        assert_eq!(decoder.read(&[0xbf]).unwrap_err(), FAR_INDEX);
+        assert_eq!(decoder.read(&[0xbf]).unwrap_err(), far_index(1));
     }
 }

@@ -41,6 +41,7 @@ pub(super) fn read(
         args: Vec::new(),
         headers: Headers::with_capacity(16, head.fields.size()),
         cookies: Vec::new(),
+        ignored: Vec::new(),
         has_fields: false,
         length: None,
         is_whole: false,
@@ -83,6 +84,8 @@ struct Reading<'a> {
     args: Vec<u8>,
     headers: Headers,
     cookies: Vec<&'a [u8]>,
+    /// Names of fields that are ignored.
+    ignored: Vec<Vec<u8>>,
     /// A field came that is not of the pseudo-header.
     has_fields: bool,
     length: Option<u64>,
@@ -105,8 +108,7 @@ impl<'a> Reading<'a> {
             let is_odd = self.check(name, value)?;
             match name.strip_prefix(b":") {
                 Some(name) => self.pseudo(name, value)?,
-                // nginx says so at info; the request goes on.
-                None if is_odd && self.server().ignore_invalid_headers => {}
+                None if is_odd && self.server().ignore_invalid_headers => self.ignored.push(name.to_vec()),
                 None => self.field(name, value)?,
             }
         }
@@ -288,14 +290,11 @@ impl<'a> Reading<'a> {
 
     fn received(self, body: RequestBody, refusal: Option<Refusal>) -> Received {
         const PROTOCOL: &[u8] = b"HTTP/2.0";
-        let mut head = if self.is_whole {
-            let line = [self.method, b" ", self.path, b" ", PROTOCOL].concat();
-            let (length, method) = (line.len(), self.method.len());
-            let target = method + 1..method + 1 + self.path.len();
-            Head::of_line(line, 0..method, target, length - PROTOCOL.len()..length)
-        } else {
-            Head::of_line(Vec::new(), 0..0, 0..0, 0..0)
-        };
+        let line = [self.method, b" ", self.path, b" ", PROTOCOL].concat();
+        let (length, method) = (line.len(), self.method.len());
+        let target = method + 1..method + 1 + self.path.len();
+        let head = Head::of_line(line, 0..method, target, length - PROTOCOL.len()..length);
+        let mut head = if self.is_whole { head } else { head.broken() };
         head.method = Method::of(self.method);
         head.version = Version::HTTP_2;
         head.valid_target = true;
@@ -314,7 +313,7 @@ impl<'a> Reading<'a> {
             start: Instant::now(),
             counted: None,
         };
-        Received { incoming, choice: self.choice, refusal }
+        Received { incoming, choice: self.choice, refusal, ignored: self.ignored }
     }
 }
 

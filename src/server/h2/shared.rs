@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::task::{Context, Waker};
+use std::time::Instant;
 
 use super::Answered;
 use super::answers::Answers;
@@ -26,6 +27,10 @@ pub(super) struct Shared {
     expired: RefCell<Vec<u32>>,
     /// The client takes nothing at all.
     pub(super) is_stuck: Cell<bool>,
+    /// How many requests are under way.
+    pub(super) processing: Cell<usize>,
+    /// When the client last said anything.
+    pub(super) heard: Cell<Option<Instant>>,
     waker: RefCell<Option<Waker>>,
 }
 

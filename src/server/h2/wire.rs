@@ -14,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::frame::{RST_STREAM, WINDOW_UPDATE};
 use super::front::Front;
 use super::outgoing::{Outgoing, Plan, first};
-use super::{Fatal, PROTOCOL_ERROR, say};
-use crate::http::{Connection, Deadline};
+use super::{Fatal, PROTOCOL_ERROR, say, say_with};
+use crate::http::{Connection, Deadline, clock};
 use crate::server::stream::ClientStream;
 use crate::server::thread::Thread;
 
@@ -133,6 +133,9 @@ impl Wire {
             let most = input.len().min(buffer.remaining());
             let read = ready!(self.poll_raw(cx, &mut input[..most]))?;
             if read == 0 {
+                if self.front.is_amid() || self.front.shared().processing.get() > 0 {
+                    say(&thread.local(), &self.connection, "client prematurely closed connection");
+                }
                 return Poll::Ready(Ok(()));
             }
             match self.front.take(&input[..read]) {
@@ -155,6 +158,7 @@ impl Wire {
             return Poll::Ready(Ok(length));
         }
         if let Poll::Ready(read) = self.stream.poll_read(cx, input) {
+            self.front.shared().heard.set(Some(clock::now()));
             return Poll::Ready(read);
         }
         let Some(slow) = self.front.slow_stream() else {
@@ -165,13 +169,14 @@ impl Wire {
             self.slow.set(self.patience);
         }
         ready!(self.slow.poll(cx));
-        say(&self.thread.local(), &self.connection, "client timed out");
+        self.say_slow();
         self.front.refuse(slow, PROTOCOL_ERROR);
+        self.front.shared().heard.set(Some(clock::now()));
         Poll::Pending
     }
 
     fn begin_end(&mut self, fatal: &Fatal) {
-        say(&self.thread.local(), &self.connection, fatal.sentence);
+        say(&self.thread.local(), &self.connection, &fatal.sentence);
         self.outgoing.say_goaway(&mut self.front, fatal.code);
         self.end = End::Told;
     }
@@ -257,6 +262,13 @@ impl Wire {
         Poll::Ready(Ok(count))
     }
 
+    /// A client's fields have not come in time.
+    fn say_slow(&self) {
+        say_with(&self.thread.local(), &self.connection, |line| {
+            line.put("client timed out").errno(libc::ETIMEDOUT).put(" while reading client request headers");
+        });
+    }
+
     /// Puts our own frames behind what is collected, where they may stand there.
     fn collect_own(&mut self) {
         for (stream, code) in self.front.refused.drain(..) {
@@ -267,6 +279,9 @@ impl Wire {
         }
         for note in self.front.notes.drain(..) {
             say(&self.thread.local(), &self.connection, &note);
+        }
+        if self.front.requests_left == 0 {
+            self.outgoing.say_goaway(&mut self.front, 0);
         }
         let own = self.outgoing.own();
         let count = own.len();

@@ -185,7 +185,12 @@ fn string(block: &mut &[u8], what: &'static str) -> Result<Vec<u8>, HpackError> 
     }
     let (text, rest) = block.split_at_checked(length).ok_or(HpackError::Truncated)?;
     *block = rest;
-    if huffman { huffman::decode(text).ok_or(HpackError::Encoding) } else { Ok(text.to_vec()) }
+    if !huffman {
+        return Ok(text.to_vec());
+    }
+    let mut decoded = Vec::new();
+    huffman::decode(text, &mut decoded).ok_or(HpackError::Encoding)?;
+    Ok(decoded)
 }
 
 /// Appends a field whose name and value stand in the static table.

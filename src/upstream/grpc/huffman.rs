@@ -49,27 +49,90 @@ static TABLE: Table = {
     table
 };
 
-/// A string decoded; `None` where it is no such code, or padded with others than ones. nginx takes a whole byte of them.
-pub(crate) fn decode(input: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(input.len() * 2);
-    let (mut code, mut length) = (0u32, 0);
-    for byte in input {
-        for bit in (0..8).rev() {
-            code = code << 1 | u32::from(byte >> bit & 1);
-            length += 1;
-            if length > LONGEST {
+/// How many bits are looked at together: all that text is made of takes no more.
+const WINDOW: u32 = 8;
+
+/// The byte that so many bits begin with, and how many of them it takes: 0 where it takes more.
+static SHORT: [(u8, u8); 1 << WINDOW] = {
+    let mut short = [(0, 0); 1 << WINDOW];
+    let mut symbol = 0;
+    while symbol < 256 {
+        let length = LENGTHS[symbol] as u32;
+        if length <= WINDOW {
+            let first = (TABLE.codes[symbol] << (WINDOW - length)) as usize;
+            let mut at = 0;
+            while at < 1 << (WINDOW - length) {
+                short[first + at] = (symbol as u8, length as u8);
+                at += 1;
+            }
+        }
+        symbol += 1;
+    }
+    short
+};
+
+/// Decodes a string behind what is there; `None` where it is no such code, or padded with others than ones. nginx takes a
+/// whole byte of them.
+pub(crate) fn decode(input: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let mut rest = input.iter();
+    let mut bits = Bits::default();
+    out.reserve(input.len() * 2);
+    loop {
+        while bits.have <= u64::BITS - 8
+            && let Some(byte) = rest.next()
+        {
+            bits = Bits { value: bits.value << 8 | u64::from(*byte), have: bits.have + 8 };
+        }
+        let (byte, length) = match SHORT[bits.first(WINDOW) as usize] {
+            (_, 0) => match bits.find_long() {
+                Some(found) => found?,
+                None => break,
+            },
+            (byte, length) => (byte, u32::from(length)),
+        };
+        if length > bits.have {
+            break;
+        }
+        bits.have -= length;
+        out.push(byte);
+    }
+    (bits.have <= 8 && bits.first(bits.have) == (1 << bits.have) - 1).then_some(())
+}
+
+/// Bits that were read and not decoded yet: the lowest of a number.
+#[derive(Clone, Copy, Default)]
+struct Bits {
+    value: u64,
+    have: u32,
+}
+
+impl Bits {
+    /// The first of them, as many as that; ones follow the last.
+    fn first(self, count: u32) -> u32 {
+        let ones = (1u64 << count) - 1;
+        let bits = match self.have.checked_sub(count) {
+            Some(more) => self.value >> more & ones,
+            None => (self.value << (count - self.have) | ones >> self.have) & ones,
+        };
+        bits as u32
+    }
+
+    /// The byte that a long code stands for, and the code's length. `None` where it does not end here, or in it where there
+    /// is no such code.
+    fn find_long(self) -> Option<Option<(u8, u32)>> {
+        for length in WINDOW + 1..=LONGEST as u32 {
+            if length > self.have {
                 return None;
             }
-            let index = code.wrapping_sub(TABLE.first[length]) as usize;
-            if code < TABLE.first[length] || index >= TABLE.start[length + 1] - TABLE.start[length] {
-                continue;
+            let (code, at) = (self.first(length), length as usize);
+            let index = code.wrapping_sub(TABLE.first[at]) as usize;
+            if code >= TABLE.first[at] && index < TABLE.start[at + 1] - TABLE.start[at] {
+                let byte = u8::try_from(TABLE.symbols[TABLE.start[at] + index]);
+                return Some(byte.ok().map(|byte| (byte, length)));
             }
-            out.push(u8::try_from(TABLE.symbols[TABLE.start[length] + index]).ok()?);
-            (code, length) = (0, 0);
         }
+        Some(None)
     }
-    let padding = (1u32 << length) - 1;
-    (length <= 8 && code == padding).then_some(out)
 }
 
 /// How many bytes a string takes, and the string encoded.
@@ -93,15 +156,32 @@ pub(super) fn encode(input: impl Iterator<Item = u8>) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    fn decoded(input: &[u8]) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        decode(input, &mut out).map(|()| out)
+    }
+
     #[test]
     fn codes_as_the_rfc_does() {
         // RFC 7541 appendix C.4.1.
         let coded = [0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff];
         assert_eq!(encode(b"www.example.com".iter().copied()), coded);
-        assert_eq!(decode(&coded).unwrap(), b"www.example.com");
-        let all: Vec<u8> = (0..=255).collect();
-        assert_eq!(decode(&encode(all.iter().copied())).unwrap(), all);
-        assert_eq!(decode(&[0xff, 0xff, 0xff, 0xff]), None);
-        assert_eq!(decode(&[0xf1, 0xe0]), None);
+        assert_eq!(decoded(&coded).unwrap(), b"www.example.com");
+        let all: Vec<u8> = (0..=255).chain((0..=255).rev()).collect();
+        assert_eq!(decoded(&encode(all.iter().copied())).unwrap(), all);
+        for byte in 0..=255 {
+            for text in [vec![byte], vec![b'a', byte], vec![byte; 9], [vec![b'0'; 3], vec![byte]].concat()] {
+                assert_eq!(decoded(&encode(text.iter().copied())).unwrap(), text);
+            }
+        }
+        assert_eq!(decoded(b"").unwrap(), b"");
+    }
+
+    #[test]
+    fn takes_no_other_padding_and_no_end() {
+        for wrong in [&[0xff, 0xff, 0xff, 0xff][..], &[0xf1, 0xe0], &[0x00], &[0x1f, 0xff], &[0x1f, 0xff, 0xff]] {
+            assert_eq!(decoded(wrong), None, "{wrong:?}");
+        }
+        assert_eq!((decoded(&[0x1f]).unwrap(), decoded(&[0xff]).unwrap()), (b"a".to_vec(), Vec::new()));
     }
 }

@@ -44,7 +44,7 @@ impl Front {
 
     fn begin_block(&mut self, payload: &[u8]) -> Result<(), Fatal> {
         let (flags, stream) = (self.head[4], self.stream());
-        let wrong_length = || Fatal::size("client sent HEADERS frame with incorrect length");
+        let wrong_length = || Fatal::length("HEADERS", payload.len());
         let (mut rest, mut padding, mut priority) = (payload, 0, None);
         if flags & PADDED != 0 {
             let (first, behind) = rest.split_first().ok_or_else(wrong_length)?;
@@ -58,12 +58,21 @@ impl Front {
             return Err(Fatal::size("client sent HEADERS frame with empty header block"));
         }
         let length = rest.len().checked_sub(padding);
-        let length = length.ok_or(Fatal::protocol("client sent padded HEADERS frame with incorrect length"))?;
+        let length = length.ok_or_else(|| {
+            let (length, sentence) = (rest.len(), "client sent padded HEADERS frame with incorrect length");
+            Fatal::said(PROTOCOL_ERROR, format!("{sentence}: {length}, padding: {padding}"))
+        })?;
+        if length == 0 {
+            return Err(Fatal::size("client sent header block with incorrect length"));
+        }
         if stream.is_multiple_of(2) {
-            return Err(Fatal::protocol("client sent HEADERS frame with incorrect identifier"));
+            let sentence =
+                format!("client sent HEADERS frame with incorrect identifier {stream}, the last was {}", self.last);
+            return Err(Fatal::said(PROTOCOL_ERROR, sentence));
         }
         if priority.is_some_and(|[a, b, c, d, _]| u32::from_be_bytes([a & 0x7f, b, c, d]) == stream) {
-            return Err(Fatal::protocol("client sent HEADERS frame for stream with incorrect dependency"));
+            let sentence = format!("client sent HEADERS frame for stream {stream} with incorrect dependency");
+            return Err(Fatal::said(PROTOCOL_ERROR, sentence));
         }
         let ends_stream = flags & END_STREAM != 0;
         let is_new = stream > self.last;
@@ -98,6 +107,10 @@ impl Front {
             }
             if !ends_stream {
                 self.shared.windows.open(stream, self.preread);
+            }
+            self.requests_left = self.requests_left.saturating_sub(1);
+            if self.requests_left == 0 {
+                self.goaway = true;
             }
             self.shared.put_head(stream, Head { fields, ends: ends_stream });
             append_request(stream, &mut payload);
