@@ -266,6 +266,34 @@ fn the_machine_is_looked_at() {
     assert!(found.iter().any(|one| one.0 == "root-unreadable" && one.1 == 4), "{found:?}");
 }
 
+/// What can be read only once is a configuration too.
+#[test]
+fn the_standard_input_and_pipes_are_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let said = |line: &str, input: &str| run_in(folder.path(), line, input);
+    let (code, out, _) = said("check -", "server {\n listen 80;\n root a b;\n}\n");
+    assert_eq!(code, 1);
+    assert!(out.starts_with("nginx: [emerg] invalid number of arguments in \"root\" directive in -:3\n"), "{out}");
+    assert_eq!(said("check /dev/stdin", "server { listen 80; }\n").0, 0);
+    assert!(said("dump -", "server { listen 80; }\n").1.contains("listen 80; # -:1"));
+    assert!(said("explain -c - http://a/", "server { listen 80; return 204; }\n").1.contains("204"));
+    let (code, out, err) = said("check --fix -", "server { listen 80 }\n");
+    assert_eq!((code, out.as_str(), err.as_str()), (2, "", "rnginx check: --fix changes files, and this is none\n"));
+}
+
+/// Texts in other encodings are named as what they are, and no byte of them commands the terminal.
+#[test]
+fn what_is_no_text_is_told_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let wide: Vec<u8> = "server { listen 80; bogus; }\n".bytes().flat_map(|byte| [byte, 0]).collect();
+    fs::write(folder.path().join("wide.conf"), [&b"\xff\xfe"[..], &wide].concat()).expect("a file");
+    fs::write(folder.path().join("color.conf"), "bo\u{1b}[31mgus;\nserver { listen 80; }\n").expect("a file");
+    let (code, out, _) = run_in(folder.path(), "check --format human wide.conf color.conf", "");
+    assert_eq!((code, out.matches("unknown directive").count()), (1, 2), "{out}");
+    assert!(out.contains("this file is in UTF-16") && out.contains("iconv -f UTF-16 -t UTF-8 wide.conf"), "{out}");
+    assert!(out.contains("bo?[31mgus") && !out.contains(['\u{1b}', '\0']), "{out}");
+}
+
 #[test]
 fn certificates_are_looked_at() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -54,7 +54,8 @@ pub(super) fn of(schema: &Schema, name: &str, tree: &[Directive]) -> Option<Cont
     let known: Vec<_> = tree.iter().filter(|directive| is_known(schema, directive)).collect();
     if known.is_empty() {
         // Nothing to tell it by: a file of includes, comments or of another module's directives.
-        let is_site = tree.is_empty() || tree.iter().any(is_foreign);
+        let is_text = |one: &Directive| !one.name.value.contains(&0);
+        let is_site = tree.is_empty() || tree.iter().any(is_foreign) || !tree.iter().all(is_text);
         return is_site.then_some(Context::HTTP);
     }
     let fits = |directive: &&&Directive, context| may_stand(schema, directive, context);

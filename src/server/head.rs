@@ -5,7 +5,7 @@ use crate::http::{HeaderId, Request, Response, date};
 
 /// What is true of every head: the file behind an error page does not say when it was changed, and redirects
 /// are made absolute.
-pub(super) fn settle(r: &Request, response: &mut Response) {
+pub(crate) fn settle(r: &Request, response: &mut Response) {
     if !matches!(response.status, 200 | 206 | 304) {
         response.last_modified = None;
     }

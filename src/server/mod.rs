@@ -22,6 +22,7 @@ use crate::http::{Connection, Listen, Local};
 
 pub use fleet::{Fleet, ListenSocket};
 pub(crate) use h1::head_limits;
+pub(crate) use head::settle as settle_head;
 pub use site::{Site, SiteBody, SiteError, SiteService};
 
 /// A request runs on the newest cycle, if that still has the address of its connection, and connections to it begin as this

@@ -224,7 +224,7 @@ impl<'a> Parser<'a> {
     }
 
     fn fault(&mut self, fault: Diagnostic) {
-        self.reader.faults.push(fault);
+        self.reader.complain(fault);
     }
 }
 

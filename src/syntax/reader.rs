@@ -129,7 +129,8 @@ impl<'a> Reader<'a> {
             Some(&byte) => {
                 let start = self.offset();
                 let at = Span { end: start as u32 + 1, ..self.span(start) };
-                self.faults.push(fault::glued(byte, at, word.span, self.in_other_quotes(word.span)));
+                let whole = self.in_other_quotes(word.span);
+                self.complain(fault::glued(byte, at, word.span, whole));
                 let more = if matches!(byte, b'"' | b'\'') { self.quoted() } else { self.bare() };
                 word.value = [&*word.value, &*more.value].concat().into();
                 word.span.end = more.span.end;
@@ -209,7 +210,8 @@ impl<'a> Reader<'a> {
         self.rest = &self.rest[raw.len()..];
         let word = self.word(start, &raw[1..], true);
         if !self.refuse_long_quoted(start, quote) {
-            self.faults.push(fault::unclosed_quote(self.origin, quote, word.span, self.end()));
+            let end = self.end();
+            self.complain(fault::unclosed_quote(self.origin, quote, word.span, end));
         }
         word
     }
@@ -223,7 +225,7 @@ impl<'a> Reader<'a> {
         let file = self.file;
         let at = |start: usize| Span { file, start: start as u32, end: start as u32 + 1 };
         let quote = self.text[start];
-        self.faults.push(fault::closed_by_another(glued, quote, word.span, (at(behind - 1), at(behind))));
+        self.complain(fault::closed_by_another(glued, quote, word.span, (at(behind - 1), at(behind))));
         word
     }
 
@@ -233,11 +235,19 @@ impl<'a> Reader<'a> {
         line.strip_suffix(b";").unwrap_or(line)
     }
 
+    /// Nobody reads more than a thousand faults.
+    pub(super) fn complain(&mut self, fault: Diagnostic) {
+        const MOST: usize = 1000;
+        if self.faults.len() < MOST {
+            self.faults.push(fault);
+        }
+    }
+
     /// nginx refuses what fills its buffer while there is more of the file to read. `from` is the buffer's first byte.
     fn refuse_long(&mut self, from: usize, start: usize) {
         if self.fills_buffer(from) {
             let fault = fault::too_long(self.first_byte(start), &self.text[from..from + 10]);
-            self.faults.push(fault);
+            self.complain(fault);
         }
     }
 
@@ -246,7 +256,7 @@ impl<'a> Reader<'a> {
         let refused = self.fills_buffer(start + 1);
         if refused {
             let fault = fault::too_long_quoted(self.first_byte(start), quote);
-            self.faults.push(fault);
+            self.complain(fault);
         }
         refused
     }

@@ -72,6 +72,7 @@ pub fn reconsider(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
     }
     leave_comments(loaded, diagnostics);
     leave_glued(loaded, diagnostics);
+    leave_no_texts(loaded, diagnostics);
     let wholes = translations(loaded, diagnostics);
     if !wholes.is_empty() {
         yield_to(&wholes, diagnostics);
@@ -93,6 +94,26 @@ fn yield_to(wholes: &[Span], diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.retain(|said| said.code != "unclosed-block" || !said.at.is_some_and(is_inside));
     for said in diagnostics {
         said.fix = said.fix.take().filter(|fix| !fix.edits.iter().any(|edit| is_inside(edit.span)));
+    }
+}
+
+/// Of a file that is no text the first complaint says it all.
+fn leave_no_texts(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
+    let is_zero = |said: &&Diagnostic| said.code == "unknown-directive" && said.message.contains('\0');
+    let of = |said: &Diagnostic| said.nginx_at.or(said.at);
+    let firsts: Vec<Span> = loaded
+        .sources
+        .iter()
+        .filter(|source| source.text.contains(&0))
+        .filter_map(|source| {
+            let here = |said: &&Diagnostic| of(said).is_some_and(|at| loaded.sources.get(at.file).name == source.name);
+            let mut zeros = diagnostics.iter().filter(is_zero).filter(here).peekable();
+            zeros.peek()?;
+            diagnostics.iter().filter(here).filter_map(of).min_by_key(|at| at.start)
+        })
+        .collect();
+    for first in firsts {
+        diagnostics.retain(|said| of(said).is_none_or(|at| at.file != first.file || at.start == first.start));
     }
 }
 

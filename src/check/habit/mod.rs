@@ -57,6 +57,9 @@ pub(super) fn name(sources: &Sources, directive: &Directive) -> Option<Habit> {
         }
         return Some(habit.fix(Fix::sure("take the byte-order mark out").remove(Span { end: at.start + 3, ..at })));
     }
+    if text.contains('\0') {
+        return Some(no_text(sources, at));
+    }
     if text.starts_with("/*") {
         let habit = Habit::new("this is not a comment to nginx", "a comment starts with `#` and ends with its line");
         return Some(match block_comment(sources, at) {
@@ -93,6 +96,19 @@ pub(super) fn name(sources: &Sources, directive: &Directive) -> Option<Habit> {
         return Some(habit.fix(Fix::sure("write it as nginx does").replace(at, format!("{known} {rest}"))));
     }
     foreign::name(sources, directive)
+}
+
+/// Zero bytes: other encodings, and what is no text at all.
+fn no_text(sources: &Sources, at: Span) -> Habit {
+    let source = sources.get(at.file);
+    let text = &source.text[..source.text.len().min(100)];
+    let marked = text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff");
+    let zeros = |start| text.iter().skip(start).step_by(2).all(|byte| *byte == 0);
+    if text.len() > 3 && (marked || zeros(0) || zeros(1)) {
+        let help = format!("save it as UTF-8: iconv -f UTF-16 -t UTF-8 {0} > new && mv new {0}", source.name);
+        return Habit::new("this file is in UTF-16, where nginx expects a byte for each letter", help);
+    }
+    Habit::new("there are zero bytes in this word: this is hardly a text", "is it the right file?")
 }
 
 fn is_directive(name: &str) -> bool {
@@ -144,8 +160,8 @@ pub(crate) fn lost_semicolon<'a>(sources: &Sources, directive: &'a Directive, co
 
 fn begins_line(sources: &Sources, word: &Word) -> bool {
     let text = &sources.get(word.span.file).text[..word.span.start as usize];
-    let line = text.rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
-    line.len() < text.len() && line.iter().all(u8::is_ascii_whitespace)
+    let before = text.iter().rev().find(|byte| **byte == b'\n' || !byte.is_ascii_whitespace());
+    before == Some(&b'\n')
 }
 
 #[cfg(test)]

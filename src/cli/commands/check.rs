@@ -6,12 +6,12 @@ use std::{
     path::PathBuf,
 };
 
-use super::{Command, Failure, Operands, Outcome, Value, Words, WordsError, flag, option, read};
+use super::{Command, Failure, Operands, Outcome, Value, Words, WordsError, flag, option, read, stream::Given};
 use crate::{
     cli::{output, terminal_of},
     diag::Severity,
     inspect::{Inspection, Options, inspect, machine},
-    load::{Disk, Origin},
+    load::Origin,
     schema::Context,
 };
 
@@ -20,8 +20,9 @@ pub(super) const COMMAND: Command = Command {
     operands: Operands { shown: "PATH…", count: (1, usize::MAX), kind: Value::Path },
     summary: "Says everything that is wrong with configurations, and what is doubtful about them",
     about: "A PATH is a whole configuration, a file that is a part of one (a site, locations, the servers of an upstream,\n\
-            MIME types, …), or a folder of such files. Names that another file would define are assumed in a part.\n\
-            What nginx has and rnginx does not run yet is a warning. The exit code is 0 without errors, and 1 with.",
+            MIME types, …), a folder of such files, or - for the standard input. Names that another file would define are\n\
+            assumed in a part. What nginx has and rnginx does not run yet is a warning. The exit code is 0 without errors,\n\
+            and 1 with.",
     options: &[
         flag(
             "offline",
@@ -113,8 +114,12 @@ impl Looks<'_> {
             to_run: false,
             without_rules: false,
         };
-        let mut look = inspect(&Disk, &options);
+        let given = Given::new(&found.path)?;
+        let mut look = inspect(&given, &options);
         if self.words.has("fix") {
+            if given.is_stream() {
+                return Err(WordsError::Value("--fix changes files, and this is none".into()).into());
+            }
             look = super::fix::mend(look, &options, &mut self.fixed)?;
         }
         if self.words.has("system") {

@@ -4,11 +4,13 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use super::{Command, Failure, Operands, Outcome, Value, Words, WordsError, option};
+use super::{
+    Command, Failure, Operands, Outcome, Value, Words, WordsError, option,
+    stream::{Given, STDIN},
+};
 use crate::{
     cli::{output, terminal_of},
     inspect::{Change, Inspection, Options, diff, inspect},
-    load::Disk,
 };
 
 pub(super) const COMMAND: Command = Command {
@@ -51,8 +53,10 @@ fn run(words: &Words) -> Outcome {
 /// Errors do not hinder, as long as there is a file: they are told.
 fn look(path: &std::ffi::OsStr) -> Result<Inspection, Failure> {
     let options = Options { offline: true, without_rules: true, ..Options::new(path.to_string_lossy()) };
-    std::fs::metadata(path).map_err(|error| super::read::failure(path.as_ref(), error))?;
-    let look = inspect(&Disk, &options);
+    if path != STDIN {
+        std::fs::metadata(path).map_err(|error| super::read::failure(path.as_ref(), error))?;
+    }
+    let look = inspect(&Given::new(options.path.as_ref())?, &options);
     if look.has_errors() {
         super::read::tell_errors(&look)?;
     }

@@ -4,11 +4,8 @@ use std::io::{self, Write};
 
 use serde_json::{Value as Json, json};
 
-use super::{Command, Operands, Outcome, Value, Words, flag, option, read};
-use crate::{
-    inspect::{Line, Options, dump, inspect},
-    load::Disk,
-};
+use super::{Command, Operands, Outcome, Value, Words, flag, option, read, stream::Given};
+use crate::inspect::{Line, Options, dump, inspect};
 
 pub(super) const COMMAND: Command = Command {
     name: "dump",
@@ -24,7 +21,8 @@ pub(super) const COMMAND: Command = Command {
 
 fn run(words: &Words) -> Outcome {
     let path = words.operands().first().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
-    let look = inspect(&Disk, &Options { without_rules: true, ..Options::new(path) });
+    let options = Options { without_rules: true, ..Options::new(path) };
+    let look = inspect(&Given::new(options.path.as_ref())?, &options);
     let lines = dump(&look);
     let fine = !look.has_errors();
     if !fine {

@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use serde_json::{Value as Json, json};
 
-use super::{Command, Operands, Outcome, Value, Words, WordsError, letter, option, read};
+use super::{Command, Operands, Outcome, Value, Words, WordsError, letter, option, read, stream::Given};
 use crate::{
     cli::{output, terminal_of},
     inspect::{self, ExplainError, Explanation, Inspection, Lost, Options, Question, Reason, Step, inspect},
-    load::{Disk, NOT_RUN, sentence},
+    load::{NOT_RUN, sentence},
     paths::Layout,
 };
 
@@ -41,7 +41,7 @@ pub(super) const COMMAND: Command = Command {
 fn run(words: &Words) -> Outcome {
     let path = words.value("conf").map_or_else(default_conf, |path| path.to_string_lossy().into_owned());
     let options = Options { without_rules: true, ..Options::new(path) };
-    let look = inspect(&Disk, &options);
+    let look = inspect(&Given::new(options.path.as_ref())?, &options);
     if look.has_errors() {
         read::tell_errors(&look)?;
         return Ok(false);

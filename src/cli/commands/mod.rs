@@ -12,6 +12,7 @@ mod lsp;
 mod man;
 mod read;
 mod rules;
+mod stream;
 mod words;
 
 use std::{ffi::OsString, io, process::ExitCode};

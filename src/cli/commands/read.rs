@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Failure;
+use super::{Failure, stream::STDIN};
 use crate::{
     cli::{output::report, terminal_of},
     diag::Severity,
@@ -28,6 +28,10 @@ pub(super) fn files(operands: &[OsString]) -> Result<Vec<Found>, Failure> {
     let mut found = Vec::new();
     for operand in operands {
         let path = Path::new(operand);
+        if operand == STDIN {
+            found.push(Found { path: path.to_owned(), in_folder: false });
+            continue;
+        }
         let kind = fs::metadata(path).map_err(|error| failure(path, error))?;
         if kind.is_dir() {
             let mut inside = Vec::new();

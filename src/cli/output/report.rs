@@ -60,7 +60,7 @@ struct Shown<'a> {
     /// The rule that found it, for the comment that allows it and for its page.
     rule: Option<&'static str>,
     severity: Severity,
-    help: Option<&'a str>,
+    help: Option<Cow<'a, str>>,
     source: Option<Text>,
     labels: Vec<LabeledSpan>,
     elsewhere: Vec<Shown<'a>>,
@@ -69,10 +69,10 @@ struct Shown<'a> {
 impl<'a> Shown<'a> {
     fn new(sources: &'a Sources, diagnostic: &'a Diagnostic) -> Self {
         let mut shown = Self {
-            message: Cow::Borrowed(&diagnostic.message),
+            message: harmless(&diagnostic.message),
             rule: lint::rule(diagnostic.code).map(|rule| rule.code),
             severity: diagnostic.severity,
-            help: diagnostic.help.as_deref(),
+            help: diagnostic.help.as_deref().map(harmless),
             source: None,
             labels: Vec::new(),
             elsewhere: Vec::new(),
@@ -134,9 +134,9 @@ fn offsets(span: Span) -> (usize, usize) {
     (span.start as usize, (span.end - span.start) as usize)
 }
 
-/// Bytes that are not text become `?`, so that every other byte keeps its place.
+/// Bytes that are not text, or that a terminal would obey, become `?`, so that every other byte keeps its place.
 fn printable(text: &Arc<[u8]>) -> Arc<[u8]> {
-    if std::str::from_utf8(text).is_ok() {
+    if std::str::from_utf8(text).is_ok() && !text.iter().any(is_command) {
         return text.clone();
     }
     let mut clean = Vec::with_capacity(text.len());
@@ -144,7 +144,19 @@ fn printable(text: &Arc<[u8]>) -> Arc<[u8]> {
         clean.extend_from_slice(chunk.valid().as_bytes());
         clean.resize(clean.len() + chunk.invalid().len(), b'?');
     }
+    clean.iter_mut().filter(|byte| is_command(byte)).for_each(|byte| *byte = b'?');
     clean.into()
+}
+
+/// Control bytes but tabs and line ends.
+fn is_command(byte: &u8) -> bool {
+    byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r')
+}
+
+/// A sentence without such bytes.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_harmful = |letter: char| u8::try_from(letter).is_ok_and(|byte| is_command(&byte));
+    if text.contains(is_harmful) { text.replace(is_harmful, "?").into() } else { text.into() }
 }
 
 /// A text with its name.
@@ -203,7 +215,7 @@ impl miette::Diagnostic for Shown<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {

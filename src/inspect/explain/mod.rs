@@ -15,6 +15,7 @@ use crate::{
     diag::Span,
     http::{Cycle, Flow, LocationId, LocationKind, Request, Response},
     load::Origin,
+    server::settle_head,
 };
 use log::Notes;
 
@@ -282,7 +283,8 @@ impl Teller<'_> {
         match end {
             End::Sent(response) => (Outcome::Sent { module: module.unwrap_or_default(), to }, headers(&response)),
             End::Answer(Answer::Close(status)) => (Outcome::Closed(status), Vec::new()),
-            End::Answer(Answer::Response(response)) => {
+            End::Answer(Answer::Response(mut response)) => {
+                settle_head(r, &mut response);
                 let is_file =
                     module.is_some_and(|module| matches!(module, "static_files" | "gzip_static" | "autoindex"));
                 let path = r.map_uri().filter(|_| is_file).map(|path| String::from_utf8_lossy(&path).into_owned());
