@@ -14,7 +14,7 @@ use tracing::{Span, debug, debug_span};
 
 use super::{special, subrequest};
 use crate::http::{
-    Escape, Flow, FlowFuture, Found, HeaderId, Headers, LocationId, Phase, Request, Response, SentHead, escaped,
+    Escape, Flow, FlowFuture, Found, HeaderId, Headers, LocationId, Phase, Request, Response, SentHead, doing, escaped,
 };
 use crate::log::{Level, trace};
 
@@ -129,6 +129,7 @@ impl fmt::Display for Text<'_> {
 impl Run {
     /// Before the first phase.
     pub fn new(r: &Request) -> Self {
+        r.set_doing("");
         let stage = match &r.sub {
             Some(sub) if sub.cloned && r.content_handler().is_some() => Stage::OwnContent,
             Some(sub) if sub.cloned => Stage::Content,
@@ -488,8 +489,8 @@ fn filter(r: &Rc<Request>, response: &mut Response) -> Result<(), u16> {
         }
     }
     r.out.status.set(response.status);
-    if !r.doing().is_empty() {
-        r.set_doing(" while sending to client");
+    if r.doing() == doing::READING_HEAD {
+        r.set_doing(doing::SENDING_ON);
     }
     Ok(())
 }

@@ -54,6 +54,8 @@ fn send_error_page(r: &Request, page: &ErrorPage) -> Flow {
 
 /// nginx's own page for a status.
 pub(super) fn page(r: &Request, code: u16) -> Flow {
+    // The connection does not go on behind a body that makes no sense; the answer stays what it is.
+    r.body.is_broken(r);
     r.body.discard();
     let mut pending = r.out.pending.borrow_mut();
     pending.remove(HeaderId::ContentType);

@@ -33,6 +33,13 @@ pub(crate) enum HeadFault {
     Trace,
 }
 
+/// A part of a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Line,
+    Headers,
+}
+
 impl HeadFault {
     /// The status to answer with; 494 is nginx's own and is said as 400 after `error_page` has had its chance.
     pub(crate) fn status(self) -> u16 {
@@ -46,21 +53,30 @@ impl HeadFault {
         }
     }
 
-    /// Must the rest of the request be read and dropped before closing, so that the answer arrives?
-    pub(crate) fn lingers(self) -> bool {
-        self.status() == 494
+    /// Whether it is found when the whole head was read.
+    pub(crate) fn is_of_whole_head(self) -> bool {
+        matches!(
+            self,
+            HeadFault::NoHost
+                | HeadFault::InvalidContentLength
+                | HeadFault::TransferEncodingIn10
+                | HeadFault::LengthAndTransferEncoding
+                | HeadFault::UnknownTransferEncoding
+                | HeadFault::Connect
+                | HeadFault::Trace
+        )
     }
 
     /// What nginx was reading when it found the fault.
-    pub(crate) fn part(self) -> &'static str {
+    pub(crate) fn part(self) -> Part {
         match self {
             HeadFault::InvalidMethod
             | HeadFault::InvalidRequest
             | HeadFault::InvalidVersion
             | HeadFault::InvalidMethodIn09
             | HeadFault::InvalidHostInLine
-            | HeadFault::TooLongUri => "line",
-            _ => "headers",
+            | HeadFault::TooLongUri => Part::Line,
+            _ => Part::Headers,
         }
     }
 

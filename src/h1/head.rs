@@ -45,7 +45,8 @@ pub(crate) struct RequestHead {
     pub(crate) length: usize,
     /// Lines that were dropped because of their name: nginx logs at level `info`
     /// `client sent invalid header line: "…"` for each; see [`RequestHead::dropped`].
-    pub(super) dropped: Vec<Piece>,
+    /// Each with the number of fields before it.
+    pub(super) dropped: Vec<(Piece, usize)>,
     pub(super) line: Piece,
     pub(super) method_name: Piece,
     pub(super) target: Piece,
@@ -137,8 +138,8 @@ impl RequestHead {
         }
     }
 
-    /// The lines that were dropped because of an invalid name, without line end.
-    pub(crate) fn dropped(&self) -> impl Iterator<Item = &[u8]> {
-        self.dropped.iter().map(|&line| self.headers.bytes(line))
+    /// The lines that were dropped because of an invalid name, without line end, each with the number of fields before it.
+    pub(crate) fn dropped(&self) -> impl Iterator<Item = (&[u8], usize)> {
+        self.dropped.iter().map(|&(line, before)| (self.headers.bytes(line), before))
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct RequestParser {
     line: RequestLine,
     lines: HeaderReader,
     buffers: Buffers,
+    /// Empty lines came before the request.
+    has_blank: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,7 @@ impl RequestParser {
             line: RequestLine::default(),
             lines: HeaderReader::default(),
             buffers: Buffers::new(limits),
+            has_blank: false,
         }
     }
 
@@ -67,9 +70,10 @@ impl RequestParser {
         *self = RequestParser { buffers, ..RequestParser::new(limits) };
     }
 
-    /// Has any byte of a request been read? An idle connection may be closed without an answer.
+    /// Has any byte of a request been read, be it of an empty line before it? An idle connection may be closed
+    /// without an answer.
     pub(crate) fn has_begun(&self) -> bool {
-        self.stage != Stage::RequestLine || !self.line.is_blank()
+        self.has_blank || self.stage != Stage::RequestLine || !self.line.is_blank()
     }
 
     /// Reads on in `input`, into `head`, which must be clear when a request begins.
@@ -119,6 +123,7 @@ impl RequestParser {
         let read = self.line.read(input);
         if read == Ok(false) && self.line.is_blank() {
             self.line.pos = 0;
+            self.has_blank |= !input.is_empty();
             self.buffers.forget(input.len());
             return Ok(Some(Parse::Blank));
         }
@@ -127,11 +132,11 @@ impl RequestParser {
         let reach = if is_whole { self.line.pos - 1 } else { self.line.pos };
         let start = self.line.start;
         self.buffers.pass_blank(start);
+        head.method = self.line.method;
         if self.buffers.hold(start, reach, limits).is_err() {
             head.line = Piece::new(start, self.buffers.end());
             return Err(HeadError::new(HeadFault::TooLongUri));
         }
-        head.method = self.line.method;
         match read {
             Ok(true) => self.take_line(input, limits, head),
             Ok(false) => Ok(Some(Parse::Partial)),
@@ -231,7 +236,8 @@ impl RequestParser {
         self.hold_line(&read, input, limits)?;
         match read {
             Ok(Line::Field(field)) if limits.ignore_invalid && !field.has_valid_name(input, limits.underscores) => {
-                head.dropped.push(Piece::new(self.lines.start, field.value.end()));
+                let line = Piece::new(self.lines.start, field.value.end());
+                head.dropped.push((line, head.headers.len()));
                 Ok(None)
             }
             Ok(Line::Field(field)) => Ok(take_special(field, input, head)?.then_some(Parse::Host)),
@@ -275,13 +281,21 @@ impl RequestParser {
         HeadError::too_long_line(&input[last..end])
     }
 
-    /// Ends a head that breaks off: the client left, or was too slow. A request line that is not whole is one only
-    /// where the fault is `logged`: nginx makes it up for the error log, and the access log finds it there.
+    /// Ends a head that breaks off: the client left, or was too slow.
     #[cold]
-    pub(crate) fn abandon(&self, input: &[u8], logged: bool, head: &mut RequestHead) {
-        if logged || self.stage == Stage::Headers {
-            self.keep_refused(input, head);
-        }
+    pub(crate) fn abandon(&self, input: &[u8], head: &mut RequestHead) {
+        self.keep_refused(input, head);
+    }
+
+    /// Has the client sent more than was read until the fault was found?
+    #[cold]
+    pub(crate) fn leaves_unread(&self, fault: HeadFault, input: &[u8]) -> bool {
+        !fault.is_of_whole_head() || self.lines.pos < input.len()
+    }
+
+    /// Bytes that are left in the buffer of a head that ended at `consumed`.
+    pub(crate) fn room(&self, consumed: usize) -> usize {
+        self.buffers.end().saturating_sub(consumed)
     }
 
     /// Has the whole request line been read?
@@ -297,6 +311,7 @@ impl RequestParser {
             let start = self.line.start.min(read.len());
             let end = read[start..].iter().position(|byte| matches!(byte, b'\r' | b'\n'));
             head.line = Piece::new(start, end.map_or(read.len(), |at| start + at));
+            head.protocol = self.line.protocol.map(|at| Piece::new(at, at)).unwrap_or_default();
         }
         if self.stage == Stage::Headers {
             let complete = if self.lines.is_between_lines() { self.lines.pos } else { self.lines.start };

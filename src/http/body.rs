@@ -250,6 +250,9 @@ pub enum BodyError {
     /// The client closed the connection (400 in the log, nobody to answer).
     #[error("client prematurely closed connection")]
     Closed,
+    /// The connection broke, with this number of the system (400 in the log, nobody to answer).
+    #[error("the connection broke")]
+    Broken(i32),
     /// A temporary file could not be written (500).
     #[error("the body could not be stored")]
     Storage,
@@ -258,13 +261,14 @@ pub enum BodyError {
 impl BodyError {
     /// Whether there is nobody left to answer: nginx only logs the status then.
     pub fn is_final(self) -> bool {
-        matches!(self, BodyError::Closed | BodyError::TimedOut)
+        matches!(self, BodyError::Closed | BodyError::Broken(_) | BodyError::TimedOut)
     }
 
     /// The status that nginx answers with.
     pub fn status(self) -> u16 {
         match self {
-            BodyError::Malformed | BodyError::Longer | BodyError::Shorter | BodyError::Closed => 400,
+            BodyError::Malformed | BodyError::Longer | BodyError::Shorter => 400,
+            BodyError::Closed | BodyError::Broken(_) => 400,
             BodyError::TooLarge => 413,
             BodyError::TimedOut => 408,
             BodyError::Storage => 500,

@@ -1,7 +1,7 @@
 //! What nginx settles whenever a request enters a location.
 
 use super::browser::Browser;
-use super::{HeaderId, LocationId, Method, PhaseHandler, Request};
+use super::{HeaderId, LocationId, Method, PhaseHandler, Request, clock};
 
 impl Request {
     /// Moves to another location and settles what nginx settles there: `limit_except`, the handler that
@@ -35,7 +35,7 @@ impl Request {
         let (core, connection) = (&self.location().core, &self.connection);
         connection.requests.get() >= core.keepalive_requests
             || core.keepalive_timeout.is_zero()
-            || self.start.duration_since(connection.start).as_millis() > core.keepalive_time.as_millis()
+            || clock::now().saturating_duration_since(connection.start).as_millis() > core.keepalive_time.as_millis()
             || self.browser_mishandles_keep_alive()
     }
 

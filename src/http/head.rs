@@ -48,6 +48,11 @@ impl Head {
         if self.is_broken { &[] } else { &self.line }
     }
 
+    /// Whether there is a request line at all; it is empty where it has hardly begun.
+    pub fn has_line(&self) -> bool {
+        !self.is_broken
+    }
+
     /// The method's name as sent.
     pub fn method_name(&self) -> &[u8] {
         self.method_name.of(&self.line)
@@ -58,8 +63,9 @@ impl Head {
         self.target.of(&self.line)
     }
 
-    /// The protocol as sent (`HTTP/1.1`), for `$server_protocol`.
-    pub fn protocol(&self) -> &[u8] {
-        self.protocol.of(&self.line)
+    /// The protocol as sent (`HTTP/1.1`), for `$server_protocol`: empty where its name has begun and makes no sense,
+    /// `None` where there is none.
+    pub fn protocol(&self) -> Option<&[u8]> {
+        (self.protocol != Piece::default()).then(|| self.protocol.of(&self.line))
     }
 }

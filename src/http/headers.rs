@@ -240,6 +240,14 @@ impl Headers {
         !self.arena.is_empty()
     }
 
+    /// The first fields alone.
+    #[cold]
+    pub(crate) fn first(&self, fields: usize) -> Headers {
+        let fields: Vec<Field> = self.fields.iter().take(fields).copied().collect();
+        let present = fields.iter().fold(0, |present, field| present | field.id.bit());
+        Headers { fields, present, ..self.clone() }
+    }
+
     /// Bytes of the arena; after [`Headers::adopt`], of the head.
     #[inline]
     pub(crate) fn bytes(&self, piece: Piece) -> &[u8] {

@@ -9,6 +9,7 @@ pub(crate) mod clock;
 pub(crate) mod crc32;
 pub(crate) mod date;
 pub(crate) mod disk;
+pub mod doing;
 pub(crate) mod escape;
 pub(crate) mod header_id;
 pub(crate) mod headers;

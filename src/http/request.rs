@@ -199,6 +199,8 @@ pub struct Outgoing {
     pub complete_when_cut: Cell<bool>,
     /// What nginx says in the log that it is doing, which is what an upstream last asked of it: ` while …`, or nothing.
     pub doing: Cell<&'static str>,
+    /// Some of what the client has sent was not read when its head was refused.
+    pub unread: Cell<bool>,
     /// `$limit_rate` set or sent by upstream, bytes a second.
     pub limit_rate: Cell<Option<u64>>,
     /// The charset that an upstream asks the charset filter for (`X-Accel-Charset`), whatever response comes.
@@ -358,7 +360,7 @@ impl Request {
     }
 
     fn too_deep<T>(&self, sentence: &str, uri: &[u8]) -> Result<T, TooDeep> {
-        self.log_while(Level::Error, self.sending(), |line| {
+        self.log_with(Level::Error, |line| {
             line.put(sentence).bytes(uri).put('"');
         });
         Err(TooDeep)
@@ -564,17 +566,9 @@ impl Request {
         });
     }
 
-    /// What nginx says that it is doing, where an upstream has asked something of it.
+    /// What nginx says that it is doing: ` while …`, or nothing.
     pub fn doing(&self) -> &'static str {
         self.main.as_deref().unwrap_or(self).out.doing.get()
-    }
-
-    /// The same for those who send a response, whatever it is.
-    pub fn sending(&self) -> &'static str {
-        match self.doing() {
-            "" => " while sending response to client",
-            doing => doing,
-        }
     }
 
     /// Notes what nginx is doing.

@@ -28,6 +28,8 @@ struct Inner {
     looked_at: Cell<bool>,
     /// Bytes that were looked at and that nobody has asked for.
     peeked: Cell<u64>,
+    /// Bytes that the head's buffer has left, where some of the body has come with the head.
+    room: Cell<u64>,
 }
 
 impl Inner {
@@ -42,6 +44,7 @@ impl Inner {
             unwanted: Cell::new(false),
             looked_at: Cell::new(false),
             peeked: Cell::new(0),
+            room: Cell::new(0),
         })
     }
 }
@@ -55,6 +58,14 @@ impl RequestBody {
     /// A body that a connection will yield; the length in bytes where it is known.
     pub fn new(source: Rc<dyn BodySource>, length: Option<u64>) -> Self {
         Self(OnceCell::from(Inner::new(Some(source), length)))
+    }
+
+    /// Notes how many bytes the head's buffer has left, where some of the body has come with the head: nginx keeps a
+    /// body there that fits, however small `client_body_buffer_size` is.
+    #[must_use]
+    pub fn beside_head(self, room: u64) -> Self {
+        self.inner().room.set(room);
+        self
     }
 
     fn inner(&self) -> &Inner {
@@ -266,7 +277,7 @@ impl RequestBody {
         let mut pieces = VecDeque::new();
         let preread = self.inner().source.as_ref().and_then(|source| source.preread()).unwrap_or(0);
         let buffer = preread.max(r.location().core.client_body_buffer_size as u64);
-        let mut storing = Storing::in_buffer(self.inner().length, preread);
+        let mut storing = self.storing(preread);
         let ended = std::future::poll_fn(|cx| {
             while self.received() < buffer || self.is_finished() {
                 match self.poll_next(r, cx) {
@@ -288,6 +299,12 @@ impl RequestBody {
         Ok(true)
     }
 
+    /// A body of which so many bytes stay in memory in any case.
+    fn storing(&self, preread: u64) -> Storing {
+        let Inner { length, room, .. } = self.inner();
+        Storing::new(*length, preread, length.is_some_and(|length| length <= room.get()))
+    }
+
     /// Reads the whole body; what does not fit `client_body_buffer_size` goes to a temporary file.
     ///
     /// # Errors
@@ -297,7 +314,7 @@ impl RequestBody {
             return Ok(stored);
         }
         self.make_room(u64::MAX);
-        let mut storing = Storing::new(self.inner().length);
+        let mut storing = self.storing(0);
         while let Some(bytes) = self.next(r).await? {
             storing.push(r, bytes)?;
         }
@@ -316,6 +333,9 @@ fn say(r: &Request, error: BodyError) {
             r.log(Level::Info, "client prematurely closed stream")
         }
         BodyError::Closed => r.log(Level::Info, "client prematurely closed connection"),
+        BodyError::Broken(errno) => r.log_with(Level::Info, |line| {
+            line.put("recv() failed").errno(errno);
+        }),
         BodyError::Longer => r.log(Level::Info, "client intended to send body data larger than declared"),
         BodyError::Shorter => {
             let (received, length) = (r.body.received(), r.body.declared_length().unwrap_or(0));

@@ -118,19 +118,17 @@ pub(super) struct Storing {
     declared: Option<u64>,
     /// What HTTP/2 keeps in memory in any case, in bytes.
     preread: u64,
+    /// nginx has it in the buffer of its head.
+    beside_head: bool,
     reserved: Reserved,
 }
 
 impl Storing {
-    /// Nothing of a body whose length the client may have said.
-    pub(super) fn new(declared: Option<u64>) -> Self {
-        Self::in_buffer(declared, 0)
-    }
-
-    /// The same of a body of which so many bytes stay in memory, however small the buffer is.
-    pub(super) fn in_buffer(declared: Option<u64>, preread: u64) -> Self {
+    /// Nothing of a body whose length the client may have said, and of which so many bytes stay in memory, however small
+    /// the buffer is. `beside_head` says that nginx would keep it in the buffer of its head.
+    pub(super) fn new(declared: Option<u64>, preread: u64, beside_head: bool) -> Self {
         let reserved = Reserved::default();
-        Self { memory: Vec::new(), tail: Vec::new(), file: None, length: 0, declared, preread, reserved }
+        Self { memory: Vec::new(), tail: Vec::new(), file: None, length: 0, declared, preread, beside_head, reserved }
     }
 
     /// Adds the next bytes.
@@ -167,6 +165,7 @@ impl Storing {
     fn is_beyond_buffer(&self, r: &Request) -> bool {
         let buffer = r.location().core.client_body_buffer_size as u64;
         match self.declared {
+            _ if self.beside_head => false,
             Some(declared) if r.head.version != Version::HTTP_2 => {
                 declared >= buffer + buffer / 4 && self.length >= buffer
             }

@@ -173,8 +173,7 @@ impl Recode {
             if found.number.is_some() {
                 return Ok(Some(found));
             }
-            let doing = if response.file.is_some() { r.sending() } else { r.doing() };
-            r.log_while(Level::Error, doing, |line| {
+            r.log_with(Level::Error, |line| {
                 line.put("unknown charset \"").bytes(&found.name).put("\" to override");
             });
             return Ok(None);
@@ -209,9 +208,8 @@ impl Recode {
                 return Ok(());
             }
         };
-        let doing = if response.file.is_some() { r.sending() } else { r.doing() };
         let complain = || {
-            r.log_while(Level::Error, doing, |line| {
+            r.log_with(Level::Error, |line| {
                 line.put(no_map(&from.name, &to.name));
             });
         };

@@ -131,7 +131,7 @@ impl Unpacker {
     }
 
     fn complain(&self, message: std::fmt::Arguments<'_>) -> BodyCut {
-        self.r.log_while(Level::Error, self.r.sending(), |line| {
+        self.r.log_with(Level::Error, |line| {
             line.put(message);
         });
         BodyCut

@@ -15,7 +15,7 @@ use self::cache::{Cache, Entry};
 use crate::conf::{Command, LocationBuilder, Module};
 use crate::http::{
     Body, Escape, FileFault, FileKind, FileRange, FileStat, Flow, HeaderId, Headers, Method, OpenedFile, Phase,
-    PhaseHandler, Request, Response, escape, read_range,
+    PhaseHandler, Request, Response, doing, escape, read_range,
 };
 use crate::log::Level;
 
@@ -141,6 +141,7 @@ fn respond_again(r: &Request, entry: &Entry) -> Response {
 
 /// A response of a file, without its body.
 fn head(r: &Request, stat: &FileStat, etag: &[u8]) -> Response {
+    r.set_doing(doing::SENDING_RESPONSE);
     let core = &r.location().core;
     let content_type = core.type_of(r.extension().as_deref());
     let mut headers = Headers::with_capacity(4, 96);

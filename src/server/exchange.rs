@@ -16,7 +16,7 @@ use crate::http::date::DateCache;
 use crate::http::uri::{self, Slashes};
 use crate::http::{
     Body, BodyCut, BodyError, BodySource, Choice, Chunk, Connection, Deadline, FileRange, Head, HeaderId, Headers,
-    Incoming, Local, Method, Request, RequestBody, Response, SentHead, Version, host,
+    Incoming, Local, Method, Request, RequestBody, Response, SentHead, Version, doing, host,
 };
 use crate::log::Level;
 
@@ -86,14 +86,15 @@ pub(super) async fn answer(
         // It matched when the server was chosen; now it leaves its captures.
         let _ = regex.exec(&r, &host);
     }
+    r.set_doing(doing::READING_HEADERS);
     for name in &ignored {
         r.log_with(Level::Info, |line| {
-            line.put("client sent invalid header: \"").bytes(name).put("\" while reading client request headers");
+            line.put("client sent invalid header: \"").bytes(name).put("\"");
         });
     }
     if let Some(Refusal { sentence, .. }) = refusal.as_ref().filter(|refusal| !refusal.sentence.is_empty()) {
         r.log_with(Level::Info, |line| {
-            line.bytes(sentence).put(" while reading client request headers");
+            line.bytes(sentence);
         });
     }
     let logged = Logged(r.clone());

@@ -2,13 +2,14 @@
 
 use std::cell::Cell;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustix::net::{SocketFlags, accept_with};
+use rustix::net::{SocketFlags, accept_with, acceptfrom_with};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::stream::ClientStream;
@@ -19,6 +20,13 @@ use crate::log::Level;
 
 /// nginx's pause when no descriptor is left: `accept_mutex_delay`.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// A connection that was just accepted.
+struct Newcomer {
+    stream: ClientStream,
+    /// As the system told on accepting: asked later it does not know any more who has reset the connection meanwhile.
+    peer: Option<SocketAddr>,
+}
 
 /// A listening socket of one thread.
 pub(super) enum Listener {
@@ -36,24 +44,32 @@ impl Listener {
     }
 
     /// A connection that waits, whether or not anybody was told of it yet.
-    fn accept_now(&self) -> Option<ClientStream> {
+    fn accept_now(&self) -> Option<Newcomer> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         match self {
             Self::Tcp(listener) => {
-                let fd = accept_with(listener, flags).ok()?;
-                Some(ClientStream::Tcp(TcpStream::from_std(fd.into()).ok()?))
+                let (fd, peer) = acceptfrom_with(listener, flags).ok()?;
+                let stream = ClientStream::Tcp(TcpStream::from_std(fd.into()).ok()?);
+                Some(Newcomer { stream, peer: SocketAddr::try_from(peer?).ok() })
             }
             Self::Unix(listener) => {
                 let fd = accept_with(listener, flags).ok()?;
-                Some(ClientStream::Unix(UnixStream::from_std(fd.into()).ok()?))
+                let stream = ClientStream::Unix(UnixStream::from_std(fd.into()).ok()?);
+                Some(Newcomer { stream, peer: None })
             }
         }
     }
 
-    async fn accept(&self) -> io::Result<ClientStream> {
+    async fn accept(&self) -> io::Result<Newcomer> {
         match self {
-            Self::Tcp(listener) => Ok(ClientStream::Tcp(listener.accept().await?.0)),
-            Self::Unix(listener) => Ok(ClientStream::Unix(listener.accept().await?.0)),
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                Ok(Newcomer { stream: ClientStream::Tcp(stream), peer: Some(peer) })
+            }
+            Self::Unix(listener) => {
+                let stream = ClientStream::Unix(listener.accept().await?.0);
+                Ok(Newcomer { stream, peer: None })
+            }
         }
     }
 }
@@ -68,8 +84,8 @@ pub(super) fn open(thread: &Thread, socket: Accepting) -> Option<Rc<Listener>> {
 
 /// Starts serving the connections that wait already: a listener that is about to close would reset them.
 pub(super) fn accept_waiting(thread: &Rc<Thread>, listener: &Listener, listen: usize) {
-    while let Some(stream) = listener.accept_now() {
-        start(thread, stream, listen);
+    while let Some(newcomer) = listener.accept_now() {
+        start(thread, newcomer, listen);
     }
 }
 
@@ -79,12 +95,12 @@ pub(super) async fn accept(thread: Rc<Thread>, listener: Rc<Listener>, listen: u
     let log = &local.cycle.error_log;
     loop {
         match listener.accept().await {
-            Ok(stream) => {
+            Ok(newcomer) => {
                 if thread.has_little_room() {
                     // Those that were accepted just before come to rest first, and can be let go.
                     tokio::task::yield_now().await;
                 }
-                start(&thread, stream, listen);
+                start(&thread, newcomer, listen);
             }
             Err(error) => {
                 log.say_error(accept_level(&error), &error, "accept4() failed");
@@ -113,13 +129,14 @@ fn accept_level(error: &io::Error) -> Level {
     }
 }
 
-fn start(thread: &Rc<Thread>, stream: ClientStream, listen: usize) {
+fn start(thread: &Rc<Thread>, newcomer: Newcomer, listen: usize) {
     let local = thread.local();
     let Some((number, admitted)) = thread.admit() else {
         let limit = local.cycle.process.worker_connections;
         return local.cycle.error_log.say(Level::Alert, format_args!("{limit} worker_connections are not enough"));
     };
-    let connection = Rc::new(connection(&stream, number, listen, &local.cycle.listens[listen].spec.address));
+    let connection = Rc::new(connection(&newcomer, number, listen, &local.cycle.listens[listen].spec.address));
+    let stream = newcomer.stream;
     let servers = local.cycle.listens[listen].virtual_servers(connection.local.map(|local| local.ip()));
     let holder = thread;
     let thread = thread.clone();
@@ -179,18 +196,18 @@ async fn serve(
     }
 }
 
-fn connection(stream: &ClientStream, number: u64, listen: usize, address: &ListenAddress) -> Connection {
-    let (peer, local) = match stream {
+fn connection(newcomer: &Newcomer, number: u64, listen: usize, address: &ListenAddress) -> Connection {
+    let local = match &newcomer.stream {
         ClientStream::Tcp(tcp) => {
             // Nothing is ever held back: answers are written whole.
             let _ = tcp.set_nodelay(true);
-            (tcp.peer_addr().ok(), tcp.local_addr().ok())
+            tcp.local_addr().ok()
         }
-        ClientStream::Unix(_) | ClientStream::Tls(_) => (None, None),
+        ClientStream::Unix(_) | ClientStream::Tls(_) => None,
     };
     let local_path = match address {
         ListenAddress::Unix(path) => Some(Bytes::copy_from_slice(path.as_os_str().as_bytes())),
         ListenAddress::Tcp(_) => None,
     };
-    Connection { local, local_path, listen: Cell::new(listen), ..Connection::new(number, peer) }
+    Connection { local, local_path, listen: Cell::new(listen), ..Connection::new(number, newcomer.peer) }
 }

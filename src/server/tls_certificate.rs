@@ -31,7 +31,7 @@ pub(super) fn config(
 /// A request that nobody made, for variables to be asked of.
 fn nobody(local: Rc<Local>, connection: Rc<Connection>, server: ServerId) -> Rc<Request> {
     let incoming = Incoming {
-        head: Head::of_line(Vec::new(), 0..0, 0..0, 0..0),
+        head: Head::default().broken(),
         headers: Headers::new(),
         host: Vec::new(),
         uri: Vec::new(),

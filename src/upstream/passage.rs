@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::cache::Caching;
 use super::lease::Lease;
-use crate::http::{Headers, Request, UpstreamInfo, clock};
+use crate::http::{Headers, Request, UpstreamInfo, clock, doing};
 use crate::log::{Level, Line};
 
 /// One connection that was tried for a request.
@@ -347,9 +347,9 @@ impl Action {
             Action::Connecting => " while connecting to upstream",
             Action::Handshaking => " while SSL handshaking to upstream",
             Action::Sending => " while sending request to upstream",
-            Action::ReadingHead => " while reading response header from upstream",
+            Action::ReadingHead => doing::READING_HEAD,
             Action::ReadingBody => " while reading upstream",
-            Action::SendingOn => " while sending to client",
+            Action::SendingOn => doing::SENDING_ON,
             Action::Tunnelling => " while proxying upgraded connection",
         }
     }

@@ -18,7 +18,7 @@ pub(super) fn read(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResul
             let Some(old) = types.insert(key, content_type.clone()) else { continue };
             let message = format!(
                 "duplicate extension \"{}\", content type: \"{}\", previous content type: \"{}\"",
-                extension.text(),
+                extension.text().to_ascii_lowercase(),
                 row.name.text(),
                 String::from_utf8_lossy(&old)
             );

@@ -91,7 +91,7 @@ impl Command {
 
 /// Says in the log what is wrong.
 pub(super) fn fault<T>(r: &Request, message: &[&[u8]]) -> Result<T, Fault> {
-    r.log_while(Level::Error, r.sending(), |line| {
+    r.log_with(Level::Error, |line| {
         for part in message {
             line.bytes(part);
         }

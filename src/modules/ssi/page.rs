@@ -176,7 +176,7 @@ impl Page {
             Some(b"none") => self.encoding = Encoding::None,
             Some(b"url") => self.encoding = Encoding::Url,
             Some(b"entity") => self.encoding = Encoding::Entity,
-            Some(other) => self.r.log_while(Level::Error, self.r.sending(), |line| {
+            Some(other) => self.r.log_with(Level::Error, |line| {
                 line.put("unknown encoding \"").bytes(other).put("\" in the \"echo\" command");
             }),
         }

@@ -232,7 +232,7 @@ impl Parser {
     }
 
     fn complain(&self, r: &Request, then: State, message: impl FnOnce(&mut Line, &Self)) -> State {
-        r.log_while(Level::Error, r.sending(), |line| message(line, self));
+        r.log_with(Level::Error, |line| message(line, self));
         then
     }
 }

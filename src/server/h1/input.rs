@@ -205,8 +205,8 @@ enum Framing {
 const PIECE: u64 = 64 << 10;
 
 impl BodyReader {
-    /// The body that a head announces.
-    pub(super) fn body(io: &Rc<Io>, head: &RequestHead) -> RequestBody {
+    /// The body that a head announces; where it has begun to come with it, the buffer of the head has some `room` left.
+    pub(super) fn body(io: &Rc<Io>, head: &RequestHead, room: u64) -> RequestBody {
         let framing = match head.content_length {
             _ if head.chunked => Framing::Chunked(ChunkedDecoder::default()),
             Some(length) if length > 0 => Framing::Length(length),
@@ -224,7 +224,7 @@ impl BodyReader {
             invited: Cell::default(),
         };
         let length = if head.chunked { None } else { head.content_length.or(Some(0)) };
-        RequestBody::new(Rc::new(reader), length)
+        RequestBody::new(Rc::new(reader), length).beside_head(room)
     }
 
     /// The client is told to go on, once, when somebody wants the body, even where it has begun to send it.
@@ -250,7 +250,11 @@ impl BodyReader {
         }
         let mut buffer = Buffer::take();
         match self.io.poll_read(cx, buffer.room(usize::try_from(most.min(PIECE)).unwrap_or(usize::MAX))) {
-            Poll::Ready(Ok(0) | Err(_)) => {
+            Poll::Ready(Err(error)) => {
+                self.io.broken.set(true);
+                Poll::Ready(Err(error.raw_os_error().map_or(BodyError::Closed, BodyError::Broken)))
+            }
+            Poll::Ready(Ok(0)) => {
                 self.io.broken.set(true);
                 Poll::Ready(Err(BodyError::Closed))
             }

@@ -21,7 +21,8 @@ use super::stream::ClientStream;
 use super::thread::Thread;
 use super::tls;
 use crate::cycle::{self, Answer, Run, Step};
-use crate::http::{Connection, Count, Flow, Incoming, LingeringClose, Local, Request, RequestBody};
+use crate::h1::error::Part;
+use crate::http::{Connection, Count, Flow, Incoming, LingeringClose, Local, Request, RequestBody, doing};
 use crate::log::Level;
 
 /// Serves a connection until it ends. `first` holds bytes that were read from it already.
@@ -63,15 +64,14 @@ fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, mut readin
     connection.requests.set(connection.requests.get() + 1);
     let (error, gone) = (reading.error.take(), reading.gone);
     reading.counted = None;
-    let body = if error.is_some() { RequestBody::none() } else { BodyReader::body(io, &reading.head) };
+    let body =
+        if error.is_some() { RequestBody::none() } else { BodyReader::body(io, &reading.head, reading.room as u64) };
     let regex = reading.choice.regex.take();
-    let dropped: Vec<Vec<u8>> = reading.head.dropped().map(<[u8]>::to_vec).collect();
+    let dropped: Vec<(Vec<u8>, usize)> = reading.head.dropped().map(|(line, before)| (line.to_vec(), before)).collect();
     let r = request(io, local, connection, &mut reading, body);
-    for header in dropped {
-        r.log_with(Level::Info, |line| {
-            line.put("client sent invalid header line: \"").bytes(&header).put('"');
-            line.put(READING).put("headers");
-        });
+    r.set_doing(doing::READING_HEADERS);
+    for (header, before) in dropped {
+        say_dropped(&r, &header, before);
     }
     if let Some(regex) = &regex {
         // It matched when the server was chosen; now it leaves its captures.
@@ -80,17 +80,20 @@ fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, mut readin
     }
     let work = match (error, gone) {
         (_, Some((stop, part))) => {
-            say_broken_off(&r, stop, part);
+            r.set_doing(reading_of(&reading, part));
+            say_broken_off(&r, stop);
             if stop.status() == 408 {
                 reset_if_wanted(io, &r);
             }
             respond(io, &r, Answer::Close(stop.status()))
         }
         (Some(error), None) => {
+            r.set_doing(reading_of(&reading, error.fault.part()));
             r.log_with(Level::Info, |line| {
-                line.bytes(&error.message).put(READING).put(error.fault.part());
+                line.bytes(&error.message);
             });
             r.out.keep_alive.set(false);
+            r.out.unread.set(reading.unread);
             go(io, &r, Run::refusal(&r), Some(Flow::Finalize(error.fault.status())))
         }
         (None, None) => match tls::refusal(&r) {
@@ -117,9 +120,19 @@ fn go(io: &Rc<Io>, r: &Rc<Request>, mut run: Run, first: Option<Flow>) -> Work {
     }
 }
 
+/// Whether the body makes no sense that nobody has read. nginx looks before it begins to answer.
+fn is_body_broken(r: &Request) -> bool {
+    let before = r.out.doing.take();
+    let broken = r.body.is_broken(r);
+    if !broken {
+        r.set_doing(before);
+    }
+    broken
+}
+
 /// Sends the answer and ends the request.
 fn respond(io: &Rc<Io>, r: &Rc<Request>, answer: Answer) -> Work {
-    if matches!(answer, Answer::Response(_)) && r.body.is_broken(r) && !r.expect_settled.get() {
+    if matches!(answer, Answer::Response(_)) && !r.expect_settled.get() && is_body_broken(r) {
         return go(io, r, Run::refusal(r), Some(Flow::Finalize(400)));
     }
     let sent = match answer {
@@ -168,6 +181,8 @@ fn finish(io: &Rc<Io>, r: &Rc<Request>, keep: bool) -> Work {
     let (io, r) = (io.clone(), r.clone());
     Work::Wait(Box::pin(async move {
         work.await;
+        // What was run behind the answer may have ended in a way that ends the connection.
+        let keep = keep && r.out.keep_alive.get();
         finish_at_once(&io, &r, keep).done().await
     }))
 }
@@ -183,7 +198,10 @@ fn finish_at_once(io: &Rc<Io>, r: &Rc<Request>, keep: bool) -> Work {
     }
     let lingers = match r.location().core.lingering_close {
         LingeringClose::Off => false,
-        LingeringClose::On => r.out.complete.get() && (!r.body.is_finished() || io.has_input() || io.is_early()),
+        LingeringClose::On => {
+            r.out.complete.get()
+                && (!r.body.is_finished() || io.has_input() || io.is_early() || r.pipelined || r.out.unread.get())
+        }
         LingeringClose::Always => r.out.complete.get(),
     };
     if lingers { Work::Wait(Box::pin(linger::close(io.clone(), r.clone()))) } else { Work::Done(false) }
@@ -198,19 +216,36 @@ impl Work {
     }
 }
 
+/// What nginx says of a header line that it passes over; it has read only the fields before it by then.
+#[cold]
+fn say_dropped(r: &Request, header: &[u8], fields_before: usize) {
+    let known = r.headers.borrow().first(fields_before);
+    let all = r.headers.replace(known);
+    r.log_with(Level::Info, |line| {
+        line.put("client sent invalid header line: \"").bytes(header).put('"');
+    });
+    r.headers.replace(all);
+}
+
 /// What nginx says of a head that broke off.
-fn say_broken_off(r: &Request, stop: Stop, part: &str) {
+fn say_broken_off(r: &Request, stop: Stop) {
     r.log_with(Level::Info, |line| {
         match stop {
             Stop::Closed => line.put("client prematurely closed connection"),
+            Stop::Failed(errno) => line.put("recv() failed").errno(errno),
             Stop::TimedOut => line.put("client timed out").errno(libc::ETIMEDOUT),
         };
-        line.put(READING).put(part);
     });
 }
 
-/// What nginx was doing when it found something wrong with a head; the part of it follows.
-const READING: &str = " while reading client request ";
+/// What nginx was doing when it found something wrong with a part of a head.
+fn reading_of(reading: &Reading, part: Part) -> &'static str {
+    match part {
+        Part::Line if reading.pipelined => doing::READING_PIPELINED_LINE,
+        Part::Line => doing::READING_LINE,
+        Part::Headers => doing::READING_HEADERS,
+    }
+}
 
 fn request(
     io: &Rc<Io>,

@@ -353,9 +353,7 @@ impl Output {
     /// Reads a range of a file behind what waits already.
     fn read_file(&mut self, range: &mut FileRange) -> Result<(), Cut> {
         append_range(range, &mut self.buffer).map_err(|error| {
-            self.r.log_while(Level::Alert, self.r.sending(), |line| {
-                line.put("pread() failed").error(&error);
-            });
+            self.r.log_error(Level::Alert, &error, "pread() failed");
             Cut::Body
         })
     }
@@ -449,7 +447,7 @@ impl Output {
     }
 
     fn complain(&self, fault: Fault) {
-        self.r.log_while(Level::Info, self.r.sending(), |line| {
+        self.r.log_with(Level::Info, |line| {
             match &fault {
                 Fault::Gone => line.put("client prematurely closed connection"),
                 Fault::Slow => line.put("client timed out").errno(libc::ETIMEDOUT),

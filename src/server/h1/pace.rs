@@ -91,7 +91,7 @@ impl Paced {
 fn size(r: &Request, script: &Script) -> u64 {
     let text = script.eval(r);
     value::size(&text).unwrap_or_else(|| {
-        r.log_while(Level::Error, r.sending(), |line| {
+        r.log_with(Level::Error, |line| {
             line.put("invalid size \"").bytes(&text).put('"');
         });
         0

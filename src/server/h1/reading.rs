@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::super::move_on;
 use super::Io;
 use super::input::GRACE;
-use crate::h1::error::HeadError;
+use crate::h1::error::{HeadError, Part};
 use crate::h1::head::RequestHead;
 use crate::h1::limits::HeadLimits;
 use crate::h1::request::{Parse, RequestParser};
@@ -23,7 +23,11 @@ pub struct Reading {
     /// Why it is refused.
     pub(super) error: Option<HeadError>,
     /// The client went away or slept in the middle of it: of its request line, or of its headers.
-    pub(super) gone: Option<(Stop, &'static str)>,
+    pub(super) gone: Option<(Stop, Part)>,
+    /// Bytes that nginx would have left in the buffer of the head, where more came with it.
+    pub(super) room: usize,
+    /// Some of what the client has sent was not read when it was refused.
+    pub(super) unread: bool,
     /// It was read along with the request before it.
     pub(super) pipelined: bool,
     /// When its first byte came.
@@ -41,6 +45,8 @@ pub struct Reading {
 pub(super) enum Stop {
     /// The client closed the connection.
     Closed,
+    /// The connection broke, with this number of the system.
+    Failed(i32),
     /// The client was too slow.
     TimedOut,
 }
@@ -49,7 +55,7 @@ impl Stop {
     /// The status for the log.
     pub(super) fn status(self) -> u16 {
         match self {
-            Stop::Closed => 400,
+            Stop::Closed | Stop::Failed(_) => 400,
             Stop::TimedOut => 408,
         }
     }
@@ -87,7 +93,8 @@ impl Reader<'_> {
                         whole => return Poll::Ready(whole),
                     }
                 }
-                Poll::Ready(_) => Stop::Closed,
+                Poll::Ready(Err(error)) => error.raw_os_error().map_or(Stop::Closed, Stop::Failed),
+                Poll::Ready(Ok(_)) => Stop::Closed,
                 Poll::Pending => {
                     ready!(self.wait(cx));
                     Stop::TimedOut
@@ -175,11 +182,9 @@ impl Reader<'_> {
             }
             return None;
         };
-        let base = self.local.cycle.server(reading.choice.server).base;
-        let logged = self.local.cycle.location(base).core.error_log.takes(Level::Info);
         let Reading { parser, head, input, .. } = &mut *reading;
-        parser.abandon(input, logged, head);
-        reading.gone = Some((stop, if reading.parser.has_line() { "headers" } else { "line" }));
+        parser.abandon(input, head);
+        reading.gone = Some((stop, if reading.parser.has_line() { Part::Headers } else { Part::Line }));
         Some(reading)
     }
 
@@ -194,14 +199,16 @@ impl Reader<'_> {
             Stop::Closed if !is_first => log.write(Level::Info, number, |line| {
                 line.put("client ").bytes(&address).put(" closed keepalive connection");
             }),
-            Stop::TimedOut if !is_first => {}
+            Stop::TimedOut | Stop::Failed(libc::ECONNRESET) if !is_first => {}
             _ => log.write(Level::Info, number, |line| {
                 match stop {
                     Stop::Closed => line.put("client closed connection"),
+                    Stop::Failed(errno) => line.put("recv() failed").errno(errno),
                     Stop::TimedOut => line.put("client timed out").errno(libc::ETIMEDOUT),
                 };
                 let listen = &self.local.cycle.listens[self.connection.listen.get()].spec.text;
-                line.put(" while waiting for request, client: ").bytes(&address).put(", server: ").put(listen);
+                line.put(if is_first { " while waiting for request, client: " } else { " while keepalive, client: " });
+                line.bytes(&address).put(", server: ").put(listen);
             }),
         }
     }
@@ -214,6 +221,8 @@ impl Reading {
             choice: Choice { server, regex: None },
             error: None,
             gone: None,
+            room: 0,
+            unread: false,
             pipelined: false,
             start: clock::now(),
             counted: None,
@@ -227,7 +236,8 @@ impl Reading {
     fn renew(&mut self, server: ServerId, limits: HeadLimits) {
         self.head.clear();
         self.choice = Choice { server, regex: None };
-        (self.error, self.gone, self.pipelined) = (None, None, false);
+        (self.error, self.gone, self.unread, self.pipelined) = (None, None, false, false);
+        self.room = 0;
         self.start = clock::now();
         self.parser.next_request(&limits, None);
         self.limits = limits;
@@ -254,6 +264,7 @@ impl Reading {
             match self.parser.parse(whole, &self.limits, &mut self.head) {
                 Ok(Parse::Done(consumed)) => {
                     if consumed < whole.len() {
+                        self.room = self.parser.room(consumed);
                         io.keep_input(&whole[consumed..]);
                     }
                     if self.head.host.is_empty() {
@@ -272,6 +283,7 @@ impl Reading {
                 }
                 Ok(Parse::Blank) => return false,
                 Err(error) => {
+                    self.unread = self.parser.leaves_unread(error.fault, whole);
                     self.error = Some(error);
                     return true;
                 }

@@ -67,7 +67,7 @@ pub(super) fn server_name(r: &Request, out: &mut Vec<u8>) -> bool {
 }
 
 pub(super) fn server_protocol(r: &Request, out: &mut Vec<u8>) -> bool {
-    put_some(out, r.head.protocol())
+    put(out, r.head.protocol())
 }
 
 pub(super) fn request_uri(r: &Request, out: &mut Vec<u8>) -> bool {
@@ -75,7 +75,7 @@ pub(super) fn request_uri(r: &Request, out: &mut Vec<u8>) -> bool {
 }
 
 pub(super) fn request(r: &Request, out: &mut Vec<u8>) -> bool {
-    put_some(out, r.head.line())
+    put(out, r.head.has_line().then(|| r.head.line()))
 }
 
 /// Empty where the target could not be read, and not there where there was none.
