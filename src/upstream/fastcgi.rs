@@ -79,7 +79,9 @@ impl FastCgiHead {
         head: &mut UpstreamHead,
         say: Say<'_>,
     ) -> Result<Option<usize>, Refused> {
-        let parsed = self.parser.parse(&buffer[..self.content], usize::MAX, head);
+        // What does not fit nginx's buffer is not looked at.
+        let window = self.content - self.taken.saturating_sub(limit).min(self.content);
+        let parsed = self.parser.parse(&buffer[..window], usize::MAX, head);
         let length = match parsed.map_err(|error| refuse(&error, say))? {
             UpstreamParse::Partial => None,
             UpstreamParse::Done(length) => Some(length),

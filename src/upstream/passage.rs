@@ -115,6 +115,10 @@ impl UpstreamInfo for Passage {
     fn refuse(&self) {
         self.refused.set(true);
         self.keeper.take();
+        // nginx has not begun to read its body.
+        if let Some(lease) = &mut *self.held.borrow_mut() {
+            lease.body_length = 0;
+        }
     }
 }
 

@@ -571,6 +571,9 @@ impl Drop for Kept {
 
 impl Drop for Relay {
     fn drop(&mut self) {
+        if self.is_unwanted() {
+            self.lease.body_length = 0;
+        }
         self.lease.end(&self.r, &self.passage);
     }
 }
