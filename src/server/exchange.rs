@@ -383,8 +383,13 @@ pub(super) struct ResponseBody {
 enum Stage {
     Data,
     Trailers,
+    /// It has broken off; so many times the connection is to have its turn before the stream is reset.
+    Cut(BodyCut, u8),
     Done,
 }
+
+/// How many turns the connection has to send what came before a cut: hyper drops what it has not sent by then.
+const FLUSHES: u8 = 2;
 
 impl ResponseBody {
     /// What it answers.
@@ -448,15 +453,28 @@ impl HttpBody for ResponseBody {
                     self.rest = bytes;
                     continue;
                 }
-                Some(Err(cut)) => return Poll::Ready(Some(Err(cut))),
+                Some(Err(cut)) => {
+                    self.stage = Stage::Cut(cut, FLUSHES);
+                    continue;
+                }
             }
             match ready!(self.body.poll_next(cx)) {
-                Some(Err(cut)) => return Poll::Ready(Some(Err(cut))),
+                Some(Err(cut)) => self.stage = Stage::Cut(cut, FLUSHES),
                 Some(Ok(Chunk::Bytes(bytes))) => self.rest = bytes,
                 Some(Ok(Chunk::File(range))) => self.file = Some(range),
                 Some(Ok(Chunk::Flush)) => {}
                 None => self.stage = Stage::Trailers,
             }
+        }
+        if let Stage::Cut(cut, left) = self.stage {
+            if left == 0 {
+                let out = &self.logged.0.out;
+                out.complete.set(out.complete_when_cut.get());
+                return Poll::Ready(Some(Err(cut)));
+            }
+            self.stage = Stage::Cut(cut, left - 1);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         if self.stage == Stage::Trailers {
             self.stage = Stage::Done;

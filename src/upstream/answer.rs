@@ -119,6 +119,7 @@ fn begin(exchange: &Exchange<'_>, answer: Box<Answer>, rewrite: &dyn Rewrite, as
         if let Some(caching) = caching {
             caching.intercepted(head.status);
         }
+        passage.set_headers(head.headers);
         lease.end(r, passage);
         return Responding::Now(Flow::Finalize(head.status));
     }
@@ -203,11 +204,11 @@ fn begin_body(
         Ok(taken) => taken,
         Err(fault) => {
             say_fault(r, action, &fault);
-            if marks.passed <= body_at {
+            if marks.passed <= body_at && !sends_head_at_once(r) {
                 lease.end(r, passage);
                 return Responding::Now(Flow::Close(response.status));
             }
-            data.truncate(marks.passed);
+            data.truncate(marks.passed.max(body_at));
             Taken { broken: true, ..Taken::default() }
         }
     };
@@ -246,6 +247,11 @@ fn begin_body(
     }
     response.body = relay.into_body();
     Responding::Now(Flow::Respond(response))
+}
+
+/// Whether the head is on its way before anything of the body is looked at: nginx sends it by itself over HTTP/2 alone.
+pub(super) fn sends_head_at_once(r: &Request) -> bool {
+    r.head.version >= Version::HTTP_2
 }
 
 /// Waits for the first bytes of the body; `false` where the client has gone before.

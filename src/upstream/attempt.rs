@@ -106,6 +106,12 @@ impl<'a> Try<'a> {
                 }
             }
         }
+        if self.connected
+            && self.sender.speaks_http2()
+            && let Poll::Ready(done) = self.read(cx)
+        {
+            return Poll::Ready(done);
+        }
         let mut changed = false;
         loop {
             if (!self.sent || changed || self.sender.has_rest())

@@ -28,6 +28,16 @@ impl Conf {
         }
     }
 
+    /// How many bytes nginx reads of an answer before it passes them on, where the upstream does not pause: those that
+    /// are kept are all read first.
+    pub(super) fn bytes_between_pauses(&self, buffered: bool, kept: bool) -> usize {
+        match (buffered, kept || self.store.is_some()) {
+            (true, true) => usize::MAX,
+            (true, false) => self.buffer_size + self.buffers_size,
+            (false, _) => self.buffer_size,
+        }
+    }
+
     /// Whether somebody may ask for the headers of answers, as `$upstream_http_…` and `$upstream_cookie_…` do.
     pub(crate) fn headers_are_asked_for(&self, r: &Request) -> bool {
         *self.asked_for.get_or_init(|| {

@@ -140,6 +140,11 @@ impl Framing {
         }
     }
 
+    /// Whether all content has come, though the upstream has not said that this is the end.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self, Framing::FastCgi(body) if body.has_ended())
+    }
+
     /// Whether what comes is passed on at once: there are more marks than the length of the body to wait for.
     pub(super) fn is_live(&self) -> bool {
         match self {

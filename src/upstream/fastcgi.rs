@@ -126,6 +126,8 @@ pub(super) struct FastCgiBody {
     buffered: bool,
     keep_conn: bool,
     may_keep: bool,
+    /// The content's end was read.
+    content_ended: bool,
     /// The request's end was read, and nothing behind it.
     ended: bool,
     /// Sentences for the error log.
@@ -137,12 +139,27 @@ impl FastCgiBody {
     pub(super) fn new(head: FastCgiHead, left: Option<u64>, buffered: bool, may_keep: bool) -> Self {
         let keep_conn = head.conf.keep_conn;
         let (records, content) = (head.records, head.of_body);
-        Self { records, content, left, buffered, keep_conn, may_keep, ended: false, said: Vec::new() }
+        Self {
+            records,
+            content,
+            left,
+            buffered,
+            keep_conn,
+            may_keep,
+            content_ended: false,
+            ended: false,
+            said: Vec::new(),
+        }
     }
 
     /// Whether the end of the connection may be the end of the body.
     pub(super) fn ends_with_connection(&self) -> bool {
         !self.keep_conn || !self.buffered
+    }
+
+    /// Whether the content has come to its end, and nothing else is waited for.
+    pub(super) fn has_ended(&self) -> bool {
+        self.content_ended && !self.keep_conn
     }
 
     /// Whether what has come is worth passing on at once, because nobody knows when more will.
@@ -179,7 +196,8 @@ impl FastCgiBody {
                 Record::EndBegun if self.is_owed() => {
                     taken.short = Some("upstream prematurely closed FastCGI request");
                 }
-                Record::StdoutEnd | Record::EndBegun => {}
+                Record::StdoutEnd => self.content_ended = true,
+                Record::EndBegun => {}
                 Record::End(at) => {
                     taken.done = true;
                     self.ended = at == bytes.len();

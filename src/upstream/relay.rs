@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use super::answer::sends_head_at_once;
 use super::buffer::{BUFFER, Buffer};
 use super::cache::Saver;
 use super::conf::Conf;
@@ -69,18 +70,6 @@ pub(super) struct Begun {
     pub(super) saver: Option<Box<Saver>>,
     /// Something has come behind the head.
     pub(super) came: bool,
-}
-
-impl Conf {
-    /// How many bytes nginx reads of an answer before it passes them on, where the upstream does not pause: those that
-    /// are kept are all read first.
-    pub(super) fn bytes_between_pauses(&self, buffered: bool, kept: bool) -> usize {
-        match (buffered, kept || self.store.is_some()) {
-            (true, true) => usize::MAX,
-            (true, false) => self.buffer_size + self.buffers_size,
-            (false, _) => self.buffer_size,
-        }
-    }
 }
 
 /// `proxy_limit_rate`
@@ -231,7 +220,15 @@ impl Relay {
 
     /// Reads once, at most so many bytes; ready when something has changed.
     fn poll_fill(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<()> {
-        self.send_on(cx);
+        let filled = self.poll_read(most, cx);
+        // What the upstream has said is answered before anything else is sent.
+        if self.end.is_none() {
+            self.send_on(cx);
+        }
+        if self.end.is_some() { Poll::Ready(()) } else { filled }
+    }
+
+    fn poll_read(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<()> {
         let most = ready!(self.poll_rate(most, cx));
         let Some(socket) = &mut self.lease.socket else {
             self.cut();
@@ -273,6 +270,9 @@ impl Relay {
         self.report(level(error), |line| {
             line.put(call).error(error);
         });
+        if self.framing.has_ended() {
+            return self.finish();
+        }
         if self.fresh {
             self.pass_on();
         }
@@ -334,7 +334,7 @@ impl Relay {
     /// What came cannot be understood; so many bytes of what is held back go out all the same.
     fn refuse(&mut self, fault: &Fault, passed: usize) {
         say_fault(&self.r, self.action, fault);
-        self.refused = passed == 0 && self.queue.is_empty();
+        self.refused = passed == 0 && self.queue.is_empty() && !sends_head_at_once(&self.r);
         self.break_behind(passed);
     }
 

@@ -102,6 +102,11 @@ impl Sender {
         self.http2 = Some(http2.clone());
     }
 
+    /// Whether the connection is HTTP/2: what the peer says on it is looked at before more is sent.
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.http2.is_some()
+    }
+
     /// Whether frames that came since the last look at it may let it go on.
     pub(super) fn take_changed(&self) -> bool {
         self.http2.as_ref().is_some_and(|http2| http2.borrow_mut().take_changed())
