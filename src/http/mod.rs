@@ -43,6 +43,7 @@ mod recent;
 mod regex;
 mod request;
 mod request_body;
+mod request_log;
 mod response;
 mod script;
 mod stored_body;
