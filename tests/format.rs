@@ -1,38 +1,24 @@
 //! The formatter on every configuration of the project and on broken pieces of them: tokens stay, a second time changes
 //! nothing.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+#[path = "support/samples.rs"]
+mod samples;
+
+use std::path::{Path, PathBuf};
 
 use rnginx::{
     format::{Style, format},
     syntax::tokens,
 };
+use samples::{Random, collect};
 
 /// Every configuration of the project, or in the folder that `CORPUS` names.
 fn texts() -> Vec<(PathBuf, Vec<u8>)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = Vec::new();
-    for folder in ["conformance", "tests", "examples"] {
-        collect(&root.join(folder), Some("conf"), &mut found);
-    }
+    let mut found = samples::texts();
     if let Some(corpus) = std::env::var_os("CORPUS") {
         collect(Path::new(&corpus), None, &mut found);
     }
     found
-}
-
-fn collect(folder: &Path, extension: Option<&str>, found: &mut Vec<(PathBuf, Vec<u8>)>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        if path.is_dir() {
-            collect(&path, extension, found);
-        } else if extension.is_none() || path.extension().and_then(|end| end.to_str()) == extension {
-            found.extend(fs::read(&path).ok().map(|text| (path, text)));
-        }
-    }
 }
 
 fn words(text: &[u8]) -> Vec<&[u8]> {
@@ -53,16 +39,6 @@ fn every_configuration_keeps_its_tokens() {
     let texts = texts();
     let formatted = texts.iter().filter(|(path, text)| holds(text, &path.display().to_string())).count();
     assert!(formatted > 100 && formatted * 10 > texts.len() * 8, "{formatted} of {}", texts.len());
-}
-
-/// A small generator of numbers: the same ones each time.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % limit.max(1)
-    }
 }
 
 #[test]

@@ -221,11 +221,10 @@ fn every_format_prints_whatever_is_said() {
 fn an_editor_may_show_anything() {
     let texts = Texts::of_the_project();
     let (mut random, mut budget) = (Random::new(seed() ^ 0xed17), Budget::new(0.1, 25));
-    let mut editor = editor::Editor::new();
+    let mut editor = editor::Nuisance::new();
     while budget.go_on() {
         let text = texts.broken(&mut random);
         survive("editor", &text, || editor.bother(&String::from_utf8_lossy(&text), &mut random));
     }
-    editor.leave();
     eprintln!("{} texts were shown to the language server", budget.done);
 }

@@ -1,9 +1,9 @@
 //! Inspections of broken and odd configurations: whatever the text, there is an answer, and its places are in the text.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+#[path = "support/samples.rs"]
+mod samples;
+
+use samples::{Random, texts};
 
 use rnginx::{
     diag::{Diagnostic, Severity},
@@ -11,28 +11,6 @@ use rnginx::{
     load::{Memory, Origin},
     schema::Context,
 };
-
-fn collect(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        if path.is_dir() {
-            collect(&path, found);
-        } else if path.extension().is_some_and(|end| end == "conf") {
-            found.extend(fs::read(&path).ok().map(|text| (path, text)));
-        }
-    }
-}
-
-/// Every configuration of the project, sorted.
-fn texts() -> Vec<(PathBuf, Vec<u8>)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = Vec::new();
-    for folder in ["conformance", "tests", "examples"] {
-        collect(&root.join(folder), &mut found);
-    }
-    found.sort();
-    found
-}
 
 fn look(text: &[u8], context: Option<Context>) -> Inspection {
     let files = Memory::default().with("/etc/nginx/site.conf", text);
@@ -43,16 +21,6 @@ fn look(text: &[u8], context: Option<Context>) -> Inspection {
         assert!(source.origin != Origin::File || source.line(span.start) > 0);
     }
     look
-}
-
-/// The same numbers each time.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % limit.max(1)
-    }
 }
 
 /// `ROUNDS` says how many configurations are broken.

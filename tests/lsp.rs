@@ -1,113 +1,31 @@
 //! The language server, asked as editors ask it: by its own protocol, and by neovim where that is on the machine.
 
+#[path = "support/editor.rs"]
+mod editor;
+
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
     path::Path,
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    process::{Command, Stdio},
 };
 
+use editor::Editor;
 use serde_json::{Value, json};
 
-struct Editor {
-    server: Child,
-    to: ChildStdin,
-    from: BufReader<ChildStdout>,
-    last: u64,
-    /// What was published, by URI.
-    published: Vec<Value>,
+/// A request about the place where `§` stands in a text.
+fn ask_at(editor: &mut Editor, method: &str, path: &Path, marked: &str) -> Value {
+    let before = marked.split('§').next().expect("a mark");
+    let line = before.matches('\n').count();
+    let character = before.rsplit('\n').next().unwrap_or_default().encode_utf16().count();
+    let uri = editor.open(path, &marked.replace('§', ""));
+    let position = json!({ "line": line, "character": character });
+    editor.ask(method, json!({ "textDocument": { "uri": uri }, "position": position }))
 }
 
-impl Editor {
-    fn new() -> Self {
-        let mut server = Command::new(env!("CARGO_BIN_EXE_rnginx"))
-            .arg("lsp")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
-        let (to, from) = (server.stdin.take().expect("a pipe"), server.stdout.take().expect("a pipe"));
-        let mut editor = Self { server, to, from: BufReader::new(from), last: 0, published: Vec::new() };
-        let answer = editor.ask("initialize", json!({ "processId": null, "rootUri": null, "capabilities": {} }));
-        assert_eq!(answer["capabilities"]["textDocumentSync"]["change"], 1);
-        editor.tell("initialized", json!({}));
-        editor
-    }
-
-    fn send(&mut self, message: &Value) {
-        let body = message.to_string();
-        write!(self.to, "Content-Length: {}\r\n\r\n{body}", body.len()).expect("the server reads");
-        self.to.flush().expect("the server reads");
-    }
-
-    fn tell(&mut self, method: &str, params: Value) {
-        self.send(&json!({ "jsonrpc": "2.0", "method": method, "params": params }));
-    }
-
-    fn ask(&mut self, method: &str, params: Value) -> Value {
-        self.last += 1;
-        let id = self.last;
-        self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
-        loop {
-            let message = self.read();
-            if message["id"] == id {
-                assert_eq!(message["error"], Value::Null, "{method}");
-                return message["result"].clone();
-            }
-            self.published.push(message["params"].clone());
-        }
-    }
-
-    fn read(&mut self) -> Value {
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            assert!(self.from.read_line(&mut line).expect("the server writes") > 0, "the server is gone");
-            match line.trim_end().split_once(": ") {
-                Some(("Content-Length", number)) => length = number.parse().expect("a number"),
-                Some(_) => {}
-                None => break,
-            }
-        }
-        let mut body = vec![0; length];
-        self.from.read_exact(&mut body).expect("a whole message");
-        serde_json::from_slice(&body).expect("JSON")
-    }
-
-    fn open(&mut self, path: &Path, text: &str) -> String {
-        let uri = format!("file://{}", path.display());
-        let document = json!({ "uri": uri, "languageId": "nginx", "version": 1, "text": text });
-        self.tell("textDocument/didOpen", json!({ "textDocument": document }));
-        uri
-    }
-
-    /// A request about the place where `§` stands in a text.
-    fn at(&mut self, method: &str, path: &Path, marked: &str) -> Value {
-        let before = marked.split('§').next().expect("a mark");
-        let line = before.matches('\n').count();
-        let character = before.rsplit('\n').next().unwrap_or_default().encode_utf16().count();
-        let uri = self.open(path, &marked.replace('§', ""));
-        let position = json!({ "line": line, "character": character });
-        self.ask(method, json!({ "textDocument": { "uri": uri }, "position": position }))
-    }
-
-    fn labels(&mut self, path: &Path, marked: &str) -> Vec<String> {
-        let answer = self.at("textDocument/completion", path, marked);
-        let items = answer.as_array().expect("a list").iter();
-        items.map(|item| item["label"].as_str().expect("a label").to_owned()).collect()
-    }
-}
-
-impl Drop for Editor {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            self.ask("shutdown", Value::Null);
-            self.tell("exit", Value::Null);
-            assert!(self.server.wait().expect("the server ends").success());
-        }
-        // Nothing to be done for one that is gone.
-        let _ = self.server.kill();
-    }
+fn labels(editor: &mut Editor, path: &Path, marked: &str) -> Vec<String> {
+    let answer = ask_at(editor, "textDocument/completion", path, marked);
+    let items = answer.as_array().expect("a list").iter();
+    items.map(|item| item["label"].as_str().expect("a label").to_owned()).collect()
 }
 
 #[test]
@@ -143,17 +61,17 @@ fn completion_knows_the_place() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("site.conf");
     let mut editor = Editor::new();
-    let here = editor.labels(&path, "server {\n    location / {\n        proxy_p§\n    }\n}\n");
+    let here = labels(&mut editor, &path, "server {\n    location / {\n        proxy_p§\n    }\n}\n");
     assert!(here.contains(&"proxy_pass".into()) && !here.contains(&"listen".into()), "{here:?}");
-    let here = editor.labels(&path, "server {\n    §\n}\n");
+    let here = labels(&mut editor, &path, "server {\n    §\n}\n");
     assert!(here.contains(&"listen".into()) && !here.contains(&"proxy_pass".into()), "{here:?}");
-    assert_eq!(editor.labels(&path, "server { gzip §; }"), ["on", "off"]);
-    assert_eq!(editor.labels(&path, "server { satisfy a§"), ["all", "any"]);
-    let here = editor.labels(&path, "map $a $mine { default 1; }\nserver { return 200 \"x$h§\"; }");
+    assert_eq!(labels(&mut editor, &path, "server { gzip §; }"), ["on", "off"]);
+    assert_eq!(labels(&mut editor, &path, "server { satisfy a§"), ["all", "any"]);
+    let here = labels(&mut editor, &path, "map $a $mine { default 1; }\nserver { return 200 \"x$h§\"; }");
     assert!(here.contains(&"$host".into()) && here.contains(&"$mine".into()), "{here:?}");
-    let here = editor.labels(&path, "upstream app { server a; }\nserver { location / { proxy_pass §; } }");
+    let here = labels(&mut editor, &path, "upstream app { server a; }\nserver { location / { proxy_pass §; } }");
     assert_eq!(here, ["http://app"]);
-    assert_eq!(editor.labels(&path, "server { # gzip §"), Vec::<String>::new());
+    assert_eq!(labels(&mut editor, &path, "server { # gzip §"), Vec::<String>::new());
 }
 
 #[test]
@@ -161,13 +79,13 @@ fn hover_tells_what_a_directive_is() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("site.conf");
     let mut editor = Editor::new();
-    let hover = editor.at("textDocument/hover", &path, "server { client_max_§body_size 1m; }");
+    let hover = ask_at(&mut editor, "textDocument/hover", &path, "server { client_max_§body_size 1m; }");
     let text = hover["contents"]["value"].as_str().expect("text");
     assert!(text.contains("413") && text.contains("Default: `1m`") && text.contains("nginx.org"), "{text}");
     assert_eq!(hover["range"]["start"]["character"], 9);
-    let hover = editor.at("textDocument/hover", &path, "server { return 200 $remote_§addr; }");
+    let hover = ask_at(&mut editor, "textDocument/hover", &path, "server { return 200 $remote_§addr; }");
     assert!(hover["contents"]["value"].as_str().is_some_and(|text| text.starts_with("**$remote_addr**")), "{hover}");
-    assert_eq!(editor.at("textDocument/hover", &path, "server { return 200 x§y; }"), Value::Null);
+    assert_eq!(ask_at(&mut editor, "textDocument/hover", &path, "server { return 200 x§y; }"), Value::Null);
 }
 
 #[test]
@@ -184,7 +102,7 @@ fn definitions_are_found() {
     let mut line_of = |word: &str, inside: usize| {
         let at = text.find(word).expect("the word") + inside;
         let marked = format!("{}§{}", &text[..at], &text[at..]);
-        let found = editor.at("textDocument/definition", &path, &marked);
+        let found = ask_at(&mut editor, "textDocument/definition", &path, &marked);
         let first = found[0].clone();
         let file = first["uri"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned();
         (file, first["range"]["start"]["line"].as_u64())

@@ -1,6 +1,7 @@
 //! Tree against schema: names, places, blocks, arguments, duplicates, types. Every independent fault is reported, in nginx's
 //! sentences and in nginx's order for each directive.
 
+mod advice;
 mod count;
 mod habit;
 mod name;

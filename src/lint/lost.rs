@@ -1,7 +1,13 @@
 //! Directives that hold in a block only until it has one of its own.
 
-use super::view::Block;
-use crate::{diag::Fix, syntax::Directive};
+use super::{Rule, view::Block};
+use crate::{
+    diag::{Diagnostic, Fix},
+    syntax::Directive,
+};
+
+/// So many of what is lost are marked, at most.
+const SHOWN: usize = 8;
 
 /// What a block loses of what stands around it.
 pub(super) struct Lost<'v> {
@@ -29,8 +35,15 @@ impl Lost<'_> {
         names
     }
 
+    /// Says that it is lost.
+    pub(super) fn said(&self, rule: &'static Rule, block: Block<'_>, message: String) -> Diagnostic {
+        let said = rule.at(self.own.span(), message).label("with one of its own a block loses those around it");
+        let said = self.outer.iter().take(SHOWN).fold(said, |said, outer| said.related(outer.span(), "this is lost"));
+        said.help("repeat them in this block").fix(self.fix(block))
+    }
+
     /// Repeats it before the block's own.
-    pub(super) fn fix(&self, block: Block<'_>) -> Fix {
+    fn fix(&self, block: Block<'_>) -> Fix {
         let sources = block.view().sources;
         let indent = sources.indent(self.own.name.span);
         let written = |one: &&Directive| {

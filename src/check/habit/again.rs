@@ -2,6 +2,7 @@
 
 use super::{add_semicolon, comment_length, lost_semicolon, otherwise};
 use crate::{
+    check::advice::advise,
     diag::{Diagnostic, FileId, Fix, Severity, Span},
     load::Loaded,
     schema::{Context, Schema},
@@ -76,6 +77,12 @@ pub fn reconsider(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
     let wholes = translations(loaded, diagnostics);
     if !wholes.is_empty() {
         yield_to(&wholes, diagnostics);
+    }
+    for said in diagnostics {
+        advise(said, |said| {
+            let found = around(&loaded.root, Context::MAIN, said.at?)?;
+            Schema::nginx().find(&found.directive.name.value, found.context)
+        });
     }
 }
 

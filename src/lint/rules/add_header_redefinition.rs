@@ -25,14 +25,7 @@ pub(super) static RULE: Rule = Rule {
 fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
     for block in view.answering() {
         let Some(lost) = lost(block, "add_header", |one| arg(one, 0).to_ascii_lowercase()) else { continue };
-        let names = lost.names();
-        let mut said = RULE
-            .at(lost.own.span(), format!("answers from here go out without {}", list(&names)))
-            .label("with a header of its own a block loses those around it")
-            .help("repeat them in this block");
-        for outer in &lost.outer {
-            said = said.related(outer.span(), "this is lost");
-        }
-        out.push(said.fix(lost.fix(block)));
+        let message = format!("answers from here go out without {}", list(&lost.names()));
+        out.push(lost.said(&RULE, block, message));
     }
 }

@@ -52,12 +52,8 @@ fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
             } else {
                 list(&names)
             };
-            let said = RULE
-                .at(lost.own.span(), format!("the \"{name}\" {shown} set around this block does not hold in it"))
-                .label("with one of its own a block loses those around it")
-                .related(lost.outer[0].span(), "this is lost")
-                .help("repeat them in this block");
-            out.push(said.fix(lost.fix(block)));
+            let message = format!("the \"{name}\" {shown} set around this block does not hold in it");
+            out.push(lost.said(&RULE, block, message));
         }
     }
 }

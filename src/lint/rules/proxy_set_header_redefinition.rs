@@ -31,17 +31,7 @@ fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
         else {
             continue;
         };
-        let names = lost.names();
-        let mut said = RULE
-            .at(
-                lost.own.span(),
-                format!("requests from here reach the backend without the {} set around it", list(&names)),
-            )
-            .label("with a header of its own a block loses those around it")
-            .help("repeat them in this block");
-        for outer in &lost.outer {
-            said = said.related(outer.span(), "this is lost");
-        }
-        out.push(said.fix(lost.fix(block)));
+        let message = format!("requests from here reach the backend without the {} set around it", list(&lost.names()));
+        out.push(lost.said(&RULE, block, message));
     }
 }
