@@ -121,10 +121,12 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
     let (count, size) = server.large_client_header_buffers;
     let limits = Limits { field: size, all: count.saturating_mul(size) };
     let mut front = Front::behind(PREFACE.len(), limits, server.http2_preread, shared.clone());
+    let field = u32::try_from(size).unwrap_or(u32::MAX);
+    let largest = field.max(server.http2_preread).clamp(SMALLEST_FRAME, LARGEST_FRAME);
     front.requests_left = most;
+    front.largest = largest as usize;
     let stream = Frames::new(front, (thread.clone(), connection.clone()), server.client_header_timeout, first, stream);
     let mut driver = stream.driver();
-    let field = u32::try_from(size).unwrap_or(u32::MAX);
     let mut builder = http2::Builder::new(LocalExecutor);
     builder
         .timer(TokioTimer::new())
@@ -133,7 +135,7 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
         .initial_stream_window_size(windows::MOST)
         .initial_connection_window_size(windows::MOST)
         // What is taken at all is taken in one frame, too.
-        .max_frame_size(field.max(server.http2_preread).clamp(SMALLEST_FRAME, LARGEST_FRAME))
+        .max_frame_size(largest)
         .auto_date_header(false);
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut drain = thread.drain_watch();

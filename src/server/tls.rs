@@ -97,6 +97,7 @@ impl Greeting<'_> {
         let connection = UnbufferedServerConnection::new(config).ok()?;
         let mut stream = TlsStream::new(stream, Channel::new(connection));
         if let Err(error) = stream.channel().take_in(&mut first) {
+            stream.channel().refuse_as_openssl();
             stream.flush_now();
             return self.say_failed(&error);
         }
@@ -212,10 +213,13 @@ impl Greeting<'_> {
     }
 }
 
+/// What nginx is doing then.
+const READING: &str = " while reading client request headers";
+
 /// Why a request may not be answered for the sake of its connection; nginx's status for that.
 pub(super) fn refusal(r: &Request) -> Option<u16> {
     if r.connection.clear_to_tls.get() {
-        r.log(Level::Info, "client sent plain HTTP request to HTTPS port");
+        r.log(Level::Info, format_args!("client sent plain HTTP request to HTTPS port{READING}"));
         return Some(497);
     }
     let (tls, sites) = (r.connection.tls.get()?, r.cycle().extensions.get::<Sites>()?);
@@ -224,7 +228,7 @@ pub(super) fn refusal(r: &Request) -> Option<u16> {
     }
     if !tls.host.is_empty() && tls.host != r.host.borrow()[..] && asks_for_another(r, tls, sites) {
         let what = "client attempted to request the server name different from the one that was negotiated";
-        r.log(Level::Info, what);
+        r.log(Level::Info, format_args!("{what}{READING}"));
         r.out.keep_alive.set(false);
         return Some(421);
     }
@@ -235,16 +239,16 @@ pub(super) fn refusal(r: &Request) -> Option<u16> {
             match fault {
                 // Its responder said so.
                 VerifyFault { code: 0, text } => {
-                    r.log(Level::Info, format_args!("client SSL certificate verify error: {text}"));
+                    r.log(Level::Info, format_args!("client SSL certificate verify error: {text}{READING}"));
                 }
                 VerifyFault { code, text } => {
-                    r.log(Level::Info, format_args!("client SSL certificate verify error: ({code}:{text})"));
+                    r.log(Level::Info, format_args!("client SSL certificate verify error: ({code}:{text}){READING}"));
                 }
             }
             Some(495)
         }
         (Verify::On, _) if tls.certificate.is_none() => {
-            r.log(Level::Info, "client sent no required SSL certificate");
+            r.log(Level::Info, format_args!("client sent no required SSL certificate{READING}"));
             Some(496)
         }
         _ => None,

@@ -24,7 +24,7 @@ pub(super) fn config(
     let r = nobody(local.clone(), Rc::new(asked), server);
     let keys = dynamic.keys(&r)?;
     let mut config = (*site.config).clone();
-    config.cert_resolver = Arc::new(Certificates { keys, staples: Vec::new() });
+    config.cert_resolver = Arc::new(Certificates { keys, staples: Vec::new(), choosing: site.choosing.clone() });
     Some(Arc::new(config))
 }
 

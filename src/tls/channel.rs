@@ -299,6 +299,17 @@ impl<S: Side> Channel<S> {
         }
     }
 
+    /// Where there is no certificate that the client takes, the alert is OpenSSL's: `handshake_failure` instead of rustls's
+    /// `access_denied` (RFC 8446, 6.2).
+    pub fn refuse_as_openssl(&mut self) {
+        const ACCESS_DENIED: [u8; 2] = [2, 49];
+        if let [21, 3, _, 0, 2, alert @ ..] = &mut self.outgoing[..]
+            && *alert == ACCESS_DENIED
+        {
+            alert[1] = 40;
+        }
+    }
+
     /// Sends what was encrypted already.
     ///
     /// # Errors

@@ -34,6 +34,7 @@ fn known(error: &Error) -> Option<(u32, &'static str)> {
             | PeerIncompatible::SupportedVersionsExtensionRequired
             | PeerIncompatible::ServerDoesNotSupportTls12Or13,
         ) => (258, "unsupported protocol"),
+        Error::General(why) if why == "no server certificate chain resolved" => (193, "no shared cipher"),
         Error::NoApplicationProtocol => (235, "no application protocol"),
         Error::InappropriateHandshakeMessage { .. } | Error::InappropriateMessage { .. } => (244, "unexpected message"),
         Error::DecryptError => (281, "decryption failed or bad record mac"),

@@ -8,7 +8,10 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{Error, ProtocolVersion, ServerConfig, SignatureScheme, SupportedProtocolVersion};
+use rustls::{
+    CipherSuite, Error, NamedGroup, ProtocolVersion, ServerConfig, SignatureScheme, SupportedCipherSuite,
+    SupportedProtocolVersion,
+};
 
 use super::{Dynamic, Ocsp, Scoped, Sessions, Staple, TicketKeys, Tickets, Trust};
 use crate::http::{ServerId, VirtualServers};
@@ -44,6 +47,8 @@ pub struct Site {
     pub ocsp: Option<Arc<Ocsp>>,
     /// What is sent along with certificates, and asked for while clients come.
     pub staples: Vec<Arc<Staple>>,
+    /// How one of several certificates is chosen.
+    pub choosing: Arc<Choosing>,
 }
 
 /// What a site is made of.
@@ -97,8 +102,16 @@ impl Site {
     /// Versions and suites that do not go together.
     pub fn new(parts: SiteParts) -> Result<Self, Error> {
         let tls13 = parts.versions.iter().any(|version| version.version == ProtocolVersion::TLSv1_3);
+        let mut suites = parts.provider.cipher_suites.clone();
+        suites.retain(|suite| suite.tls13().is_none());
+        let certificates = Certificates {
+            keys: parts.certificates,
+            staples: parts.staples.clone(),
+            choosing: Arc::new(Choosing { suites, own_order: parts.own_order, tls13 }),
+        };
+        let choosing = certificates.choosing.clone();
+        let certificates = Arc::new(certificates);
         let builder = ServerConfig::builder_with_provider(parts.provider).with_protocol_versions(&parts.versions)?;
-        let certificates = Arc::new(Certificates { keys: parts.certificates, staples: parts.staples.clone() });
         let mut config = builder.with_client_cert_verifier(parts.verifier).with_cert_resolver(certificates);
         config.ignore_client_order = parts.own_order;
         config.max_fragment_size = Some((parts.buffer_size + 5).clamp(64, FRAGMENT));
@@ -119,7 +132,7 @@ impl Site {
             config.ticketer = Arc::new(Tickets { keys, scope: parts.scope, lifetime: parts.lifetime });
         }
         let SiteParts { reject, trust, dynamic, ocsp, staples, .. } = parts;
-        Ok(Self { config: Arc::new(config), reject, tls13, trust, dynamic, ocsp, staples })
+        Ok(Self { config: Arc::new(config), reject, tls13, trust, dynamic, ocsp, staples, choosing })
     }
 }
 
@@ -157,14 +170,69 @@ pub struct Certificates {
     pub keys: Vec<Arc<CertifiedKey>>,
     /// What is sent along with some of them.
     pub staples: Vec<Arc<Staple>>,
+    /// How one of them is chosen.
+    pub choosing: Arc<Choosing>,
+}
+
+/// How one of several certificates is chosen.
+#[derive(Debug)]
+pub struct Choosing {
+    /// Those of TLS 1.2 that are spoken.
+    suites: Vec<SupportedCipherSuite>,
+    /// `ssl_prefer_server_ciphers`
+    own_order: bool,
+    /// TLS 1.3 is spoken.
+    tls13: bool,
+}
+
+impl Certificates {
+    /// TLS 1.3: the first of the client's ways to sign for which there is a key; most put those of elliptic curves first.
+    fn by_scheme(&self, hello: &ClientHello<'_>) -> Option<&Arc<CertifiedKey>> {
+        let find = |scheme: &SignatureScheme| self.keys.iter().find(|key| signs(key, *scheme));
+        hello.signature_schemes().iter().find_map(find)
+    }
+
+    /// TLS 1.2: the suites say which keys will do, and of elliptic curves the client must know the key's.
+    fn by_suite(&self, hello: &ClientHello<'_>) -> Option<&Arc<CertifiedKey>> {
+        let Choosing { suites, own_order, .. } = &*self.choosing;
+        let (offered, groups) = (hello.cipher_suites(), hello.named_groups());
+        let fits = |suite: &SupportedCipherSuite| {
+            self.keys.iter().find(|key| {
+                let takes = |scheme: &SignatureScheme| signs(key, *scheme);
+                suite.usable_for_signature_algorithm(key.key.algorithm())
+                    && hello.signature_schemes().iter().any(takes)
+                    && curve(key).is_none_or(|curve| groups.is_none_or(|groups| groups.contains(&curve)))
+            })
+        };
+        if *own_order {
+            return suites.iter().filter(|suite| offered.contains(&suite.suite())).find_map(fits);
+        }
+        let known = |offered: &CipherSuite| suites.iter().find(|suite| suite.suite() == *offered);
+        offered.iter().filter_map(known).find_map(fits)
+    }
+}
+
+fn signs(key: &CertifiedKey, scheme: SignatureScheme) -> bool {
+    key.key.choose_scheme(&[scheme]).is_some()
+}
+
+/// The curve of a key, where it has one that has to be agreed on.
+fn curve(key: &CertifiedKey) -> Option<NamedGroup> {
+    let curves = [
+        (SignatureScheme::ECDSA_NISTP256_SHA256, NamedGroup::secp256r1),
+        (SignatureScheme::ECDSA_NISTP384_SHA384, NamedGroup::secp384r1),
+        (SignatureScheme::ECDSA_NISTP521_SHA512, NamedGroup::secp521r1),
+    ];
+    curves.into_iter().find(|(scheme, _)| signs(key, *scheme)).map(|(_, curve)| curve)
 }
 
 impl ResolvesServerCert for Certificates {
-    /// The first of the client's ways to sign for which there is a key: most put those of elliptic curves first.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let signs = |key: &Arc<CertifiedKey>, scheme: SignatureScheme| key.key.choose_scheme(&[scheme]).is_some();
-        let find = |scheme: &SignatureScheme| self.keys.iter().find(|key| signs(key, *scheme));
-        let found = hello.signature_schemes().iter().find_map(find)?;
+        let is_tls13 = |suite: &CipherSuite| u16::from(*suite) >> 8 == 0x13;
+        let found = match self.choosing.tls13 && hello.cipher_suites().iter().any(is_tls13) {
+            true => self.by_scheme(&hello),
+            false => self.by_suite(&hello),
+        }?;
         let staple = self.staples.iter().find(|staple| Arc::ptr_eq(&staple.bare, found));
         Some(staple.map_or_else(|| found.clone(), |staple| staple.current(unix_now())))
     }

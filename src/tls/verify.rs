@@ -36,6 +36,7 @@ const fn fault(code: u32, text: &'static str) -> VerifyFault {
 
 const NO_CRL: VerifyFault = fault(3, "unable to get certificate CRL");
 const BAD_SIGNATURE: VerifyFault = fault(7, "certificate signature failure");
+const CRL_BAD_SIGNATURE: VerifyFault = fault(8, "CRL signature failure");
 const NOT_YET: VerifyFault = fault(9, "certificate is not yet valid");
 const EXPIRED: VerifyFault = fault(10, "certificate has expired");
 const CRL_NOT_YET: VerifyFault = fault(11, "CRL is not yet valid");
@@ -70,7 +71,13 @@ impl Trust {
         let presented: Vec<_> = presented.iter().filter_map(|der| Certificate::read(der)).collect();
         let anchors: Vec<_> = self.anchors.iter().filter_map(|der| Certificate::read(der)).collect();
         let (chain, unanchored) = chain(&presented, &anchors);
-        let faults = [unanchored, self.check_uses(&chain), self.check_revoked(&chain, now), check_times(&chain, now)];
+        // Of a certificate that stands alone OpenSSL says so when it looks at signatures, which is late.
+        let (alone, unanchored) = match unanchored {
+            Some(FIRST_UNVERIFIED) => (unanchored, None),
+            _ => (None, unanchored),
+        };
+        let (uses, revoked) = (self.check_uses(&chain), self.check_revoked(&chain, now));
+        let faults = [unanchored, uses, revoked, alone, check_times(&chain, now)];
         // nginx lets OpenSSL go on, and takes the last thing that it says.
         faults.into_iter().flatten().next_back().map_or(Ok(()), Err)
     }
@@ -156,11 +163,12 @@ impl Trust {
         let check = |(at, certificate): (usize, &Certificate<'_>)| {
             let issuer = chain.get(at + 1).unwrap_or(certificate);
             let may_sign = issuer.uses.key_usage.is_none_or(|bits| bits & CRL_SIGN != 0);
-            let fits = |list: &&RevocationList<'_>| {
-                !list.is_partial && list.issuer == certificate.issuer && may_sign && list.is_signed_by(issuer)
-            };
+            let fits = |list: &&RevocationList<'_>| !list.is_partial && list.issuer == certificate.issuer && may_sign;
+            let is_signed = |list: &&RevocationList<'_>| list.is_signed_by(issuer);
             // Of several the newest counts.
-            let Some(list) = lists.iter().filter(fits).max_by_key(|list| list.this_update) else { return Some(NO_CRL) };
+            let Some(list) = lists.iter().filter(fits).filter(is_signed).max_by_key(|list| list.this_update) else {
+                return Some(if lists.iter().any(|list| fits(&list)) { CRL_BAD_SIGNATURE } else { NO_CRL });
+            };
             match list {
                 list if list.has(certificate.serial) => Some(REVOKED),
                 list if list.this_update > now => Some(CRL_NOT_YET),

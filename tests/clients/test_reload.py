@@ -77,6 +77,7 @@ def test_keys_and_certificates_are_read_again(site):
     assert "key values mismatch" in site.log()
     # A worker that dies is started with what was read last.
     worker = int(open(f"/proc/{site.pid()}/task/{site.pid()}/children").read().split()[0])
+    assert os.stat(f"/proc/{worker}").st_uid != 0, "it may not read keys"
     os.kill(worker, 9)
     assert name_of(connect(site)) == "second"
 

@@ -39,6 +39,8 @@ pub(super) struct Front {
     pub(super) last: u32,
     /// No newer requests are taken.
     pub(super) goaway: bool,
+    /// The longest payload of a frame that the client may send, in bytes.
+    pub(super) largest: usize,
     /// So many requests may still come.
     pub(super) requests_left: u64,
     /// Streams that hyper never sees.
@@ -107,6 +109,7 @@ impl Front {
             own: Vec::new(),
             last: 0,
             goaway: false,
+            largest: usize::MAX,
             requests_left: u64::MAX,
             dropped: HashSet::new(),
             refused: Vec::new(),
@@ -301,6 +304,7 @@ impl Front {
                 Now::Pass
             }
             SETTINGS | PRIORITY_FRAME | RST_STREAM if length <= LONGEST => Now::Collect,
+            DATA if length > self.largest => return Err(Fatal::length("DATA", length)),
             DATA => {
                 self.useful += length as u64;
                 if let Err(left) = self.shared.windows.spend(stream, length) {

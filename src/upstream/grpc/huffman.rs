@@ -74,15 +74,22 @@ static SHORT: [(u8, u8); 1 << WINDOW] = {
 /// Decodes a string behind what is there; `None` where it is no such code, or padded with others than ones. nginx takes a
 /// whole byte of them.
 pub(crate) fn decode(input: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    let mut rest = input.iter();
-    let mut bits = Bits::default();
+    let (mut rest, mut bits) = (input, Bits::default());
     out.reserve(input.len() * 2);
     loop {
-        while bits.have <= u64::BITS - 8
-            && let Some(byte) = rest.next()
-        {
-            bits = Bits { value: bits.value << 8 | u64::from(*byte), have: bits.have + 8 };
+        bits.fill(&mut rest);
+        while bits.have >= WINDOW {
+            let (byte, length) = SHORT[(bits.value >> (bits.have - WINDOW)) as usize % SHORT.len()];
+            if length == 0 {
+                break;
+            }
+            bits.have -= u32::from(length);
+            out.push(byte);
         }
+        if bits.have < WINDOW && !rest.is_empty() {
+            continue;
+        }
+        // A long code, or the end.
         let (byte, length) = match SHORT[bits.first(WINDOW) as usize] {
             (_, 0) => match bits.find_long() {
                 Some(found) => found?,
@@ -107,6 +114,23 @@ struct Bits {
 }
 
 impl Bits {
+    /// Takes as many bytes as there is room for.
+    fn fill(&mut self, rest: &mut &[u8]) {
+        if let Some((four, behind)) = rest.split_first_chunk::<4>()
+            && self.have <= u64::BITS - 32
+        {
+            (self.value, self.have) = (self.value << 32 | u64::from(u32::from_be_bytes(*four)), self.have + 32);
+            *rest = behind;
+            return;
+        }
+        while self.have <= u64::BITS - 8
+            && let Some((byte, behind)) = rest.split_first()
+        {
+            (self.value, self.have) = (self.value << 8 | u64::from(*byte), self.have + 8);
+            *rest = behind;
+        }
+    }
+
     /// The first of them, as many as that; ones follow the last.
     fn first(self, count: u32) -> u32 {
         let ones = (1u64 << count) - 1;
