@@ -55,6 +55,7 @@ fn send_error_page(r: &Request, page: &ErrorPage) -> Flow {
 /// nginx's own page for a status.
 pub(super) fn page(r: &Request, code: u16) -> Flow {
     // The connection does not go on behind a body that makes no sense; the answer stays what it is.
+    r.body.forget_invitation();
     r.body.is_broken(r);
     r.body.discard();
     let mut pending = r.out.pending.borrow_mut();
@@ -62,7 +63,6 @@ pub(super) fn page(r: &Request, code: u16) -> Flow {
     pending.remove(HeaderId::ETag);
     drop(pending);
     r.expect_settled.set(true);
-    r.body.forget_invitation();
     let core = &r.location().core;
     if status::sent_status(code) != code {
         r.error_status.set(status::sent_status(code));

@@ -73,8 +73,13 @@ impl Module for Charset {
     }
 
     fn install(conf: &Conf, location: &mut LocationBuilder<'_, '_>) {
-        let Some(charsets) = location.ctx.extensions.get::<Arc<Charsets>>().cloned() else { return };
         let charset = conf.charset.flatten();
+        let charsets = match (location.ctx.extensions.get::<Arc<Charsets>>(), charset) {
+            (Some(charsets), _) => charsets.clone(),
+            // Where variables alone name charsets none of them is known, but said.
+            (None, Some(Name::Variable(_))) => Arc::default(),
+            (None, _) => return,
+        };
         if let (Some(Name::Known(to)), Some(Name::Known(from))) = (charset, conf.source)
             && from != to
             && charsets.table(from, to).is_none()

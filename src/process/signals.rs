@@ -6,6 +6,18 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::process::Pid;
 
+/// Lets the process end with the signals that tell of faults. The standard library's handler waits for the fault to come
+/// again, which it does not where somebody has sent the signal.
+///
+/// # Safety
+/// The process has one thread.
+pub unsafe fn die_of_faults() {
+    for signal in [libc::SIGSEGV, libc::SIGBUS] {
+        // SAFETY: the default action calls nothing of ours.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
 /// What `-s` asks of a running nginx.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {

@@ -86,6 +86,12 @@ pub fn signal(call: &Call, order: Order, say: Say<'_>) -> i32 {
             log.say(Level::Alert, format_args!("process {pid} ended before the new configuration was in force"));
             FAILED
         }
+        Ok(Outcome::Silent) => {
+            let seconds = ticket::PATIENCE.as_secs();
+            let what = format_args!("process {pid} has not said within {seconds} seconds what became of the reload");
+            log.say(Level::Alert, what);
+            FAILED
+        }
         Err(error) => {
             log.say_error(Level::Alert, &error, format_args!("kill({pid}, {}) failed", signal.number()));
             FAILED
@@ -98,6 +104,8 @@ pub fn signal(call: &Call, order: Order, say: Say<'_>) -> i32 {
 /// # Safety
 /// The process has one thread.
 pub unsafe fn serve(call: Call, say: Say<'_>) -> i32 {
+    // SAFETY: the caller has one thread.
+    unsafe { signals::die_of_faults() };
     let upgraded = std::env::var("NGINX").ok();
     let older = upgraded.as_ref().and_then(|_| rustix::process::getppid());
     let daemonized = upgraded.is_some();

@@ -16,7 +16,7 @@ use super::signals::{self, Signal};
 use super::wait::wait;
 
 /// How long a reload may take: ports that others hold are tried for 2.5 seconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How soon a sender calls again that was not heard.
 const AGAIN: Duration = Duration::from_millis(300);
@@ -35,7 +35,9 @@ pub enum Outcome {
     Refused,
     /// The master ended.
     Gone,
-    /// It is not known.
+    /// The master has not said in time.
+    Silent,
+    /// It is not known: the master is none that would say.
     Unknown,
 }
 
@@ -67,11 +69,11 @@ pub fn reload(master: i32) -> io::Result<Outcome> {
     let call = || signals::send_number(master, Signal::Hup, ours.as_raw_fd());
     call()?;
     // A master that has ended meanwhile is seen to have.
-    Ok(if tells { listen(&answer, life.as_ref(), || drop(call())) } else { Outcome::Unknown })
+    Ok(if tells { listen(&answer, life.as_ref(), PATIENCE, || drop(call())) } else { Outcome::Unknown })
 }
 
-fn listen(answer: &PipeReader, life: Option<&OwnedFd>, call_again: impl Fn()) -> Outcome {
-    let (until, mut heard) = (Instant::now() + PATIENCE, false);
+fn listen(answer: &PipeReader, life: Option<&OwnedFd>, patience: Duration, call_again: impl Fn()) -> Outcome {
+    let (until, mut heard) = (Instant::now() + patience, false);
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let ready =
@@ -84,7 +86,7 @@ fn listen(answer: &PipeReader, life: Option<&OwnedFd>, call_again: impl Fn()) ->
                 _ => return Outcome::Refused,
             },
             [_, true] => return Outcome::Gone,
-            _ if left.is_zero() => return Outcome::Unknown,
+            _ if left.is_zero() => return Outcome::Silent,
             _ if !heard => call_again(),
             _ => {}
         }
@@ -111,9 +113,10 @@ mod tests {
         let (answer, ours) = io::pipe().unwrap();
         let here = i32::try_from(std::process::id()).unwrap();
         Ticket::open(here, ours.as_raw_fd()).unwrap().tell(Outcome::Done);
-        assert_eq!(listen(&answer, None, || panic!("it was heard")), Outcome::Done);
+        assert_eq!(listen(&answer, None, PATIENCE, || panic!("it was heard")), Outcome::Done);
         Ticket::open(here, ours.as_raw_fd()).unwrap().tell(Outcome::Refused);
-        assert_eq!(listen(&answer, None, || panic!("it was heard")), Outcome::Refused);
+        assert_eq!(listen(&answer, None, PATIENCE, || panic!("it was heard")), Outcome::Refused);
+        assert_eq!(listen(&answer, None, Duration::from_millis(1), || ()), Outcome::Silent);
         let file = tempfile::tempfile().unwrap();
         assert!(Ticket::open(here, file.as_raw_fd()).is_none());
         assert!(Ticket::open(here, 9999).is_none());

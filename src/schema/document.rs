@@ -14,9 +14,11 @@ enum State {
 
 impl State {
     fn of(spec: &DirectiveSpec, runs: &dyn Fn(&DirectiveSpec) -> bool) -> Self {
-        if runs(spec) {
+        if spec.no_effect {
+            Self::NoEffect
+        } else if runs(spec) {
             Self::Runs
-        } else if spec.no_effect || spec.obsolete {
+        } else if spec.obsolete {
             Self::NoEffect
         } else {
             Self::Known

@@ -16,7 +16,7 @@ use crate::client::Client;
 pub const NOBODY: u32 = 65534;
 
 /// How long anything may take before it counts as never.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()

@@ -27,6 +27,20 @@ fn a_killed_worker_is_replaced_at_once() {
 }
 
 #[test]
+fn signals_that_tell_of_faults_end_a_worker_whoever_sends_them() {
+    let place = Place::new();
+    place.answering("one");
+    let nginx = place.start();
+    for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGABRT, libc::SIGFPE] {
+        let worker = nginx.worker();
+        kill(worker, signal);
+        let said = format!("[alert] {0}#{0}: worker process {worker} exited on signal {signal}", nginx.master());
+        nginx.place.wait_for_message(&said);
+        assert_eq!(nginx.answer(), "one");
+    }
+}
+
+#[test]
 fn the_command_line_sends_them() {
     let place = Place::new();
     place.answering("one");

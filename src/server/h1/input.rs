@@ -30,6 +30,8 @@ pub struct Io {
     is_new: Cell<bool>,
     /// It was told to go, to make room.
     leaves: Cell<bool>,
+    /// A request has come along with the one before it.
+    pub(super) pipelined: Cell<bool>,
     /// The client went away in the middle of a body: there is nobody to answer.
     pub(super) broken: Cell<bool>,
     /// How long it may still wait when its thread is about to end.
@@ -53,6 +55,7 @@ impl Io {
             since: Cell::default(),
             is_new: Cell::new(true),
             leaves: Cell::new(false),
+            pipelined: Cell::new(false),
             broken: Cell::new(false),
             grace: Cell::new(GRACE),
             patience: Cell::default(),

@@ -82,6 +82,7 @@ fn handle(io: &Rc<Io>, local: Rc<Local>, connection: &Rc<Connection>, mut readin
         (_, Some((stop, part))) => {
             r.set_doing(reading_of(&reading, part));
             say_broken_off(&r, stop);
+            r.set_doing(doing::READING_HEADERS);
             if stop.status() == 408 {
                 reset_if_wanted(io, &r);
             }
@@ -200,7 +201,11 @@ fn finish_at_once(io: &Rc<Io>, r: &Rc<Request>, keep: bool) -> Work {
         LingeringClose::Off => false,
         LingeringClose::On => {
             r.out.complete.get()
-                && (!r.body.is_finished() || io.has_input() || io.is_early() || r.pipelined || r.out.unread.get())
+                && (!r.body.is_finished()
+                    || io.has_input()
+                    || io.is_early()
+                    || io.pipelined.get()
+                    || r.out.unread.get())
         }
         LingeringClose::Always => r.out.complete.get(),
     };

@@ -112,6 +112,7 @@ impl Reader<'_> {
         let early = self.io.take_input();
         let mut reading = self.begin();
         reading.pipelined = self.connection.requests.get() > 0;
+        self.io.pipelined.set(self.io.pipelined.get() || reading.pipelined);
         self.take(reading, &early)
     }
 
