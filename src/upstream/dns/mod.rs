@@ -275,7 +275,8 @@ impl Client {
                 *expire = now() + EXPIRE;
                 return Ok(Known { found: turned(&known.found), valid: known.valid });
             }
-            Some(Entry::Asking(asking)) => Some(asking.clone()),
+            // What nobody waits for any more is asked anew.
+            Some(Entry::Asking(asking)) if asking.waiting.get() > 0 => Some(asking.clone()),
             _ => None,
         };
         let asking = match asking {
@@ -308,16 +309,18 @@ impl Client {
         let (client, whose) = (self.clone(), asking.clone());
         tokio::task::spawn_local(async move {
             let outcome = lookup.run(|| whose.waiting.get() > 0).await;
-            client.settle(key, outcome.as_ref());
+            client.settle(key, &whose, outcome.as_ref());
             *whose.outcome.borrow_mut() = outcome;
             whose.wakers.take().into_iter().for_each(Waker::wake);
         });
         Ok(asking)
     }
 
-    fn settle(&self, key: Key, outcome: Option<&Result<Known, Fault>>) {
+    fn settle(&self, key: Key, whose: &Rc<Asking>, outcome: Option<&Result<Known, Fault>>) {
         let mut known = self.known.borrow_mut();
         match outcome {
+            // It was asked anew since.
+            _ if !matches!(known.get(&key), Some(Entry::Asking(asking)) if Rc::ptr_eq(asking, whose)) => {}
             Some(Ok(found)) => {
                 known.insert(key, Entry::Known { known: found.clone(), expire: now() + EXPIRE });
             }
