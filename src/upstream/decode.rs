@@ -288,7 +288,7 @@ mod tests {
             String::from_utf8_lossy(&buffer[..marks.passed]).into_owned()
         };
         assert_eq!(passed(b"4\r\nabcd\r\nx", 0, 100), "");
-        assert_eq!(passed(b"4\r\nabcd\r\nx", 0, 5), "abcd");
+        assert_eq!(passed(b"4\r\nabcd\r\nx", 0, 5), "ab");
         assert_eq!(passed(b"4\r\nabcd\r\nx", 0, 6), "abc");
         assert_eq!(passed(b"4\r\nabcd\r\nx", 95, 100), "ab");
         assert_eq!(passed(b"4\r\nabcd\r\n1\r\ne\r\n\r\n", 0, 14), "abcd");
