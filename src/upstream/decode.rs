@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(passed(b"4\r\nabcd\r\nx", 0, 5), "ab");
         assert_eq!(passed(b"4\r\nabcd\r\nx", 0, 6), "abc");
         assert_eq!(passed(b"4\r\nabcd\r\nx", 95, 100), "ab");
-        assert_eq!(passed(b"4\r\nabcd\r\n1\r\ne\r\n\r\n", 0, 14), "abcd");
+        assert_eq!(passed(b"4\r\nabcd\r\n1\r\ne\r\n\r\n", 0, 13), "abcde");
     }
 
     #[test]
