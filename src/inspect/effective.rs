@@ -28,17 +28,14 @@ const OWN: &[&str] = &[
     "flv",
     "mp4",
     "perl",
-    "proxy_pass",
-    "fastcgi_pass",
-    "uwsgi_pass",
-    "scgi_pass",
-    "grpc_pass",
-    "memcached_pass",
-    "tunnel_pass",
 ];
 
+/// Directives that answer requests of their location, and of the `if` and `limit_except` blocks in it.
+const PASSES: &[&str] =
+    &["proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass", "tunnel_pass"];
+
 /// Directives that stand for one another: where one is set, none of the others is inherited.
-const FAMILIES: &[&[&str]] = &[&["allow", "deny"], &["root", "alias"]];
+const FAMILIES: &[&[&str]] = &[&["allow", "deny"], &["root", "alias"], PASSES];
 
 /// One directive in force.
 #[derive(Clone, Copy, Debug)]
@@ -161,7 +158,11 @@ impl<'a> Nest<'a> {
 
     fn inherits(&self, spec: &DirectiveSpec) -> bool {
         let opens_table = spec.opens.is_none() || spec.name == "types";
-        opens_table && !OWN.contains(&spec.name) && spec.contexts.intersects(self.context())
+        // Those are locations without a name: whatever holds in the location holds in them, be it written there or not.
+        let is_nameless = self.context().intersects(Context::LOCATION_IF | Context::LIMIT_EXCEPT);
+        let context = if is_nameless { self.context() | Context::LOCATION } else { self.context() };
+        let holds = if PASSES.contains(&spec.name) { is_nameless } else { !OWN.contains(&spec.name) };
+        opens_table && holds && spec.contexts.intersects(context)
     }
 }
 

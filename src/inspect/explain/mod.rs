@@ -237,15 +237,14 @@ impl Teller<'_> {
             Moment::Again => {
                 let uri = String::from_utf8_lossy(&r.uri.borrow()).into_owned();
                 let location = r.location();
-                steps.push(Step::Moved(match location.kind {
-                    LocationKind::Named => {
+                let said = match (location.kind, refused(steps)) {
+                    (LocationKind::Named, _) => {
                         format!("goes on in the named location @{}", String::from_utf8_lossy(&location.name))
                     }
-                    _ if r.error_status.get() != 0 => {
-                        format!("error_page for {}: begins again as {uri}", r.error_status.get())
-                    }
+                    (_, Some(status)) => format!("error_page for {status}: begins again as {uri}"),
                     _ => format!("begins again as {uri}"),
-                }));
+                };
+                steps.push(Step::Moved(said));
             }
         }
     }
@@ -313,6 +312,12 @@ impl Teller<'_> {
         });
         lost.collect()
     }
+}
+
+/// The status that the last handler ended the request with: what `error_page` may answer in its place, under another one.
+fn refused(steps: &[Step]) -> Option<&str> {
+    let Some(Step::Handler { said, .. }) = steps.last() else { return None };
+    said.strip_prefix("ends with status ").or(said.strip_prefix("answers with status "))
 }
 
 /// What a handler decided.
