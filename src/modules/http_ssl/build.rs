@@ -67,6 +67,7 @@ pub(super) fn sites(ctx: &mut Ctx<'_>) {
             let help = "name them with \"ssl_certificate\" and \"ssl_certificate_key\"";
             let listen = address.servers.iter().position(|server| *server == node).map(|at| address.places[at]);
             let fault = Diagnostic::error("no-certificate", message).nginx_at(ctx.place(node)).help(help);
+            let fault = fault.met_at(ctx.end_of_http());
             ctx.complain(fault.at(listen.unwrap_or(ctx.place(node))).label("this speaks TLS"));
             complete = false;
         }

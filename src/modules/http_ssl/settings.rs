@@ -1,5 +1,6 @@
 //! Directives that take more than a word.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,7 +25,9 @@ pub(in crate::modules) fn passwords(
 ) -> SetResult {
     let path = ctx.conf_path(&*args.text(1));
     let text = ctx.resources.read(&path).map_err(|error| {
-        args.error(1, "no-such-file", format!("open() \"{}\" failed {}", path.display(), system_error(&error)))
+        // A folder can be opened.
+        let call = if error.kind() == io::ErrorKind::IsADirectory { "read" } else { "open" };
+        args.error(1, "no-such-file", format!("{call}() \"{}\" failed {}", path.display(), system_error(&error)))
     })?;
     let mut lines: Vec<Vec<u8>> = Vec::new();
     for line in text.split(|byte| *byte == b'\n') {

@@ -219,7 +219,10 @@ fn build(ctx: &mut Ctx<'_>) {
                 built.push(Some(upstream));
             }
             Err(fault) => {
-                fault.into_iter().for_each(|fault| ctx.complain(fault.at(named.at).nginx_at(named.nginx_at)));
+                // nginx looks at them when it has read all of `http`, and names the line where they were named.
+                let end = ctx.end_of_http();
+                let fault = fault.map(|fault| fault.at(named.at).nginx_at(named.nginx_at).met_at(end));
+                fault.into_iter().for_each(|fault| ctx.complain(fault));
                 built.push(None);
             }
         }
