@@ -26,6 +26,7 @@ http {
         location = /said { return 200 "$request_method $request_uri $host $http_host $server_protocol $arg_x [$http_cookie]"; }
         location = /away { return 302 /said; }
         location = /closed { return 444; }
+        location = /taken { proxy_pass http://ADDRESS/said; }
         location /stalled/ { alias DIR/www/; }
         location = /paced.txt { limit_rate 1m; alias DIR/www/large.txt; }
     }

@@ -18,6 +18,38 @@ const CONTINUATION: u8 = 9;
 /// The most that memory may grow, in bytes.
 const GROWTH: u64 = 20 << 20;
 
+/// The next frame: its kind, its stream, and its payload.
+fn next_frame(stream: &mut TcpStream) -> (u8, u32, Vec<u8>) {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).expect("a frame");
+    let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+    stream.read_exact(&mut payload).expect("its payload");
+    (head[3], u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_are_read_whole_may_come_at_once() {
+    const WINDOW_UPDATE: u8 = 8;
+    let server = Server::start().await;
+    let mut stream = connect(&server, 65_535);
+    let post = [&[0x83][..], &fields("/taken")[1..]].concat();
+    stream.write_all(&frame(HEADERS, 4, 1, &post)).expect("it reads");
+    let room = loop {
+        if let (WINDOW_UPDATE, 1, more) = next_frame(&mut stream) {
+            break u32::from_be_bytes([more[0], more[1], more[2], more[3]]);
+        }
+    };
+    assert!(room > 1 << 30, "it is told to send {room} bytes more");
+    let many = frame(DATA, 0, 1, &[b'x'; 16_000]).repeat(50);
+    stream.write_all(&[many, frame(DATA, 1, 1, b"")].concat()).expect("it reads");
+    let answer = loop {
+        if let (DATA, 1, data) = next_frame(&mut stream) {
+            break data;
+        }
+    };
+    assert!(answer.starts_with(b"POST /said "), "{}", String::from_utf8_lossy(&answer));
+}
+
 /// How long others may wait for a small answer, on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -61,15 +93,8 @@ fn ends(mut stream: TcpStream) -> bool {
 fn are_reset(mut stream: TcpStream, count: usize) -> bool {
     let mut reset = 0;
     while reset < count {
-        let mut head = [0; 9];
-        if stream.read_exact(&mut head).is_err() {
-            return false;
-        }
-        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-        if stream.read_exact(&mut payload).is_err() {
-            return false;
-        }
-        reset += usize::from(head[3] == RST_STREAM && payload == [0, 0, 0, 1]);
+        let (kind, _, payload) = next_frame(&mut stream);
+        reset += usize::from(kind == RST_STREAM && payload == [0, 0, 0, 1]);
     }
     true
 }

@@ -301,7 +301,7 @@ impl Front {
             PUSH_PROMISE => return Err(Fatal::protocol("client sent PUSH_PROMISE frame")),
             SETTINGS if flags & ACK != 0 => {
                 self.window_unknown = false;
-                Now::Pass
+                Now::Drop
             }
             SETTINGS | PRIORITY_FRAME | RST_STREAM if length <= LONGEST => Now::Collect,
             DATA if length > self.largest => return Err(Fatal::length("DATA", length)),
@@ -473,8 +473,8 @@ mod tests {
         assert_eq!(pass(&mut front, &[&head[..], &frame(DATA, 0, 1, b"x")].concat(), 100).unwrap(), b"");
         assert_eq!(front.refused, [(1, REFUSED_STREAM)]);
         let ack = frame(SETTINGS, ACK, 0, b"");
-        let next = [ack.clone(), frame(HEADERS, END_HEADERS, 3, &[0x82])].concat();
-        assert_eq!(pass(&mut front, &next, 100).unwrap().len(), ack.len() + HEAD + 6);
+        let next = [ack, frame(HEADERS, END_HEADERS, 3, &[0x82])].concat();
+        assert_eq!(pass(&mut front, &next, 100).unwrap().len(), HEAD + 6);
         let slow = frame(HEADERS, END_HEADERS, 5, &[0x82, 0x86]);
         assert_eq!(pass(&mut front, &slow[..HEAD + 1], 100).unwrap(), b"");
         assert_eq!(front.slow_stream(), Some(5));

@@ -120,6 +120,8 @@ impl Outgoing {
             SETTINGS => {
                 set_initial_window(&mut payload[..taken], front.preread);
                 self.say(SETTINGS, 0, &payload[..taken]);
+                // What counts is what the client has heard, and that we look at ourselves.
+                front.tell_hyper(SETTINGS, ACK, 0, &[]);
             }
             // We know better.
             WINDOW_UPDATE => {}
@@ -353,7 +355,7 @@ mod tests {
             let got = send(&mut Outgoing::default(), &mut front, &hyper, most);
             assert_eq!(got, expected, "{most}");
             front.append_own();
-            assert_eq!(front.out, frame(PING, ACK, 0, &[9; 8]));
+            assert_eq!(front.out, [frame(PING, ACK, 0, &[9; 8]), frame(SETTINGS, ACK, 0, &[])].concat());
         }
     }
 }
