@@ -416,6 +416,7 @@ fn redirect(r: &Rc<Request>, uri: Vec<u8>, args: Vec<u8>) -> Result<(), u16> {
     r.set_uri(uri);
     r.set_doing("");
     *r.args.borrow_mut() = args;
+    r.out.gzip_vary.set(false);
     r.internal.set(true);
     r.valid_location.set(true);
     r.add_uri_to_alias.set(false);
@@ -472,6 +473,7 @@ fn filter(r: &Rc<Request>, response: &mut Response) -> Result<(), u16> {
         response.status = overridden;
         response.status_line = None;
     }
+    response.gzip_vary |= r.out.gzip_vary.get();
     let pending = std::mem::take(&mut *r.out.pending.borrow_mut());
     if !pending.is_empty() {
         take_pending(pending, response);
@@ -486,6 +488,7 @@ fn filter(r: &Rc<Request>, response: &mut Response) -> Result<(), u16> {
         if let Err(status) = filter.filter(r, response) {
             // nginx forgets what was said of the answer that was to be.
             r.out.override_charset.take();
+            r.out.gzip_vary.set(response.gzip_vary);
             r.refuse_upstream();
             return Err(status);
         }

@@ -193,6 +193,8 @@ pub struct Outgoing {
     pub keep_alive: Cell<bool>,
     /// Whether everything was sent.
     pub complete: Cell<bool>,
+    /// `gzip` has looked at an answer, though a filter behind it has refused that: `Vary` says so of the page instead.
+    pub gzip_vary: Cell<bool>,
     /// A body that was cut short counts as sent: what came of it has gone out.
     pub complete_when_cut: Cell<bool>,
     /// What nginx says in the log that it is doing, which is what an upstream last asked of it: ` while …`, or nothing.
