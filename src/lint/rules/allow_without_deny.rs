@@ -3,6 +3,7 @@
 use crate::{
     diag::{Diagnostic, Fix},
     lint::{Rule, View, text::arg},
+    load::Origin,
 };
 
 pub(super) static RULE: Rule = Rule {
@@ -20,7 +21,9 @@ fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
     for block in view.blocks(crate::schema::Context::ANY) {
         let all = block.all("allow");
         let (Some(first), Some(last)) = (all.first(), all.last()) else { continue };
-        if block.has("deny") || all.iter().any(|one| arg(one, 0) == "all") {
+        // Around a part of a block there may be more of it.
+        let is_part = view.sources.get(block.place().file).origin != Origin::File;
+        if is_part || block.has("deny") || all.iter().any(|one| arg(one, 0) == "all") {
             continue;
         }
         let indent = view.sources.indent(last.name.span);

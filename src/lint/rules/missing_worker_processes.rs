@@ -18,7 +18,9 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
-    if view.form != Form::Full || view.has("worker_processes") {
+    // A file of `events` alone is a part: the rest stands elsewhere.
+    let is_whole = view.form == Form::Full && (view.has("http") || view.has("stream"));
+    if !is_whole || view.has("worker_processes") {
         return;
     }
     let many = |one: &crate::syntax::Directive| arg(one, 0).parse::<u32>().is_ok_and(|count| count > 1024);
