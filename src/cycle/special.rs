@@ -39,6 +39,7 @@ fn send_error_page(r: &Request, page: &ErrorPage) -> Flow {
                 r.method.set(Method::Get);
             }
             let (uri, args) = split_args(&target);
+            r.args_are_set.set(args.is_some() || page.target.as_constant().is_none());
             Flow::Redirect { uri: uri.to_vec(), args: args.unwrap_or_default().to_vec() }
         }
         Some(b'@') => Flow::Named(target[1..].to_vec()),

@@ -126,6 +126,8 @@ pub struct Request {
     pub uri: RefCell<Vec<u8>>,
     /// The arguments without `?`.
     pub args: RefCell<Vec<u8>>,
+    /// They were set on the way, be it to nothing: `$args` is empty then, and not missing.
+    pub args_are_set: Cell<bool>,
     /// Whether the URI still stands for the target as it came, so that it may be sent on as it came.
     pub unchanged_uri: Cell<bool>,
     /// `rewrite` changed the URI and a location is to be found again.
@@ -274,6 +276,7 @@ impl Request {
             method: Cell::new(incoming.head.method),
             uri: RefCell::new(incoming.uri),
             args: RefCell::new(incoming.args),
+            args_are_set: Cell::new(false),
             unchanged_uri: Cell::new(true),
             uri_changed: Cell::new(false),
             uri_changes_left: Cell::new(URI_CHANGES),
@@ -329,6 +332,7 @@ impl Request {
             method: Cell::new(sub.method.unwrap_or(Method::Get)),
             uri: RefCell::new(sub.uri.clone()),
             args: RefCell::new(sub.args.clone()),
+            args_are_set: Cell::new(false),
             unchanged_uri: Cell::new(sub.cloned && self.unchanged_uri.get()),
             uri_changed: Cell::new(false),
             uri_changes_left: Cell::new(URI_CHANGES),

@@ -105,7 +105,7 @@ impl PhaseHandler for Handler {
             Otherwise::Place(place) => {
                 path.truncate(start);
                 append_name(r, place, &mut path);
-                go_to(&path[start..])
+                go_to(r, &path[start..])
             }
         }
     }
@@ -157,10 +157,11 @@ fn settle(r: &Request, name: &[u8], folder: bool) {
     }
 }
 
-fn go_to(place: &[u8]) -> Flow {
+fn go_to(r: &Request, place: &[u8]) -> Flow {
     if let Some(name) = place.strip_prefix(b"@") {
         return Flow::Named(name.to_vec());
     }
     let (uri, args) = split_args(place);
+    r.args_are_set.set(true);
     Flow::Redirect { uri: uri.to_vec(), args: args.unwrap_or_default().to_vec() }
 }

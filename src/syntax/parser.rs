@@ -96,11 +96,13 @@ impl<'a> Parser<'a> {
             self.skip_block(brace);
             return;
         }
-        if self.reader.origin == Origin::Parameter {
-            self.fault(fault::block_in_parameter(brace));
-        }
         let directive = match self.statement(brace) {
-            Some(directive) => Some(directive),
+            Some(directive) => {
+                if self.reader.origin == Origin::Parameter {
+                    self.fault(fault::block_in_parameter(brace));
+                }
+                Some(directive)
+            }
             None => self.adopt(brace),
         };
         let before = std::mem::take(&mut self.directives);

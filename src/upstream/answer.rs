@@ -306,6 +306,7 @@ fn accel_redirect(r: &Request, conf: &Conf, head: &UpstreamHead, rewrite: &dyn R
     if r.method.get() != Method::Head {
         r.method.set(Method::Get);
     }
+    r.args_are_set.set(false);
     Some(Flow::Redirect { uri: path.into_owned(), args: args.unwrap_or_default().to_vec() })
 }
 

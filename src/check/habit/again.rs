@@ -114,13 +114,11 @@ fn leave_no_texts(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
         .filter(|source| source.text.contains(&0))
         .filter_map(|source| {
             let here = |said: &&Diagnostic| of(said).is_some_and(|at| loaded.sources.get(at.file).name == source.name);
-            let mut zeros = diagnostics.iter().filter(is_zero).filter(here).peekable();
-            zeros.peek()?;
-            diagnostics.iter().filter(here).filter_map(of).min_by_key(|at| at.start)
+            diagnostics.iter().filter(is_zero).filter(here).filter_map(of).min_by_key(|at| at.start)
         })
         .collect();
     for first in firsts {
-        diagnostics.retain(|said| of(said).is_none_or(|at| at.file != first.file || at.start == first.start));
+        diagnostics.retain(|said| of(said).is_none_or(|at| at.file != first.file || at.start <= first.start));
     }
 }
 

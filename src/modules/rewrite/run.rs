@@ -177,8 +177,9 @@ impl Run<'_> {
                 args.extend_from_slice(&old);
             }
             r.args.replace(args);
-        } else if !replacement.keeps_args {
-            r.args.borrow_mut().clear();
+            r.args_are_set.set(true);
+        } else if !replacement.keeps_args && !r.args.take().is_empty() {
+            r.args_are_set.set(true);
         }
         if self.log {
             let args = r.args.borrow();

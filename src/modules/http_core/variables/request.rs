@@ -85,11 +85,12 @@ pub(super) fn uri(r: &Request, out: &mut Vec<u8>) -> bool {
 }
 
 pub(super) fn args(r: &Request, out: &mut Vec<u8>) -> bool {
-    put_some(out, &r.args.borrow())
+    put_some(out, &r.args.borrow()) || r.args_are_set.get()
 }
 
 pub(super) fn set_args(r: &Request, value: &[u8]) {
     *r.args.borrow_mut() = value.to_vec();
+    r.args_are_set.set(true);
     r.unchanged_uri.set(false);
 }
 
