@@ -75,7 +75,7 @@ def test_a_hundred_reloads_leave_one_worker_and_every_websocket(place, backend, 
     import websockets
 
     master = int((place.folder / "pid").read_text())
-    worker = children(master)
+    worker = until(lambda: children(master), "the worker")
 
     async def talk(sockets, text):
         await asyncio.gather(*(socket.send(f"{text} {number}") for number, socket in enumerate(sockets)))
