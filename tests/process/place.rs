@@ -201,7 +201,7 @@ pub struct Running {
 
 impl Running {
     pub fn master(&self) -> i32 {
-        self.place.read("nginx.pid").trim().parse().unwrap()
+        eventually("a pid file", || self.place.read("nginx.pid").trim().parse().ok())
     }
 
     pub fn workers(&self) -> Vec<i32> {

@@ -100,7 +100,10 @@ impl Changing {
         std::fs::create_dir(place.path("logs")).unwrap();
         let link = place.path("nginx");
         symlink(binary, &link).unwrap();
-        Self { nginx: place.with_binary(&link).start(), link }
+        let nginx = place.with_binary(&link).start();
+        // nginx forgets a signal that comes after its pid file and before it starts workers.
+        eventually("the first worker", || nginx.workers().first().copied());
+        Self { nginx, link }
     }
 
     /// USR2: the new binary's master runs beside the old one; both.
