@@ -36,6 +36,13 @@ def worker(gunicorn):
     return int(children[0]) if children else None
 
 
+def quick(place):
+    """How long another request takes, in seconds."""
+    began = time.monotonic()
+    assert place.ask("/quick")[2] == b"/quick 0\n"
+    return time.monotonic() - began
+
+
 def send(place, request):
     client = socket.create_connection(("127.0.0.1", place.port), timeout=30)
     client.sendall(request)
@@ -82,11 +89,9 @@ def test_slow_clients_never_hold_the_one_worker(place):
         for _ in range(SLOW):
             clients.enter_context(send(place, b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n"))
         until(lambda: place.ask("/quick")[0] == 200, "its turn")
-        began = time.monotonic()
-        assert place.ask("/quick")[2] == b"/quick 0\n"
-        took = time.monotonic() - began
+        took = min(quick(place) for _ in range(5))
         print(f"another request took {took * 1000:.1f} ms")
-        assert took < 0.5
+        assert took < 0.05
         for client in slow:
             client.sendall(b"x" * 100_000)
         for client in slow:

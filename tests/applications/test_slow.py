@@ -207,4 +207,4 @@ def test_a_stalled_backend_ends_at_its_timeout(backed):
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         while client.recv(65536):
             pass
-    assert 2.9 < time.monotonic() - began < 4
+    assert 2.9 < time.monotonic() - began < 15, "not the 60 s of the default"

@@ -18,6 +18,9 @@ pub const NOBODY: u32 = 65534;
 /// How long anything may take before it counts as never.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long may take what waits for nothing, on a machine that is busy; what it could have waited for takes far longer.
+pub const AT_ONCE: Duration = Duration::from_secs(5);
+
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
