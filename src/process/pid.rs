@@ -28,13 +28,13 @@ pub fn remove(path: &Path, log: &ErrorLog) {
 
 /// Reads the number of a running nginx; what is wrong is logged in its words.
 pub fn read(path: &Path, log: &ErrorLog) -> Option<i32> {
+    let complain = |level, call: &str, error: &io::Error| {
+        log.say_error(level, error, format_args!("{call}() \"{}\" failed", path.display()));
+    };
+    let file = File::open(path).inspect_err(|error| complain(Level::Error, "open", error)).ok()?;
     let mut text = Vec::new();
     // A longer number than 20 digits is none.
-    let read = File::open(path).map(|file| file.take(22).read_to_end(&mut text));
-    if let Err(error) = read.and_then(|result| result) {
-        log.say_error(Level::Error, &error, format_args!("open() \"{}\" failed", path.display()));
-        return None;
-    }
+    file.take(22).read_to_end(&mut text).inspect_err(|error| complain(Level::Crit, "pread", error)).ok()?;
     let digits = text.trim_ascii_end();
     let pid = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).filter(|pid: &i32| *pid >= 0);
     if pid.is_none() {

@@ -162,6 +162,10 @@ fn a_signal_needs_a_pid_file() {
     let said = place.run(["-s", "quit"]);
     assert_eq!((said.code, said.stderr.as_str()), (1, "nginx: [alert] kill(4194305, 3) failed (3: No such process)\n"));
     assert_eq!(place.messages()[0], "[notice] signal process started");
+    std::fs::remove_file(place.path("nginx.pid")).unwrap();
+    std::fs::create_dir(place.path("nginx.pid")).unwrap();
+    let said = place.run(["-s", "quit"]);
+    assert_eq!((said.code, said.stderr), (1, format!("nginx: [crit] pread() \"{pid}\" failed (21: Is a directory)\n")));
 }
 
 #[test]
