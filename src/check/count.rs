@@ -9,7 +9,12 @@ use crate::{
 };
 
 /// `;` where a block belongs, or a block where `;` belongs.
-pub(super) fn shape(sources: &Sources, directive: &Directive, spec: &DirectiveSpec) -> Option<Diagnostic> {
+pub(super) fn shape(
+    sources: &Sources,
+    directive: &Directive,
+    spec: &DirectiveSpec,
+    context: Context,
+) -> Option<Diagnostic> {
     let name = directive.name.text();
     if let Some((word, brace)) = directive.brace() {
         let fault = brace_in_word(directive, spec, word, brace)?;
@@ -25,6 +30,9 @@ pub(super) fn shape(sources: &Sources, directive: &Directive, spec: &DirectiveSp
     let has_block = directive.block.as_ref().is_some_and(|block| block.open == directive.end);
     if spec.opens.is_none() && has_block {
         let fault = Diagnostic::error("unexpected-block", not_terminated(&name)).at(directive.end);
+        if let Some(last) = habit::lost_semicolon(sources, directive, context) {
+            return Some(lacks_semicolon(fault, last));
+        }
         return Some(fault.label(format!("`{name}` has no block")).help(unexpected_block_help(directive)));
     }
     if spec.opens.is_some() && !has_block && !is_cut(directive, spec) {
@@ -35,6 +43,11 @@ pub(super) fn shape(sources: &Sources, directive: &Directive, spec: &DirectiveSp
         );
     }
     None
+}
+
+fn lacks_semicolon(fault: Diagnostic, last: &Word) -> Diagnostic {
+    let fault = fault.at(last.span).label("a `;` is missing behind this");
+    fault.fix(habit::add_semicolon(last.span))
 }
 
 fn not_terminated(name: &str) -> String {
@@ -99,8 +112,7 @@ pub(super) fn arguments(
     let message = wrong_count(&name);
     let fault = Diagnostic::error("argument-count", message);
     if let Some(last) = habit::lost_semicolon(checker.sources, directive, context) {
-        let fault = fault.at(last.span).label("a `;` is missing behind this");
-        return Some(fault.fix(habit::add_semicolon(last.span)));
+        return Some(lacks_semicolon(fault, last));
     }
     if let Some(continued) = directive.args.iter().find(|word| &*word.value == b"\\\n" || &*word.value == b"\\\r") {
         let help = "take it out: a directive goes on until its `;`";

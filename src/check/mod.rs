@@ -132,7 +132,7 @@ impl Checker<'_> {
 
     /// A directive that may stand here.
     fn known(&mut self, directive: &Directive, spec: &'static DirectiveSpec, place: Place<'_>, scope: &mut Scope) {
-        let fault = count::shape(self.sources, directive, spec)
+        let fault = count::shape(self.sources, directive, spec, place.context)
             .or_else(|| count::arguments(self, directive, spec, place.context));
         if let Some(fault) = fault {
             self.refuse(directive, fault);

@@ -126,6 +126,7 @@ pub const CODES: &[Code] = &[
     row("stapling", "nothing can be stapled"),
     row("stapling-file", "the file to staple cannot be read"),
     row("supplied", "blocks were put around a file that is not a whole configuration"),
+    row("surplus-brace", "a block is closed that is not open"),
     row("suspicious-name", "a server's name holds a slash"),
     row("temp-folder", "a folder for temporary files cannot be written to"),
     row("ticket-key", "a file of ticket keys has the wrong length"),

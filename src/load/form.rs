@@ -8,7 +8,7 @@ use super::{
     sources::{Origin, Source},
 };
 use crate::{
-    diag::{Diagnostic, FileId},
+    diag::{Diagnostic, FileId, Span},
     schema::{Context, Opens, Schema},
     syntax::{Block, Directive, parse},
 };
@@ -110,7 +110,9 @@ pub(super) fn complete(
     reader.faults.push(notice(form, &name));
     let depth = openers(form).len();
     if let Some(block) = innermost(&mut tree, depth) {
-        reader.sources.get_mut(main).included_at = Some(block.close);
+        // At the space before the `}`: what is said of that comes behind what is said of the file.
+        let start = block.close.start.saturating_sub(1);
+        reader.sources.get_mut(main).included_at = Some(Span { start, end: block.close.start, ..block.close });
         block.directives.extend(directives);
     } else {
         tree.extend(directives);

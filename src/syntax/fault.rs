@@ -1,10 +1,19 @@
 //! What the parser complains about: one small function for each of nginx's sentences.
 
-use super::reader::Origin;
+use super::{
+    balance::{Surplus, Unclosed},
+    reader::Origin,
+};
 use crate::diag::{Diagnostic, Fix, Span};
 
 /// nginx reads a file through a buffer of this many bytes, and a word must fit into it.
 pub(super) const BUFFER: usize = 4096;
+
+/// The code of a `}` too many.
+pub(crate) const SURPLUS: &str = "surplus-brace";
+
+/// The code of a block that is not closed.
+pub(crate) const UNCLOSED: &str = "unclosed-block";
 
 /// A byte that cannot stand here. nginx prints the one byte, even of a longer character.
 pub(super) fn unexpected(byte: u8, at: Span) -> Diagnostic {
@@ -33,7 +42,8 @@ pub(super) fn lonely_brace(at: Span, before: Option<Span>) -> Diagnostic {
 /// A `}` that no block of this file is waiting for.
 pub(super) fn lonely_close(at: Span) -> Diagnostic {
     let help = "remove this `}`, or look for a `}` too many above it";
-    let fault = unexpected(b'}', at).label("no block is open here").help(help);
+    let fault = Diagnostic { code: SURPLUS, ..unexpected(b'}', at) };
+    let fault = fault.label("no block is open here").help(help);
     fault.fix(Fix::likely("remove this `}`").remove(at))
 }
 
@@ -107,11 +117,31 @@ pub(super) fn closed_by_another(byte: u8, quote: u8, at: Span, (other, glued): (
 
 /// The file ends inside a block.
 pub(super) fn unclosed_block(at: Span, end: Span) -> Diagnostic {
-    Diagnostic::error("unclosed-block", "unexpected end of file, expecting \"}\"")
+    Diagnostic::error(UNCLOSED, "unexpected end of file, expecting \"}\"")
         .at(at)
         .nginx_at(end)
         .label("this block is never closed")
         .fix(Fix::likely("close it at the end of the file").behind(end, "}\n"))
+}
+
+/// A block whose lines end where others begin. `indent` is what its own line begins with.
+pub(super) fn left_open(found: &Unclosed, end: Span, indent: &str) -> Diagnostic {
+    let label = match found.is_close {
+        true => "this closes it, and seems to be meant for a block around it",
+        false => "this stands in it, and seems to be meant to stand behind it",
+    };
+    let close = format!("\n{indent}}}");
+    let fault = unclosed_block(found.opening, end).related(found.behind, label);
+    fault.fix(Fix::likely("close it behind its last line").behind(found.last, close))
+}
+
+/// What was said of a `}` that no block waits for, where another one seems to be the one too many.
+pub(super) fn close_early(lonely: &mut Diagnostic, found: &Surplus) {
+    lonely.at = Some(found.close);
+    lonely.label = Some("this `}` seems to be one too many".into());
+    lonely.related.push((found.opening, "it closes this block".into()));
+    lonely.help = Some("remove this `}`".into());
+    lonely.fix = Some(Fix::likely("remove this `}`").remove(found.close));
 }
 
 /// A block in the `-g` option.

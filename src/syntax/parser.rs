@@ -51,8 +51,6 @@ struct Parser<'a> {
     open: Vec<Open>,
     /// Blocks that were skipped for being too deep and wait for their `}`.
     skipped: usize,
-    /// The first block that was closed by a `}` which, by its indentation, was meant for a block around it.
-    suspect: Option<(Span, Span)>,
     /// Whether `/* … */` is seen as what it is meant for.
     sees_comments: bool,
 }
@@ -60,7 +58,7 @@ struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn new(reader: Reader<'a>) -> Self {
         let (words, directives, open) = (Vec::new(), Vec::new(), Vec::new());
-        Self { reader, words, directives, open, skipped: 0, suspect: None, sees_comments: true }
+        Self { reader, words, directives, open, skipped: 0, sees_comments: true }
     }
 
     fn configuration(mut self) -> (Vec<Directive>, Vec<Diagnostic>) {
@@ -72,7 +70,8 @@ impl<'a> Parser<'a> {
                 Lexeme::Open(at) => self.block(at),
                 Lexeme::Close(at) => self.close(at),
                 Lexeme::Eof(at) => {
-                    self.finish(at);
+                    let open = self.finish(at);
+                    self.balance(open, at);
                     return (self.directives, self.reader.faults);
                 }
             }
@@ -153,44 +152,43 @@ impl<'a> Parser<'a> {
         let Some(Open { directive, before, brace: open }) = self.open.pop() else { return };
         let directives = std::mem::replace(&mut self.directives, before);
         if let Some(mut directive) = directive {
-            self.compare_indents(directive.span(), close);
             directive.block = Some(Block { open, directives, pruned: false, close });
             self.directives.push(directive);
         }
     }
 
-    fn compare_indents(&mut self, opening: Span, close: Span) {
-        let (Some(inner), Some(outer)) = (self.reader.indent(opening), self.reader.indent(close)) else { return };
-        if outer < inner {
-            self.suspect.get_or_insert((opening, close));
+    /// Says which block was left open, or which `}` is one too many, now that the tree is whole.
+    fn balance(&mut self, open: Option<Span>, end: Span) {
+        let lines = self.reader.lines();
+        if let Some(innermost) = open {
+            let fault = match lines.unclosed(&self.directives) {
+                Some(found) => fault::left_open(&found, end, &lines.indent_of(found.opening)),
+                None => fault::unclosed_block(innermost, end),
+            };
+            self.fault(fault);
+        } else if let Some(lonely) = self.reader.faults.iter_mut().find(|fault| fault.code == fault::SURPLUS)
+            && let Some(found) = lines.surplus(&self.directives)
+        {
+            fault::close_early(lonely, &found);
         }
     }
 
-    /// The block that was most likely left open.
-    fn unclosed(&self, end: Span) -> Option<Diagnostic> {
-        let innermost = self.open.last()?;
-        if let Some((opening, close)) = self.suspect {
-            let label = "this closes it, and seems to be meant for a block around it";
-            return Some(fault::unclosed_block(opening, end).related(close, label));
-        }
-        let opening = innermost.directive.as_ref().map_or(innermost.brace, Directive::span);
-        Some(fault::unclosed_block(opening, end))
-    }
-
-    /// The end of the text: what is still open ends here.
-    fn finish(&mut self, end: Span) {
+    /// The end of the text: what is still open ends here. The innermost block that is, unless more is said of the end.
+    fn finish(&mut self, end: Span) -> Option<Span> {
         let last = self.words.last().map(|word| word.span);
+        let innermost = self.open.last();
+        let opening = |open: &Open| open.directive.as_ref().map_or(open.brace, Directive::span);
+        let open = innermost.map(opening).filter(|_| last.is_none());
         if let Some(last) = last {
             if !self.reader.faults.iter().any(|fault| fault.at == Some(last)) {
                 self.fault(fault::unfinished(self.reader.origin, last, end));
             }
             self.simple(end);
-        } else if let Some(fault) = self.unclosed(end) {
-            self.fault(fault);
         }
         while !self.open.is_empty() {
             self.close_block(end);
         }
+        open
     }
 
     /// The words read so far as a directive.
@@ -342,6 +340,36 @@ mod tests {
         let at = faults[0].at.expect("a place");
         assert_eq!(&text[at.start as usize..at.end as usize], "location /a");
         assert_eq!(faults[0].message, "unexpected end of file, expecting \"}\"");
+    }
+
+    /// What is said of a text: the text at fault, what it is repaired to, and the other places.
+    fn said_of(text: &str) -> (String, String, Vec<String>) {
+        let (_, faults) = parse(FileId(0), text.as_bytes());
+        let [fault] = &faults[..] else { panic!("{faults:?}") };
+        let word = |at: Span| text[at.start as usize..at.end as usize].to_owned();
+        let edit = &fault.fix.as_ref().expect("a repair").edits[0];
+        let repaired = [&text[..edit.span.start as usize], &edit.text, &text[edit.span.end as usize..]].concat();
+        (word(fault.at.expect("a place")), repaired, fault.related.iter().map(|(at, _)| word(*at)).collect())
+    }
+
+    #[test]
+    fn an_unclosed_block_ends_before_what_stands_no_further_to_the_right() {
+        let text = "http {\n  server {\n    a;\n  server {\n    b;\n  }\n}\n";
+        let (at, repaired, related) = said_of(text);
+        assert_eq!((at.as_str(), &related[..]), ("server", &["server".to_owned()][..]));
+        assert_eq!(repaired, text.replacen("a;\n", "a;\n  }\n", 1));
+        // Nothing is made of lines that are not indented at all, or by tabs here and spaces there.
+        assert_eq!(said_of("http {\nserver {\na;\n}\n").0, "http");
+        assert_eq!(said_of("http {\n\tserver {\n    a;\n    }\n").0, "http");
+    }
+
+    #[test]
+    fn a_brace_too_many_is_the_one_that_stands_too_far_right() {
+        let text = "server {\n  location /a {\n    x;\n  }\n  }\n  location /b {\n    y;\n  }\n}\n";
+        let (at, repaired, related) = said_of(text);
+        assert_eq!((at.as_str(), &related[..]), ("}", &["server".to_owned()][..]));
+        assert_eq!(repaired, text.replacen("  }\n  }\n", "  }\n  \n", 1));
+        assert_eq!(said_of("a {\n}\n}\n").1, "a {\n}\n\n");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use nom::{Parser, branch::alt, combinator::recognize};
 
 use super::{
+    balance::Lines,
     fault::{self, BUFFER},
     lexer::{self, Rest},
 };
@@ -271,10 +272,8 @@ impl<'a> Reader<'a> {
         Span { file: self.file, start: end, end }
     }
 
-    /// How far a line is indented, in bytes; none where `span` is not the first thing on its line.
-    pub(super) fn indent(&self, span: Span) -> Option<usize> {
-        let line = self.text[..span.start as usize].rsplit(|&byte| byte == b'\n').next()?;
-        line.iter().all(|&byte| lexer::is_space(byte)).then_some(line.len())
+    pub(super) fn lines(&self) -> Lines<'a> {
+        Lines(self.text)
     }
 
     fn before_space(&self) -> bool {

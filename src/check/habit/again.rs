@@ -1,6 +1,6 @@
 //! A second look at what has been said: the fault of one directive is often the slip in another.
 
-use super::{add_semicolon, comment_length, lost_semicolon, otherwise};
+use super::{add_semicolon, braces, comment_length, lost::leave_lost, lost_semicolon, otherwise};
 use crate::{
     check::advice::advise,
     diag::{Diagnostic, FileId, Fix, Severity, Span},
@@ -71,6 +71,8 @@ pub fn reconsider(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
     for number in spoken_for.into_iter().rev() {
         diagnostics.remove(number);
     }
+    braces::speak_for(loaded, diagnostics);
+    leave_lost(loaded, diagnostics);
     leave_comments(loaded, diagnostics);
     leave_glued(loaded, diagnostics);
     leave_no_texts(loaded, diagnostics);
@@ -151,14 +153,14 @@ fn leave_comments(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
 }
 
 /// A directive, what it stands in, and those before it.
-struct Found<'a> {
-    directive: &'a Directive,
+pub(super) struct Found<'a> {
+    pub directive: &'a Directive,
     context: Context,
     before: &'a [Directive],
 }
 
 /// The directive that has a place among its words.
-fn around(directives: &[Directive], context: Context, at: Span) -> Option<Found<'_>> {
+pub(super) fn around(directives: &[Directive], context: Context, at: Span) -> Option<Found<'_>> {
     directives.iter().enumerate().find_map(|(number, directive)| {
         let words = directive.span();
         if words.file == at.file && (words.start..words.end).contains(&at.start) {

@@ -1,7 +1,9 @@
 //! Habits from other languages and slips that have a name, each with a repair where there is one.
 
 mod again;
+mod braces;
 mod foreign;
+mod lost;
 mod otherwise;
 
 pub use again::reconsider;

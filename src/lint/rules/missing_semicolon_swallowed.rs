@@ -20,7 +20,7 @@ pub(super) static RULE: Rule = Rule {
 
 fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
     for block in view.blocks(Context::ANY) {
-        for directive in block.directives().iter().filter(|one| one.args.len() > 1) {
+        for directive in block.directives().iter().filter(|one| one.args.len() > 1 && one.block.is_none()) {
             let Some(last) = lost_semicolon(view.sources, directive, block.context()) else { continue };
             let Some(at) = directive.args.iter().position(|word| word.span == last.span) else { continue };
             let (Some(name), behind) = (directive.args.get(at + 1), directive.args.len() - at - 2) else { continue };
