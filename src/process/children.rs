@@ -93,9 +93,12 @@ impl Children {
         self.0.iter().any(Child::is_worker)
     }
 
-    /// The newest worker that was not told to end: it serves, or soon will.
+    /// The newest worker that was not told to end: it serves, or soon will. None where others serve beside it that are not
+    /// told to end when it does.
     pub fn serving(&self) -> Option<&Child> {
-        self.0.iter().rev().find(|child| child.respawn && !child.exiting)
+        let mut workers = self.0.iter().rev().filter(|child| child.respawn && !child.exiting);
+        let newest = workers.next()?;
+        (newest.replaces || workers.next().is_none()).then_some(newest)
     }
 
     /// All, each with the descriptor of its line.

@@ -58,6 +58,27 @@ fn an_upgrade_can_be_taken_back() {
     assert_eq!(nginx.answer(), "one");
 }
 
+/// HUP gives the old binary another worker while a new one runs, as in nginx, though it has its own still.
+#[test]
+fn workers_of_an_upgrade_taken_back_are_reloaded_together() {
+    let nginx = start();
+    let old = nginx.master();
+    let new = change_binary(&nginx);
+    let workers = || children(old).into_iter().filter(|pid| *pid != new).count();
+    eventually("the new worker", || children(new).first().copied());
+    kill(old, libc::SIGHUP);
+    eventually("a second worker of the old binary", || (workers() == 2).then_some(()));
+    kill(new, libc::SIGTERM);
+    wait_for_end(&[new]);
+    eventually("the pid file's name", || (nginx.place.read("nginx.pid").trim() == old.to_string()).then_some(()));
+    nginx.place.answering("two");
+    nginx.signal(libc::SIGHUP);
+    eventually("one worker", || (workers() == 1).then_some(()));
+    for _ in 0..20 {
+        assert_eq!(nginx.answer(), "two");
+    }
+}
+
 #[test]
 fn a_new_binary_that_fails_changes_nothing() {
     let nginx = start();
