@@ -2,6 +2,8 @@
 
 #[path = "h2/floods.rs"]
 mod floods;
+#[path = "h2/leaving.rs"]
+mod leaving;
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
@@ -15,7 +17,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 const SITE: &str = r#"
-daemon off; pid nginx.pid; worker_processes 2; USER
+daemon off; pid nginx.pid; worker_processes 2; error_log error.log info; USER
 events { worker_connections 1024; }
 http {
     types { text/plain txt; }
@@ -27,6 +29,8 @@ http {
         location = /away { return 302 /said; }
         location = /closed { return 444; }
         location = /taken { proxy_pass http://ADDRESS/said; }
+        location /ends/ { proxy_pass http://127.0.0.1:$arg_port; }
+        location /goes-on/ { proxy_ignore_client_abort on; proxy_pass http://127.0.0.1:$arg_port; }
         location /stalled/ { alias DIR/www/; }
         location = /paced.txt { limit_rate 1m; alias DIR/www/large.txt; }
     }

@@ -489,6 +489,7 @@ fn filter(r: &Rc<Request>, response: &mut Response) -> Result<(), u16> {
             // nginx forgets what was said of the answer that was to be.
             r.out.override_charset.take();
             r.out.gzip_vary.set(response.gzip_vary);
+            r.out.never_complete.set(status == 412 && r.out.upstream.borrow().is_none());
             r.refuse_upstream();
             return Err(status);
         }

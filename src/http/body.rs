@@ -250,6 +250,9 @@ pub enum BodyError {
     /// The client closed the connection (400 in the log, nobody to answer).
     #[error("client prematurely closed connection")]
     Closed,
+    /// The client of a stream closed the connection, or reset the stream (499 in the log, nobody to answer).
+    #[error("client prematurely closed stream")]
+    StreamClosed,
     /// The connection broke, with this number of the system (400 in the log, nobody to answer).
     #[error("the connection broke")]
     Broken(i32),
@@ -261,7 +264,7 @@ pub enum BodyError {
 impl BodyError {
     /// Whether there is nobody left to answer: nginx only logs the status then.
     pub fn is_final(self) -> bool {
-        matches!(self, BodyError::Closed | BodyError::Broken(_) | BodyError::TimedOut)
+        matches!(self, BodyError::Closed | BodyError::StreamClosed | BodyError::Broken(_) | BodyError::TimedOut)
     }
 
     /// The status that nginx answers with.
@@ -269,6 +272,7 @@ impl BodyError {
         match self {
             BodyError::Malformed | BodyError::Longer | BodyError::Shorter => 400,
             BodyError::Closed | BodyError::Broken(_) => 400,
+            BodyError::StreamClosed => 499,
             BodyError::TooLarge => 413,
             BodyError::TimedOut => 408,
             BodyError::Storage => 500,

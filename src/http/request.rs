@@ -199,6 +199,10 @@ pub struct Outgoing {
     pub gzip_vary: Cell<bool>,
     /// A body that was cut short counts as sent: what came of it has gone out.
     pub complete_when_cut: Cell<bool>,
+    /// A filter has put a page in place of an answer that no upstream gave: to nginx that never was complete.
+    pub never_complete: Cell<bool>,
+    /// It goes on when its client has gone: for others' sake, or because the configuration says so.
+    pub outlives_client: Cell<bool>,
     /// What nginx says in the log that it is doing, which is what an upstream last asked of it: ` while …`, or nothing.
     pub doing: Cell<&'static str>,
     /// Some of what the client has sent was not read when its head was refused.
@@ -220,6 +224,11 @@ pub trait UpstreamInfo: Any {
 
     /// The request has been answered: what was kept for the answer's sake may go.
     fn finish(&self, _r: &Request) {}
+
+    /// Whether nothing more is awaited of upstreams.
+    fn is_done(&self) -> bool {
+        true
+    }
 
     /// A filter has refused the answer: nothing of it is to be kept.
     fn refuse(&self) {}

@@ -329,9 +329,7 @@ impl RequestBody {
 fn say(r: &Request, error: BodyError) {
     match error {
         BodyError::Malformed => r.log(Level::Error, "client sent invalid chunked body"),
-        BodyError::Closed if r.head.version == Version::HTTP_2 => {
-            r.log(Level::Info, "client prematurely closed stream")
-        }
+        BodyError::StreamClosed => r.log(Level::Info, "client prematurely closed stream"),
         BodyError::Closed => r.log(Level::Info, "client prematurely closed connection"),
         BodyError::Broken(errno) => r.log_with(Level::Info, |line| {
             line.put("recv() failed").errno(errno);

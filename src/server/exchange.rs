@@ -268,6 +268,11 @@ impl<B: HttpBody> Source<B> {
         }
     }
 
+    /// Whoever sent it has gone.
+    fn gone(&self) -> BodyError {
+        if self.flow.is_some() { BodyError::StreamClosed } else { BodyError::Closed }
+    }
+
     /// Content has come, or its end.
     fn count(&self, content: Option<Bytes>) -> Result<Option<Bytes>, BodyError> {
         self.deadline.borrow_mut().clear();
@@ -321,7 +326,7 @@ where
             };
             let frame = match frame {
                 None => return Poll::Ready(self.count(None)),
-                Some(Err(_)) => return Poll::Ready(Err(BodyError::Closed)),
+                Some(Err(_)) => return Poll::Ready(Err(self.gone())),
                 Some(Ok(frame)) => frame,
             };
             if let Ok(mut data) = frame.into_data()
@@ -392,6 +397,11 @@ enum Stage {
 const FLUSHES: u8 = 2;
 
 impl ResponseBody {
+    /// Whether it has broken off by itself.
+    pub(super) fn is_cut(&self) -> bool {
+        matches!(self.stage, Stage::Cut(..))
+    }
+
     /// What it answers.
     pub(super) fn request(&self) -> &Rc<Request> {
         &self.logged.0

@@ -17,7 +17,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame};
@@ -99,6 +99,7 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
     let idle = core.keepalive_timeout;
     let most = if idle.is_zero() { 1 } else { core.keepalive_requests.max(1) };
     let shared = Rc::new(Shared::default());
+    let _end = Ending(shared.clone());
     let open = Rc::new(Open::new(thread.clone(), most, shared.clone()));
     let time = core.keepalive_time;
     let newest = RefCell::new(local.clone());
@@ -108,15 +109,17 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
         let guard = open.begin(connection.start.elapsed() >= time || connection.left.get());
         let connection = connection.clone();
         // hyper moves it several times on its way to a task of its own.
-        Box::pin(async move {
-            let stream = stream_of(&request)?;
+        let (stream, asked) = (stream_of(&request), shared.clone());
+        let work = Box::pin(async move {
+            let stream = stream.ok_or(io::ErrorKind::InvalidData)?;
             let (response, progress) = exchange((local, connection), (stream, request), &thread, &shared).await?;
             io::Result::Ok(response.map(|body| {
                 progress.asked(true);
                 let answer = Some(Answered { body, progress, _guard: guard });
                 AnswerBody { stream, shared, answer }
             }))
-        })
+        });
+        Answering { stream: stream.unwrap_or_default(), shared: asked, work: Some(work) }
     });
     let (count, size) = server.large_client_header_buffers;
     let limits = Limits { field: size, all: count.saturating_mul(size) };
@@ -162,6 +165,15 @@ pub(super) async fn serve(thread: Rc<Thread>, first: Vec<u8>, stream: ClientStre
     }
 }
 
+/// Ends what a connection has begun, however it ends itself.
+struct Ending(Rc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 /// Ends streams of which the client takes nothing; ready when it takes nothing at all.
 async fn end_stalled(shared: &Shared) {
     loop {
@@ -171,7 +183,7 @@ async fn end_stalled(shared: &Shared) {
         }
         for (stream, r) in stalled {
             r.log_with(Level::Info, |line| {
-                line.put("client timed out").errno(libc::ETIMEDOUT).put(" while sending response to client");
+                line.put("client timed out").errno(libc::ETIMEDOUT);
             });
             shared.expire(stream);
         }
@@ -179,9 +191,38 @@ async fn end_stalled(shared: &Shared) {
 }
 
 /// hyper knows no more of a request than its stream.
-fn stream_of(request: &http::Request<Incoming>) -> io::Result<u32> {
-    let number = request.uri().path().get(1..).and_then(|number| number.parse().ok());
-    number.ok_or_else(|| io::ErrorKind::InvalidData.into())
+fn stream_of(request: &http::Request<Incoming>) -> Option<u32> {
+    request.uri().path().get(1..).and_then(|number| number.parse().ok())
+}
+
+/// A request on its way to an answer. hyper drops it when its client has gone; what is to go on without it does.
+struct Answering<F: Future + 'static> {
+    stream: u32,
+    shared: Rc<Shared>,
+    work: Option<Pin<Box<F>>>,
+}
+
+impl<F: Future + 'static> Future for Answering<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let Some(work) = &mut self.work else { return Poll::Pending };
+        let answer = ready!(work.as_mut().poll(cx));
+        self.work = None;
+        Poll::Ready(answer)
+    }
+}
+
+impl<F: Future + 'static> Drop for Answering<F> {
+    fn drop(&mut self) {
+        let Some(work) = self.work.take() else { return };
+        let goes_on = self.shared.answers.request(self.stream).is_some_and(|r| r.out.outlives_client.get());
+        self.shared.answers.end(self.stream);
+        // While the thread ends nothing goes on.
+        if goes_on && tokio::runtime::Handle::try_current().is_ok() {
+            tokio::task::spawn_local(async move { drop(work.await) });
+        }
+    }
 }
 
 /// Answers a request. An error resets the stream: nginx's 444.
@@ -344,7 +385,25 @@ impl Drop for AnswerBody {
     fn drop(&mut self) {
         match self.answer.take_if(|answer| answer.body.is_end_stream()) {
             Some(answer) => self.shared.hold(self.stream, answer),
-            None => self.shared.answers.end(self.stream),
+            None => {
+                if let Some(answer) = &self.answer {
+                    answer.give_up(self.shared.answers.request(self.stream).is_some());
+                }
+                self.shared.answers.end(self.stream);
+            }
+        }
+    }
+}
+
+impl Answered {
+    /// It ends before all of it was sent; `awaited` where the client has not made us wait too long before.
+    fn give_up(&self, awaited: bool) {
+        if self.body.is_cut() {
+            return;
+        }
+        self.progress.cut();
+        if awaited {
+            self.progress.say_gone();
         }
     }
 }

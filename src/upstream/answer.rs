@@ -232,7 +232,7 @@ fn begin_body(
     }
     data.drop_front(body_at);
     let (r, passage, conf) = (Rc::clone(r), Rc::clone(passage), Arc::clone(conf));
-    let sends_body = r.method.get() != Method::Head;
+    let waits = buffered && r.method.get() != Method::Head && !sends_head_at_once(&r);
     let begun = Begun { r, passage, conf, lease, framing, buffered, keep, data, saver, came: came > 0 };
     let mut relay = Box::new(Relay::new(begun));
     if taken.broken {
@@ -242,7 +242,7 @@ fn begin_body(
     } else if taken.done {
         relay.finish();
     }
-    if buffered && sends_body {
+    if waits {
         return Responding::Wait(response, relay);
     }
     response.body = relay.into_body();

@@ -287,12 +287,13 @@ impl<'a> Try<'a> {
 
     /// Pending while the client is there to be answered, or nobody cares.
     fn watch_client(&self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        // What is to be kept is fetched for others too.
+        let for_others = self.exchange.caching().is_some_and(|caching| caching.is_cacheable());
+        self.exchange.r.out.outlives_client.set(for_others || self.exchange.conf.ignore_client_abort);
         let Some(client) = self.client() else {
             return Poll::Pending;
         };
-        // The body's reader looks at the client itself while it waits for it. What is to be kept is fetched for
-        // others too.
-        let for_others = self.exchange.caching().is_some_and(|caching| caching.is_cacheable());
+        // The body's reader looks at the client itself while it waits for it.
         if self.sender.starved || for_others || client.poll_gone(cx).is_pending() {
             return Poll::Pending;
         }

@@ -112,6 +112,10 @@ impl UpstreamInfo for Passage {
         }
     }
 
+    fn is_done(&self) -> bool {
+        self.last.borrow().as_ref().is_none_or(|attempt| attempt.response_time.is_some())
+    }
+
     fn refuse(&self) {
         self.refused.set(true);
         self.keeper.take();

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::{Server, read, request};
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
+pub(super) const DATA: u8 = 0;
+pub(super) const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
+pub(super) const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const CONTINUATION: u8 = 9;
 
@@ -53,19 +53,19 @@ async fn bodies_that_are_read_whole_may_come_at_once() {
 /// How long others may wait for a small answer, on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let [_, a, b, c] = u32::try_from(payload.len()).expect("frames are small").to_be_bytes();
     [&[a, b, c, kind, flags], &stream.to_be_bytes()[..], payload].concat()
 }
 
 /// The fields of a request for a path of less than 127 bytes.
-fn fields(path: &str) -> Vec<u8> {
+pub(super) fn fields(path: &str) -> Vec<u8> {
     let text = |name: u8, value: &str| [&[name, value.len() as u8], value.as_bytes()].concat();
     [vec![0x82, 0x86], text(0x04, path), text(0x01, "a.test")].concat()
 }
 
 /// A client that has said who it is; `window` is what it takes of each answer, in bytes.
-fn connect(server: &Server, window: u32) -> TcpStream {
+pub(super) fn connect(server: &Server, window: u32) -> TcpStream {
     let mut stream = TcpStream::connect(server.address).expect("it listens");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
     stream.set_write_timeout(Some(Duration::from_secs(20))).expect("a timeout");

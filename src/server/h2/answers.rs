@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use crate::http::{Request, clock};
+use crate::log::Level;
 
 /// The answers under way on a connection, by their streams.
 #[derive(Default)]
@@ -26,6 +27,8 @@ pub(super) struct Progress {
     at: Cell<Instant>,
     /// It is not ready itself, or done: the client is not to blame.
     waits: Cell<bool>,
+    /// How much of its body has left, in bytes.
+    sent: Cell<u64>,
 }
 
 impl Progress {
@@ -33,6 +36,19 @@ impl Progress {
     pub(super) fn asked(&self, ready: bool) {
         self.at.set(clock::now());
         self.waits.set(!ready);
+    }
+
+    /// It ends here: what has not left was not sent.
+    pub(super) fn cut(&self) {
+        self.r.out.bytes.set(self.sent.get());
+        self.r.out.complete.set(false);
+    }
+
+    /// The client has gone. nginx says so where it waits for nothing else.
+    pub(super) fn say_gone(&self) {
+        if self.r.out.upstream.borrow().as_ref().is_none_or(|upstream| upstream.is_done()) {
+            self.r.log(Level::Info, "client prematurely closed connection");
+        }
     }
 
     fn patience(&self) -> Duration {
@@ -53,7 +69,12 @@ impl Progress {
 impl Answers {
     /// A request begins, and will have an answer.
     pub(super) fn begin(&self, stream: u32, r: &Rc<Request>) -> Rc<Progress> {
-        let progress = Rc::new(Progress { r: r.clone(), at: Cell::new(clock::now()), waits: Cell::new(true) });
+        let progress = Rc::new(Progress {
+            r: r.clone(),
+            at: Cell::new(clock::now()),
+            waits: Cell::new(true),
+            sent: Cell::default(),
+        });
         self.answers.borrow_mut().insert(stream, progress.clone());
         if self.until.get().is_none_or(|until| progress.due() < until) {
             self.sooner.notify_one();
@@ -66,15 +87,24 @@ impl Answers {
         self.answers.borrow().get(&stream).map(|answer| answer.r.clone())
     }
 
+    /// The client has reset a stream.
+    pub(super) fn reset(&self, stream: u32) {
+        let answer = self.answers.borrow_mut().remove(&stream);
+        if let Some(answer) = answer.filter(|answer| answer.r.out.head_sent.get()) {
+            answer.say_gone();
+        }
+    }
+
     /// An answer is over.
     pub(super) fn end(&self, stream: u32) {
         self.answers.borrow_mut().remove(&stream);
     }
 
-    /// Some of an answer has left.
-    pub(super) fn sent(&self, stream: u32) {
+    /// So many bytes of an answer leave.
+    pub(super) fn sent(&self, stream: u32, length: usize) {
         if let Some(progress) = self.answers.borrow().get(&stream) {
             progress.at.set(clock::now());
+            progress.sent.set(progress.sent.get() + length as u64);
         }
     }
 

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use self::blocks::Block;
 use super::frame::{
     ACK, CONTINUATION, DATA, END_STREAM, HEAD, HEADERS, PADDED, PRIORITY_FRAME, PUSH_PROMISE, RST_STREAM, SETTINGS,
-    append_frame,
+    WINDOW_UPDATE, append_frame,
 };
 use super::hpack::{Decoder, Limits};
 use super::shared::Shared;
@@ -51,6 +51,8 @@ pub(super) struct Front {
     pub(super) preread: u32,
     /// The client does not know that yet, and must, because it is less than usual.
     window_unknown: bool,
+    /// How much may be sent on all streams together, in bytes.
+    pub(super) send_window: u64,
     /// For the log.
     pub(super) notes: Vec<String>,
     /// What is still to come of bodies of which the length was said.
@@ -116,6 +118,7 @@ impl Front {
             preread,
             // Bodies are taken when it has acknowledged our settings.
             window_unknown: preread < USUAL_WINDOW,
+            send_window: USUAL_WINDOW.into(),
             notes: Vec::new(),
             lengths: HashMap::new(),
             total: 0,
@@ -133,6 +136,13 @@ impl Front {
     /// Whether something has begun to come and is not whole.
     pub(super) fn is_amid(&self) -> bool {
         self.left > 0 || self.filled > 0 || self.block.is_some()
+    }
+
+    /// hyper ends the connection, with this code. Why, it does not say.
+    pub(super) fn note_end(&mut self, code: u32) {
+        if code > 0 && !self.goaway {
+            self.notes.push(format!("client sent frame against the protocol: error code {code}"));
+        }
     }
 
     /// Takes nothing more of a stream.
@@ -183,10 +193,19 @@ impl Front {
     /// been taken, and what hyper gets instead stands in `out`.
     ///
     /// # Errors
-    /// What ends the connection.
+    /// What ends the connection; all that hyper gets of what came before stands in `out`.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<usize, Fatal> {
         self.total += bytes.len() as u64;
-        let (mut at, mut prefix) = (0, Prefix { open: true, length: 0 });
+        let mut prefix = Prefix { open: true, length: 0 };
+        let taken = self.take_all(bytes, &mut prefix);
+        if taken.is_err() {
+            self.out.splice(..0, bytes[..prefix.length].iter().copied());
+        }
+        taken.map(|()| prefix.length)
+    }
+
+    fn take_all(&mut self, bytes: &[u8], prefix: &mut Prefix) -> Result<(), Fatal> {
+        let mut at = 0;
         while at < bytes.len() {
             if self.left == 0 {
                 if !self.own.is_empty() && self.filled == 0 {
@@ -202,17 +221,17 @@ impl Front {
                 if self.filled == HEAD {
                     self.filled = 0;
                     self.begin()?;
-                    self.pass_head(&mut prefix, at)?;
+                    self.pass_head(prefix, at)?;
                 }
                 continue;
             }
             let piece = &bytes[at..bytes.len().min(at + self.left)];
             at += piece.len();
             self.left -= piece.len();
-            self.take_piece(piece, &mut prefix, at)?;
+            self.take_piece(piece, prefix, at)?;
         }
         let is_flood = self.total / 8 > self.useful + LEEWAY;
-        if is_flood { Err(Fatal::flood("http2 flood detected")) } else { Ok(prefix.length) }
+        if is_flood { Err(Fatal::flood("http2 flood detected")) } else { Ok(()) }
     }
 
     fn pass_head(&mut self, prefix: &mut Prefix, at: usize) -> Result<(), Fatal> {
@@ -319,6 +338,7 @@ impl Front {
                     }
                 }
             }
+            WINDOW_UPDATE if length <= LONGEST => Now::Collect,
             _ if kind <= CONTINUATION => Now::Pass,
             _ => {
                 self.notes.push(format!("client sent frame with unknown type {kind}"));

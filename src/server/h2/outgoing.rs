@@ -114,7 +114,11 @@ impl Outgoing {
             return Plan::Send(HEAD + taken + rest);
         }
         match cursor.head[3] {
-            GOAWAY => self.say_goaway(front, u32::from_be_bytes([payload[4], payload[5], payload[6], payload[7]])),
+            GOAWAY => {
+                let code = u32::from_be_bytes([payload[4], payload[5], payload[6], payload[7]]);
+                front.note_end(code);
+                self.say_goaway(front, code);
+            }
             // The client would answer just so.
             PING => front.tell_hyper(PING, ACK, 0, &payload[..8]),
             SETTINGS => {
@@ -158,7 +162,10 @@ impl Outgoing {
                 self.cursor.begin();
                 match self.cursor.head[3] {
                     RST_STREAM => front.forget(self.cursor.stream()),
-                    DATA => front.shared().answers.sent(self.cursor.stream()),
+                    DATA => {
+                        front.send_window = front.send_window.saturating_sub(self.cursor.left as u64);
+                        front.shared().answers.sent(self.cursor.stream(), self.cursor.left);
+                    }
                     _ => {}
                 }
             }

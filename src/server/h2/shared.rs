@@ -27,6 +27,8 @@ pub(super) struct Shared {
     expired: RefCell<Vec<u32>>,
     /// The client takes nothing at all.
     pub(super) is_stuck: Cell<bool>,
+    /// The connection is over.
+    is_over: Cell<bool>,
     /// How many requests are under way.
     pub(super) processing: Cell<usize>,
     /// When the client last said anything.
@@ -54,9 +56,18 @@ impl Shared {
         self.heads.borrow_mut().remove(&stream)
     }
 
+    /// Whether requests have come that are not over.
+    pub(super) fn is_asked(&self) -> bool {
+        self.processing.get() > 0 || !self.heads.borrow().is_empty()
+    }
+
     /// Keeps an answer until its last frame has left.
     pub(super) fn hold(&self, stream: u32, answer: Answered) {
-        self.unsent.borrow_mut().insert(stream, answer);
+        if self.is_over.get() {
+            answer.give_up(true);
+        } else {
+            self.unsent.borrow_mut().insert(stream, answer);
+        }
     }
 
     /// A stream's last frame has left.
@@ -83,7 +94,22 @@ impl Shared {
         self.heads.borrow_mut().remove(&stream);
         self.resets.borrow_mut().remove(&stream);
         self.windows.close(stream);
-        self.release(stream);
+        let unsent = self.unsent.borrow_mut().remove(&stream);
+        if let Some(answer) = unsent {
+            answer.give_up(self.answers.request(stream).is_some());
+        }
+        self.answers.end(stream);
+    }
+
+    /// The connection is over: what has not left of its answers never will.
+    pub(super) fn end(&self) {
+        self.is_over.set(true);
+        // Each knows the connection, which so knew itself.
+        let unsent = self.unsent.take();
+        for (stream, answer) in unsent {
+            answer.give_up(self.answers.request(stream).is_some());
+            self.answers.end(stream);
+        }
     }
 
     /// Part of a body was read.

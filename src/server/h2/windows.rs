@@ -30,6 +30,11 @@ impl Windows {
         self.open.borrow_mut().insert(stream, Window { size, left: size, unread: 0 });
     }
 
+    /// Whether more may come.
+    pub(super) fn is_open(&self, stream: u32) -> bool {
+        self.open.borrow().contains_key(&stream)
+    }
+
     /// No more comes.
     pub(super) fn close(&self, stream: u32) {
         self.open.borrow_mut().remove(&stream);

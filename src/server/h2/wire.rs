@@ -40,8 +40,19 @@ struct Wire {
     /// Until when the fields of a request must be there, and how long that may take.
     slow: Deadline,
     patience: Duration,
+    /// So many times others have their turn before hyper learns that the client has closed its side.
+    turns: u8,
+    /// What ends the connection as soon as that is over.
+    fatal: Option<Fatal>,
     end: End,
 }
+
+/// What can be answered at once is answered before the client's end counts, as nginx does. hyper drops all streams then;
+/// so many turns without a word of its say that there is nothing more to come.
+const TURNS: u8 = 8;
+
+/// So many turns, and no more, has what came before something that ends the connection.
+const LAST_TURNS: u8 = 32;
 
 /// How far the connection's end has come.
 #[derive(Clone, Copy, PartialEq)]
@@ -74,6 +85,8 @@ impl Frames {
             sent: 0,
             slow: Deadline::default(),
             patience,
+            turns: TURNS,
+            fatal: None,
             end: End::Open,
         };
         Self(Rc::new(RefCell::new(wire)))
@@ -127,12 +140,24 @@ impl Wire {
                 self.front.out.drain(..length);
                 return Poll::Ready(Ok(()));
             }
+            if self.fatal.is_some() {
+                ready!(self.poll_turns(cx));
+                self.begin_end();
+                continue;
+            }
             // Into memory that has been written before: hyper's buffer would have to be cleared first.
             let thread = self.thread.clone();
             let mut input = thread.input.borrow_mut();
             let most = input.len().min(buffer.remaining());
-            let read = ready!(self.poll_raw(cx, &mut input[..most]))?;
+            let read = match ready!(self.poll_raw(cx, &mut input[..most])) {
+                Ok(read) => read,
+                Err(error) => {
+                    self.say_broken(&error);
+                    return Poll::Ready(Err(error));
+                }
+            };
             if read == 0 {
+                ready!(self.poll_turns(cx));
                 if self.front.is_amid() || self.front.shared().processing.get() > 0 {
                     say(&thread.local(), &self.connection, "client prematurely closed connection");
                 }
@@ -144,9 +169,22 @@ impl Wire {
                     buffer.put_slice(&input[..passed]);
                     return Poll::Ready(Ok(()));
                 }
-                Err(fatal) => self.begin_end(&fatal),
+                Err(fatal) => {
+                    self.fatal = Some(fatal);
+                    self.turns = LAST_TURNS;
+                }
             }
         }
+    }
+
+    /// Ready when what the client has asked for before its end was answered, as far as that need not wait for anybody.
+    fn poll_turns(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if self.turns == 0 || !self.front.shared().is_asked() {
+            return Poll::Ready(());
+        }
+        self.turns -= 1;
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Reads what the client sends, as it came; 0 at the end.
@@ -175,7 +213,8 @@ impl Wire {
         Poll::Pending
     }
 
-    fn begin_end(&mut self, fatal: &Fatal) {
+    fn begin_end(&mut self) {
+        let Some(fatal) = self.fatal.take() else { return };
         say(&self.thread.local(), &self.connection, &fatal.sentence);
         self.outgoing.say_goaway(&mut self.front, fatal.code);
         self.end = End::Told;
@@ -227,6 +266,9 @@ impl Wire {
                 sent
             }
         };
+        if self.fatal.is_none() {
+            self.turns = TURNS;
+        }
         self.collect_own();
         Poll::Ready(Ok(done))
     }
@@ -260,6 +302,14 @@ impl Wire {
             left -= length;
         }
         Poll::Ready(Ok(count))
+    }
+
+    /// The connection has broken.
+    fn say_broken(&self, error: &io::Error) {
+        let call = if matches!(self.stream, ClientStream::Tls(_)) { "SSL_read()" } else { "recv()" };
+        say_with(&self.thread.local(), &self.connection, |line| {
+            line.put(call).put(" failed").error(error).put(" while processing HTTP/2 connection");
+        });
     }
 
     /// A client's fields have not come in time.

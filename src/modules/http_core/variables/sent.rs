@@ -16,7 +16,7 @@ pub(super) fn body_bytes_sent(r: &Request, out: &mut Vec<u8>) -> bool {
 }
 
 pub(super) fn request_completion(r: &Request, out: &mut Vec<u8>) -> bool {
-    put(out, Some(if r.out.complete.get() { b"OK" } else { b"" }))
+    put(out, Some(if r.out.complete.get() && !r.out.never_complete.get() { b"OK" } else { b"" }))
 }
 
 /// Three digits: what an `error_page` makes of it, else what was sent.

@@ -114,8 +114,14 @@ impl Front {
             }
             self.shared.put_head(stream, Head { fields, ends: ends_stream });
             append_request(stream, &mut payload);
-        } else if !ends_stream {
-            // Trailers are the end (RFC 9113, section 8.1).
+        } else if !self.shared.windows.is_open(stream) && fields.iter().any(|(name, _)| name.starts_with(b":")) {
+            let last = self.last;
+            let sentence = format!("client sent HEADERS frame with incorrect identifier {stream}, the last was {last}");
+            return Err(Fatal::said(PROTOCOL_ERROR, sentence));
+        } else if !ends_stream
+            || self.shared.windows.is_open(stream) && !fields.iter().all(|(name, _)| is_trailer(name))
+        {
+            // Trailers are the end, and have no pseudo-header (RFC 9113, section 8.1).
             self.end_stream(stream, PROTOCOL_ERROR);
             self.append_own();
             return Ok(());
@@ -168,6 +174,11 @@ fn append_trailers(fields: &Fields, out: &mut Vec<u8>) {
         append(name);
         append(value);
     }
+}
+
+/// Whether a field of this name may stand behind a body (RFC 9113, sections 8.1 and 8.2.1).
+fn is_trailer(name: &[u8]) -> bool {
+    !name.iter().any(|byte| matches!(byte, 0..=b' ' | b'A'..=b'Z' | b':' | 0x7f..))
 }
 
 /// The length of a body, where it is said once and well.

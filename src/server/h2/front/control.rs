@@ -44,8 +44,10 @@ impl Front {
                 let sentence = format!("client sent PRIORITY frame for stream {stream} with incorrect dependency");
                 return Err(Fatal::said(PROTOCOL_ERROR, sentence));
             }
+            WINDOW_UPDATE => self.widen(stream, number(&payload) & MOST)?,
             RST_STREAM => {
                 self.say_reset(stream, number(&payload));
+                self.shared.answers.reset(stream);
                 self.forget(stream);
             }
             _ => {}
@@ -54,6 +56,26 @@ impl Front {
         self.out.extend_from_slice(&payload);
         self.payload = payload;
         self.payload.clear();
+        Ok(())
+    }
+
+    /// More may be sent on a stream, or on all of them.
+    fn widen(&mut self, stream: u32, increment: u32) -> Result<(), Fatal> {
+        if increment == 0 {
+            return Err(Fatal::protocol("client sent WINDOW_UPDATE frame with incorrect window increment 0"));
+        }
+        if stream > 0 {
+            return Ok(());
+        }
+        let window = self.send_window;
+        if u64::from(increment) > u64::from(MOST).saturating_sub(window) {
+            let sentence = format!(
+                "client violated connection flow control: received WINDOW_UPDATE frame with window increment {increment} \
+                 not allowed for window {window}"
+            );
+            return Err(Fatal::said(FLOW_CONTROL_ERROR, sentence));
+        }
+        self.send_window += u64::from(increment);
         Ok(())
     }
 
