@@ -3,7 +3,7 @@
 
 use super::Options;
 use crate::{
-    diag::{Diagnostic, Severity, Span, differ_by_one},
+    diag::{Certainty, Diagnostic, Severity, Span, differ_by_one},
     load::{Form, Loaded, NOT_RUN},
     modules::runs,
     schema::{Opens, Schema},
@@ -36,7 +36,8 @@ pub(super) fn settle(loaded: &Loaded, options: &Options, form: Form, hosts: &[St
     }
     said.retain(|one| !(one.code == "unknown-variable" && is_defined(one, &defined)));
     if is_part {
-        said.iter_mut().filter(|one| one.severity == Severity::Error && is_name(one)).for_each(assume);
+        let is_assumed = |one: &&mut Diagnostic| one.severity == Severity::Error && is_name(one) && !is_explained(one);
+        said.iter_mut().filter(is_assumed).for_each(assume);
     }
     for one in said.iter_mut() {
         if one.code == NOT_RUN && !options.to_run {
@@ -95,6 +96,11 @@ fn is_name(said: &Diagnostic) -> bool {
         "upstream-port" => message.starts_with("no port in upstream") && !message.contains('.'),
         _ => false,
     }
+}
+
+/// Whether the name comes of another slip, whose repair is sure: nobody defines the format of `access_log = off;`.
+fn is_explained(said: &Diagnostic) -> bool {
+    said.code != "unknown-variable" && said.fix.as_ref().is_some_and(|fix| fix.certainty == Certainty::Sure)
 }
 
 /// What another file may define is taken to be defined there. A variable that is one letter off from one that nginx has is
