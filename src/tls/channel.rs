@@ -94,12 +94,14 @@ pub struct Channel<S> {
     ahead: usize,
     /// Nothing more comes.
     ended: bool,
+    /// What was wrong behind bytes that went to the caller before.
+    failed: Option<io::Error>,
 }
 
 impl<S: Side> Channel<S> {
     /// A connection before its first byte.
     pub fn new(side: S) -> Self {
-        Self { side, incoming: Vec::new(), plain: Vec::new(), outgoing: Vec::new(), ahead: 0, ended: false }
+        Self { side, incoming: Vec::new(), plain: Vec::new(), outgoing: Vec::new(), ahead: 0, ended: false, failed: None }
     }
 
     /// What is known of the connection.
@@ -186,6 +188,9 @@ impl<S: Side> Channel<S> {
                 }
                 return Poll::Ready(Ok(count));
             }
+            if let Some(error) = self.failed.take() {
+                return Poll::Ready(Err(error));
+            }
             if self.ended || buffer.is_empty() {
                 return Poll::Ready(Ok(0));
             }
@@ -198,6 +203,9 @@ impl<S: Side> Channel<S> {
             });
             self.plain = rest;
             if filled > 0 {
+                if let Poll::Ready(Err(error)) = more {
+                    self.failed = Some(error);
+                }
                 return Poll::Ready(Ok(filled));
             }
             if !ready!(more)? {

@@ -38,7 +38,9 @@ fn known(error: &Error) -> Option<(u32, &'static str)> {
         Error::NoApplicationProtocol => (235, "no application protocol"),
         Error::InappropriateHandshakeMessage { .. } | Error::InappropriateMessage { .. } => (244, "unexpected message"),
         Error::DecryptError => (281, "decryption failed or bad record mac"),
-        Error::InvalidMessage(rustls::InvalidMessage::UnknownProtocolVersion) => (267, "wrong version number"),
+        Error::InvalidMessage(
+            rustls::InvalidMessage::UnknownProtocolVersion | rustls::InvalidMessage::InvalidContentType,
+        ) => (267, "wrong version number"),
         Error::InvalidMessage(rustls::InvalidMessage::MessageTooLarge) => (198, "packet length too long"),
         Error::InvalidMessage(_) => (159, "length mismatch"),
         Error::InvalidCertificate(_) => (134, "certificate verify failed"),

@@ -8,7 +8,7 @@ use super::answer::note_charset;
 use super::buffer::Buffer;
 use super::choice::Choice;
 use super::exchange::{Answer, Exchange, Failure, client_is_gone};
-use super::grave::level;
+use super::grave::{level, put_failure, tls_error};
 use super::head::{HeadRead, HeadReader, Protocol, Refused};
 use super::lease::Lease;
 use super::passage::Action;
@@ -79,6 +79,7 @@ impl<'a> Try<'a> {
 
     pub(super) fn action(&self) -> Action {
         match (self.connected, self.sent) {
+            (false, _) if self.socket.is_shaking_hands() => Action::Handshaking,
             (false, _) => Action::Connecting,
             (true, false) => Action::Sending,
             (true, true) => Action::ReadingHead,
@@ -173,12 +174,17 @@ impl<'a> Try<'a> {
                 line.put("upstream SSL certificate does not match \"").bytes(name).put('"');
             }),
             HandshakeError::Io(error) => {
-                match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                let errno = error.raw_os_error();
+                match tls_error(error) {
                     Some(inner) => say(Level::Error, &|line| {
                         line.put("SSL_do_handshake() failed (SSL: ").put(Reason(inner)).put(')');
                     }),
                     None if error.kind() == io::ErrorKind::UnexpectedEof => say(Level::Error, &|line| {
                         line.put("peer closed connection in SSL handshake");
+                    }),
+                    // The connection stood, or it would have been refused.
+                    None if matches!(errno, Some(libc::ECONNRESET | libc::EPIPE)) => say(Level::Error, &|line| {
+                        line.put("peer closed connection in SSL handshake").error(error);
                     }),
                     None => return self.broken("SSL_do_handshake()", error),
                 }
@@ -190,7 +196,7 @@ impl<'a> Try<'a> {
     fn broken(&self, call: &str, error: &io::Error) -> Failure {
         let call = if self.connected { call } else { "connect()" };
         self.exchange.report(level(error), self.action(), |line| {
-            line.put(call).put(" failed").error(error);
+            put_failure(line, call, error);
         });
         Failure::Error
     }
@@ -205,9 +211,15 @@ impl<'a> Try<'a> {
                     return Poll::Pending;
                 }
                 Poll::Ready(Ok(read)) => read,
+                // To OpenSSL that is an end like others.
+                Poll::Ready(Err(error))
+                    if self.socket.is_encrypted() && error.raw_os_error() == Some(libc::ECONNRESET) =>
+                {
+                    0
+                }
                 Poll::Ready(Err(error)) => {
                     self.exchange.report(level(&error), Action::ReadingHead, |line| {
-                        line.put("recv() failed").error(&error);
+                        put_failure(line, "recv()", &error);
                     });
                     return Poll::Ready(Err(Failure::Error));
                 }

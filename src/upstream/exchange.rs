@@ -175,6 +175,7 @@ impl Exchange<'_> {
         };
         match connected {
             Ok(mut socket) => {
+                self.r.set_doing(Action::Connecting.text());
                 self.encrypt(&mut socket)?;
                 Ok(Some((socket, false)))
             }
@@ -207,7 +208,11 @@ impl Exchange<'_> {
                 socket.encrypt(channel, backend.clone(), name.clone());
                 return Ok(());
             }
-            Ok(None) => {}
+            // The log knows why. It is nobody's answer.
+            Ok(None) => {
+                self.passage.end();
+                return Err(Stop::Answer(500));
+            }
             Err(error) => self.report(Level::Alert, Action::Handshaking, |line| {
                 line.put("SSL_new() failed (SSL: ").put(error).put(')');
             }),

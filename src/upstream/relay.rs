@@ -16,7 +16,7 @@ use super::cache::Saver;
 use super::conf::Conf;
 use super::decode::{Fault, Framing, Marks};
 use super::exchange::client_is_gone;
-use super::grave::level;
+use super::grave::{level, put_failure};
 use super::lease::Lease;
 use super::passage::{Action, Passage, report};
 use super::said::{say_fault, say_heard, say_surplus};
@@ -266,9 +266,9 @@ impl Relay {
 
     /// The connection failed. nginx passes on what it read in the same go, and no more of what it had held back.
     fn fail(&mut self, error: &io::Error) {
-        let call = if self.buffered { "readv() failed" } else { "recv() failed" };
+        let call = if self.buffered { "readv()" } else { "recv()" };
         self.report(level(error), |line| {
-            line.put(call).error(error);
+            put_failure(line, call, error);
         });
         if self.framing.has_ended() {
             return self.finish();

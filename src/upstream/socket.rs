@@ -231,6 +231,17 @@ impl Socket {
         }
     }
 
+    /// Whether the connection stands, and its handshake goes on.
+    pub(crate) fn is_shaking_hands(&self) -> bool {
+        // The connection stands as soon as it takes the first message.
+        self.must_shake_hands() && self.tls.as_ref().is_some_and(|tls| tls.channel.outgoing().is_empty())
+    }
+
+    /// Whether what goes over it is encrypted.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Whether a handshake is still to be done.
     pub(crate) fn must_shake_hands(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| !tls.settled)
