@@ -211,6 +211,8 @@ pub struct Outgoing {
     pub limit_rate: Cell<Option<u64>>,
     /// The charset that an upstream asks the charset filter for (`X-Accel-Charset`), whatever response comes.
     pub override_charset: RefCell<Option<Bytes>>,
+    /// A cache's upstream has handed the request on and said that there are ranges: whatever response comes has, one at a time.
+    pub has_ranges: Cell<bool>,
     /// The response's head, for `$sent_http_…`.
     pub head: RefCell<Option<SentHead>>,
     /// The upstream that was asked last; it outlives internal redirects.

@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::limit_zone::{self, KeyedState, LEVELS, Zone, named_size};
-use crate::conf::{Args, Command, Ctx, Inherit, LocationBuilder, Module, SetResult, assign};
+use super::limit_zone::{self, KeyedState, Outcome, Refusal, Written, Zone, named_size};
+use crate::conf::{Args, Command, Ctx, Inherit, LocationBuilder, Module, SetResult};
 use crate::http::{Flow, Phase, PhaseHandler, Request, VariableDef};
-use crate::log::Level;
 use crate::schema::value;
 
 /// `ngx_http_limit_conn_module`.
@@ -20,9 +19,7 @@ pub struct LimitConn;
 #[derive(Default)]
 pub struct Conf {
     limits: Vec<(Bytes, u64)>,
-    log_level: Option<Level>,
-    status: Option<u16>,
-    dry_run: Option<bool>,
+    refusal: Written,
 }
 
 #[derive(Default)]
@@ -36,25 +33,17 @@ impl Module for LimitConn {
     const COMMANDS: &'static [Command<Conf>] = &[
         Command::custom("limit_conn_zone", define_zone),
         Command::custom("limit_conn", add_limit),
-        Command::custom("limit_conn_log_level", |c, args, _| assign(&mut c.log_level, args, || args.one_of(1, LEVELS))),
-        Command::custom("limit_conn_status", |c, args, _| {
-            assign(&mut c.status, args, || Ok(u16::try_from(args.number(1)?).unwrap_or(u16::MAX)))
-        }),
-        Command::flag("limit_conn_dry_run", |c| &mut c.dry_run),
+        Command::custom("limit_conn_log_level", |c, args, _| c.refusal.set_log_level(args)),
+        Command::custom("limit_conn_status", |c, args, _| c.refusal.set_status(args)),
+        Command::flag("limit_conn_dry_run", |c| &mut c.refusal.dry_run),
     ];
     const VARIABLES: &'static [VariableDef] = &[VariableDef::new("limit_conn_status", |r, out| {
-        let outcome = r.find_lasting::<Held>().and_then(|held| held.outcome.get());
-        outcome.is_some_and(|outcome| {
-            out.extend_from_slice(outcome.as_bytes());
-            true
-        })
+        Outcome::put(r.find_lasting::<Held>().and_then(|held| held.outcome.get()), out)
     })];
 
     fn merge(parent: &Conf, conf: &mut Conf) {
         conf.limits.inherit(&parent.limits);
-        conf.log_level.inherit(&parent.log_level);
-        conf.status.inherit(&parent.status);
-        conf.dry_run.inherit(&parent.dry_run);
+        conf.refusal.inherit(&parent.refusal);
     }
 
     fn install(conf: &Conf, location: &mut LocationBuilder<'_, '_>) {
@@ -65,15 +54,7 @@ impl Module for LimitConn {
         };
         let limits: Box<[_]> = conf.limits.iter().filter_map(limit).collect();
         if !limits.is_empty() {
-            location.on(
-                Phase::Preaccess,
-                Limiter {
-                    limits,
-                    log_level: conf.log_level.unwrap_or(Level::Error),
-                    status: conf.status.unwrap_or(503),
-                    dry_run: conf.dry_run.unwrap_or(false),
-                },
-            );
+            location.on(Phase::Preaccess, Limiter { limits, refusal: conf.refusal.resolve() });
         }
     }
 }
@@ -138,7 +119,7 @@ fn cost(key: &[u8]) -> usize {
 }
 
 /// Why a request may not run.
-enum Refusal {
+enum Lack {
     /// There are as many as may be.
     Busy,
     /// There is no memory for another key.
@@ -151,16 +132,16 @@ impl Counters {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(&self, key: &[u8], most: u64) -> Result<(), Refusal> {
+    fn begin(&self, key: &[u8], most: u64) -> Result<(), Lack> {
         let mut counts = self.counts();
         if let Some(count) = counts.running.get_mut(key) {
             if *count >= most {
-                return Err(Refusal::Busy);
+                return Err(Lack::Busy);
             }
             *count += 1;
             return Ok(());
         }
-        counts.room = counts.room.checked_sub(cost(key)).ok_or(Refusal::Full)?;
+        counts.room = counts.room.checked_sub(cost(key)).ok_or(Lack::Full)?;
         counts.running.insert(key.into(), 1);
         Ok(())
     }
@@ -180,7 +161,7 @@ impl Counters {
 /// What a request holds until it is gone.
 #[derive(Default)]
 struct Held {
-    outcome: Cell<Option<&'static str>>,
+    outcome: Cell<Option<Outcome>>,
     places: RefCell<Vec<(Arc<Zone<Counters>>, Bytes)>>,
 }
 
@@ -201,9 +182,7 @@ impl Drop for Held {
 /// All limits of a location.
 struct Limiter {
     limits: Box<[(Arc<Zone<Counters>>, u64)]>,
-    log_level: Level,
-    status: u16,
-    dry_run: bool,
+    refusal: Refusal,
 }
 
 impl PhaseHandler for Limiter {
@@ -214,10 +193,10 @@ impl PhaseHandler for Limiter {
         }
         for (zone, most) in &self.limits {
             let Some(key) = zone.key_of(r, usize::from(u8::MAX)) else { continue };
-            held.outcome.set(Some("PASSED"));
+            held.outcome.set(Some(Outcome::Passed));
             match zone.state.begin(&key, *most) {
                 Ok(()) => held.places.borrow_mut().push((zone.clone(), key)),
-                Err(refusal) => return self.reject(r, &held, zone, &refusal),
+                Err(lack) => return self.reject(r, &held, zone, &lack),
             }
         }
         Flow::Declined
@@ -225,20 +204,15 @@ impl PhaseHandler for Limiter {
 }
 
 impl Limiter {
-    fn reject(&self, r: &Request, held: &Held, zone: &Zone<Counters>, refusal: &Refusal) -> Flow {
-        if let Refusal::Busy = refusal {
-            let dry = if self.dry_run { ", dry run," } else { "" };
-            r.log_with(self.log_level, |line| {
+    fn reject(&self, r: &Request, held: &Held, zone: &Zone<Counters>, lack: &Lack) -> Flow {
+        if let Lack::Busy = lack {
+            let dry = if self.refusal.dry_run { ", dry run," } else { "" };
+            r.log_with(self.refusal.log_level, |line| {
                 line.put(format_args!("limiting connections{dry} by zone \"")).bytes(&zone.name).put('"');
             });
         }
         held.release();
-        if self.dry_run {
-            held.outcome.set(Some("REJECTED_DRY_RUN"));
-            return Flow::Declined;
-        }
-        held.outcome.set(Some("REJECTED"));
-        Flow::Finalize(self.status)
+        self.refusal.reject(&held.outcome)
     }
 }
 
@@ -250,7 +224,7 @@ mod tests {
     fn counts_what_runs() {
         let counters = Counters::new(b"$k", 64 << 10);
         assert!(counters.begin(b"a", 2).is_ok() && counters.begin(b"a", 2).is_ok());
-        assert!(matches!(counters.begin(b"a", 2), Err(Refusal::Busy)));
+        assert!(matches!(counters.begin(b"a", 2), Err(Lack::Busy)));
         assert!(counters.begin(b"b", 2).is_ok());
         counters.end(b"a");
         assert!(counters.begin(b"a", 2).is_ok());

@@ -1,18 +1,95 @@
-//! What `limit_req_zone` and `limit_conn_zone` have in common: a key, and `zone=name:size`.
+//! What `limit_req` and `limit_conn` have in common: zones with a key, what is done with who is refused, and how that is told.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::conf::{Args, Ctx};
+use crate::conf::{Args, Ctx, Inherit, SetResult, assign};
 use crate::diag::Diagnostic;
-use crate::http::{Request, Script, ZoneKey, shared_zone};
+use crate::http::{Flow, Request, Script, ZoneKey, shared_zone};
 use crate::log::Level;
 use crate::schema::value;
 
-/// The levels of `…_log_level`.
-pub(super) const LEVELS: &[(&str, Level)] =
+const LEVELS: &[(&str, Level)] =
     &[("info", Level::Info), ("notice", Level::Notice), ("warn", Level::Warn), ("error", Level::Error)];
+
+/// `…_log_level`, `…_status` and `…_dry_run` of one block, as written.
+#[derive(Default)]
+pub(super) struct Written {
+    log_level: Option<Level>,
+    status: Option<u16>,
+    pub(super) dry_run: Option<bool>,
+}
+
+impl Written {
+    pub(super) fn set_log_level(&mut self, args: &Args<'_>) -> SetResult {
+        assign(&mut self.log_level, args, || args.one_of(1, LEVELS))
+    }
+
+    pub(super) fn set_status(&mut self, args: &Args<'_>) -> SetResult {
+        assign(&mut self.status, args, || Ok(u16::try_from(args.number(1)?).unwrap_or(u16::MAX)))
+    }
+
+    pub(super) fn inherit(&mut self, parent: &Self) {
+        self.log_level.inherit(&parent.log_level);
+        self.status.inherit(&parent.status);
+        self.dry_run.inherit(&parent.dry_run);
+    }
+
+    pub(super) fn resolve(&self) -> Refusal {
+        Refusal {
+            log_level: self.log_level.unwrap_or(Level::Error),
+            status: self.status.unwrap_or(503),
+            dry_run: self.dry_run.unwrap_or(false),
+        }
+    }
+}
+
+/// What is done with a request that is one too many.
+pub(super) struct Refusal {
+    pub(super) log_level: Level,
+    status: u16,
+    pub(super) dry_run: bool,
+}
+
+impl Refusal {
+    /// Notes that a request is refused, or would be.
+    pub(super) fn reject(&self, outcome: &Cell<Option<Outcome>>) -> Flow {
+        if self.dry_run {
+            outcome.set(Some(Outcome::RejectedDryRun));
+            return Flow::Declined;
+        }
+        outcome.set(Some(Outcome::Rejected));
+        Flow::Finalize(self.status)
+    }
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Passed,
+    Delayed,
+    Rejected,
+    DelayedDryRun,
+    RejectedDryRun,
+}
+
+impl Outcome {
+    /// The value of `$limit_req_status` and `$limit_conn_status`; false where there is none.
+    pub(super) fn put(outcome: Option<Self>, out: &mut Vec<u8>) -> bool {
+        let name: &[u8] = match outcome {
+            None => return false,
+            Some(Outcome::Passed) => b"PASSED",
+            Some(Outcome::Delayed) => b"DELAYED",
+            Some(Outcome::Rejected) => b"REJECTED",
+            Some(Outcome::DelayedDryRun) => b"DELAYED_DRY_RUN",
+            Some(Outcome::RejectedDryRun) => b"REJECTED_DRY_RUN",
+        };
+        out.extend_from_slice(name);
+        true
+    }
+}
 
 /// `zone=name:size`
 pub(super) struct NamedSize {

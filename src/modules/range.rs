@@ -69,7 +69,7 @@ impl Filter for Ranges {
         if r.head.version < Version::HTTP_10
             || response.status != 200
             || !(r.is_main() || response.subrequest_ranges)
-            || !response.allow_ranges
+            || !(response.allow_ranges || r.out.has_ranges.get())
             || max_ranges == 0
         {
             return Ok(());
@@ -116,7 +116,7 @@ fn wanted(r: &Request, response: &Response, length: u64, max_ranges: u64) -> Par
     if headers.get(HeaderId::IfRange).is_some_and(|condition| !is_same(response, condition)) {
         return Parsed::Whole;
     }
-    parse::parse(&range[6..], length, if response.single_range { 1 } else { max_ranges })
+    parse::parse(&range[6..], length, if response.single_range || r.out.has_ranges.get() { 1 } else { max_ranges })
 }
 
 /// `If-Range`: an entity tag, compared to the byte, or a date.

@@ -81,9 +81,7 @@ pub(crate) async fn respond(exchange: &Exchange<'_>, came: Came, rewrite: &dyn R
         }
     };
     let store = match &exchange.conf.store {
-        Some(_) => {
-            Store::begin(exchange, &answer, buffers(exchange.r, exchange.conf, &answer.head.headers), asked_head)
-        }
+        Some(_) => Store::begin(exchange, &answer, buffers(exchange.r, exchange.conf, exchange.passage), asked_head),
         None => None,
     };
     match begin(exchange, answer, rewrite, asked_head) {
@@ -123,7 +121,7 @@ fn begin(exchange: &Exchange<'_>, answer: Box<Answer>, rewrite: &dyn Rewrite, as
         lease.end(r, passage);
         return Responding::Now(Flow::Finalize(head.status));
     }
-    if let Some(flow) = accel_redirect(r, conf, &head, rewrite) {
+    if let Some(flow) = accel_redirect((r, conf, passage), &head, rewrite) {
         passage.set_headers(head.headers);
         lease.end(r, passage);
         if let Some(caching) = caching {
@@ -131,7 +129,7 @@ fn begin(exchange: &Exchange<'_>, answer: Box<Answer>, rewrite: &dyn Rewrite, as
         }
         return Responding::Now(flow);
     }
-    let buffered = buffers(r, conf, &head.headers);
+    let buffered = buffers(r, conf, passage);
     let kept_head = match caching.is_some() && !bare {
         true => reader.head_to_keep(&head, &buffer[..body_at]),
         false => Cow::Borrowed(&[][..]),
@@ -283,12 +281,20 @@ fn intercepts(r: &Request, conf: &Conf, head: &UpstreamHead) -> bool {
 }
 
 /// What `X-Accel-Redirect` asks for, where it counts.
-fn accel_redirect(r: &Request, conf: &Conf, head: &UpstreamHead, rewrite: &dyn Rewrite) -> Option<Flow> {
+fn accel_redirect(
+    (r, conf, passage): (&Request, &Conf, &Passage),
+    head: &UpstreamHead,
+    rewrite: &dyn Rewrite,
+) -> Option<Flow> {
     let target = head.headers.get(HeaderId::XAccelRedirect)?;
     if conf.ignored.has(HeaderId::XAccelRedirect, b"") {
         return None;
     }
-    let mut kept = Response { allow_ranges: conf.force_ranges, ..Response::default() };
+    let is_kept = passage.caching().is_some_and(|caching| caching.is_cacheable());
+    if is_kept && !conf.force_ranges && head.headers.has(HeaderId::AcceptRanges) {
+        r.out.has_ranges.set(true);
+    }
+    let mut kept = Response { allow_ranges: conf.force_ranges || is_kept, ..Response::default() };
     for (id, name, value) in head.headers.iter().filter(|(id, ..)| REDIRECTED.contains(id)) {
         pass(r, id, (name, value), rewrite, &mut kept);
     }
@@ -324,8 +330,8 @@ pub(super) fn send_stored(
     (rewrite, speaks_http): (&dyn Rewrite, bool),
 ) -> Flow {
     let Stored { mut head, bare, body } = stored;
-    note_charset(r, conf, &head.headers);
-    if let Some(flow) = accel_redirect(r, conf, &head, rewrite) {
+    note_wishes((r, conf, passage), &head.headers);
+    if let Some(flow) = accel_redirect((r, conf, passage), &head, rewrite) {
         passage.set_headers(head.headers);
         return flow;
     }
@@ -459,11 +465,16 @@ fn pass(r: &Request, id: HeaderId, (name, value): (&[u8], &[u8]), rewrite: &dyn 
     response.headers.push(name, changed.as_deref().unwrap_or(value));
 }
 
-/// Notes the charset that the upstream asks for.
-pub(super) fn note_charset(r: &Request, conf: &Conf, headers: &Headers) {
-    let charset = headers.get(HeaderId::XAccelCharset);
-    if let Some(charset) = charset.filter(|_| !conf.ignored.has(HeaderId::XAccelCharset, b"")) {
+/// Notes what holds for all that comes after, though this answer should not be taken: its charset, and how it is buffered.
+pub(super) fn note_wishes((r, conf, passage): (&Request, &Conf, &Passage), headers: &Headers) {
+    let said = |id| headers.get(id).filter(|_| !conf.ignored.has(id, b""));
+    if let Some(charset) = said(HeaderId::XAccelCharset) {
         *r.out.override_charset.borrow_mut() = Some(Bytes::copy_from_slice(charset));
+    }
+    match said(HeaderId::XAccelBuffering) {
+        Some(value) if value.eq_ignore_ascii_case(b"yes") => passage.buffering.set(Some(true)),
+        Some(value) if value.eq_ignore_ascii_case(b"no") => passage.buffering.set(Some(false)),
+        _ => {}
     }
 }
 
@@ -478,13 +489,8 @@ fn apply_limit_rate(r: &Request, conf: &Conf, headers: &Headers) {
 }
 
 /// Whether the answer is buffered, as the directive or the upstream says. What is not is not slowed down either.
-fn buffers(r: &Request, conf: &Conf, headers: &Headers) -> bool {
-    let said = headers.get(HeaderId::XAccelBuffering).filter(|_| !conf.ignored.has(HeaderId::XAccelBuffering, b""));
-    let buffered = match said {
-        Some(value) if value.eq_ignore_ascii_case(b"yes") => true,
-        Some(value) if value.eq_ignore_ascii_case(b"no") => false,
-        _ => conf.buffering,
-    };
+fn buffers(r: &Request, conf: &Conf, passage: &Passage) -> bool {
+    let buffered = passage.buffering.get().unwrap_or(conf.buffering);
     if !buffered {
         r.out.limit_rate.set(Some(0));
     }

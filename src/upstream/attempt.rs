@@ -4,7 +4,7 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::answer::note_charset;
+use super::answer::note_wishes;
 use super::buffer::Buffer;
 use super::choice::Choice;
 use super::exchange::{Answer, Exchange, Failure, client_is_gone};
@@ -275,11 +275,11 @@ impl<'a> Try<'a> {
 
     /// What the head says by itself, whatever becomes of the answer: nginx looks at each field as it comes.
     fn take_head(&self) {
-        let Exchange { r, conf, .. } = self.exchange;
+        let Exchange { r, conf, passage, .. } = self.exchange;
         if let Some(caching) = self.exchange.caching() {
             caching.take_head(&self.head, conf);
         }
-        note_charset(r, conf, &self.head.headers);
+        note_wishes((r, conf, passage), &self.head.headers);
     }
 
     /// The peer is given up. What came of its head is there for the log.

@@ -63,6 +63,8 @@ pub(crate) struct Passage {
     keeper: RefCell<Option<Box<dyn FnOnce()>>>,
     /// They have refused it.
     refused: Cell<bool>,
+    /// What `X-Accel-Buffering` said last, of this answer or one that was not taken.
+    pub(super) buffering: Cell<Option<bool>>,
 }
 
 thread_local! {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::limit_zone::{self, LEVELS, Zone, named_size};
-use crate::conf::{Args, Command, Ctx, Inherit, LocationBuilder, Module, SetResult, assign};
+use super::limit_zone::{self, Outcome, Refusal, Written, Zone, named_size};
+use crate::conf::{Args, Command, Ctx, Inherit, LocationBuilder, Module, SetResult};
 use crate::diag::{Diagnostic, Span};
 use crate::http::{Flow, Phase, PhaseHandler, Request, VariableDef};
 use crate::log::Level;
@@ -24,14 +24,12 @@ pub struct LimitReq;
 /// The limits of one block, as written.
 #[derive(Default)]
 pub struct Conf {
-    limits: Vec<Written>,
-    log_level: Option<Level>,
-    status: Option<u16>,
-    dry_run: Option<bool>,
+    limits: Vec<Named>,
+    refusal: Written,
 }
 
 #[derive(Clone)]
-struct Written {
+struct Named {
     zone: Bytes,
     /// Thousandths of a request.
     burst: u64,
@@ -54,48 +52,31 @@ impl Module for LimitReq {
     const COMMANDS: &'static [Command<Conf>] = &[
         Command::custom("limit_req_zone", define_zone),
         Command::custom("limit_req", add_limit),
-        Command::custom("limit_req_log_level", |c, args, _| assign(&mut c.log_level, args, || args.one_of(1, LEVELS))),
-        Command::custom("limit_req_status", |c, args, _| {
-            assign(&mut c.status, args, || Ok(u16::try_from(args.number(1)?).unwrap_or(u16::MAX)))
-        }),
-        Command::flag("limit_req_dry_run", |c| &mut c.dry_run),
+        Command::custom("limit_req_log_level", |c, args, _| c.refusal.set_log_level(args)),
+        Command::custom("limit_req_status", |c, args, _| c.refusal.set_status(args)),
+        Command::flag("limit_req_dry_run", |c| &mut c.refusal.dry_run),
     ];
     const VARIABLES: &'static [VariableDef] = &[VariableDef::new("limit_req_status", |r, out| {
-        let outcome = r.find_lasting::<Cell<Option<Outcome>>>().and_then(|outcome| outcome.get());
-        outcome.is_some_and(|outcome| {
-            out.extend_from_slice(outcome.name().as_bytes());
-            true
-        })
+        Outcome::put(r.find_lasting::<Cell<Option<Outcome>>>().and_then(|outcome| outcome.get()), out)
     })];
 
     fn merge(parent: &Conf, conf: &mut Conf) {
         conf.limits.inherit(&parent.limits);
-        conf.log_level.inherit(&parent.log_level);
-        conf.status.inherit(&parent.status);
-        conf.dry_run.inherit(&parent.dry_run);
+        conf.refusal.inherit(&parent.refusal);
     }
 
     fn install(conf: &Conf, location: &mut LocationBuilder<'_, '_>) {
         let zones = &location.ctx.collected::<Zones>().0;
-        let limit = |written: &Written| {
+        let limit = |written: &Named| {
             let (zone, rate) = zones.iter().find(|(zone, _)| zone.name == written.zone)?;
             Some(Limit { zone: zone.clone(), rate: *rate, burst: written.burst, delay: written.delay })
         };
         let limits: Box<[Limit]> = conf.limits.iter().filter_map(limit).collect();
-        if limits.is_empty() {
-            return;
+        if !limits.is_empty() {
+            let refusal = conf.refusal.resolve();
+            let delay_log_level = one_below(refusal.log_level);
+            location.on(Phase::Preaccess, Limiter { limits, refusal, delay_log_level });
         }
-        let log_level = conf.log_level.unwrap_or(Level::Error);
-        location.on(
-            Phase::Preaccess,
-            Limiter {
-                limits,
-                log_level,
-                delay_log_level: one_below(log_level),
-                status: conf.status.unwrap_or(503),
-                dry_run: conf.dry_run.unwrap_or(false),
-            },
-        );
     }
 }
 
@@ -168,30 +149,8 @@ fn add_limit(c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
     if c.limits.iter().any(|limit| limit.zone == zone) {
         return Err(args.duplicate());
     }
-    c.limits.push(Written { zone, burst, delay });
+    c.limits.push(Named { zone, burst, delay });
     Ok(())
-}
-
-/// What became of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    Passed,
-    Delayed,
-    Rejected,
-    DelayedDryRun,
-    RejectedDryRun,
-}
-
-impl Outcome {
-    fn name(self) -> &'static str {
-        match self {
-            Outcome::Passed => "PASSED",
-            Outcome::Delayed => "DELAYED",
-            Outcome::Rejected => "REJECTED",
-            Outcome::DelayedDryRun => "DELAYED_DRY_RUN",
-            Outcome::RejectedDryRun => "REJECTED_DRY_RUN",
-        }
-    }
 }
 
 struct Limit {
@@ -211,10 +170,8 @@ impl Limit {
 /// All limits of a location.
 struct Limiter {
     limits: Box<[Limit]>,
-    log_level: Level,
+    refusal: Refusal,
     delay_log_level: Level,
-    status: u16,
-    dry_run: bool,
 }
 
 impl PhaseHandler for Limiter {
@@ -233,7 +190,7 @@ impl PhaseHandler for Limiter {
                 Found::Accounted(excess) => last = Some((limit, excess)),
                 Found::Full => return self.reject(&outcome, held),
                 Found::Busy(excess) => {
-                    self.tell(r, self.log_level, "limiting requests", excess, " by zone \"", limit);
+                    self.tell(r, self.refusal.log_level, "limiting requests", excess, " by zone \"", limit);
                     return self.reject(&outcome, held);
                 }
             }
@@ -250,12 +207,7 @@ impl Limiter {
         for (limit, ticket) in held {
             limit.zone.state.release(ticket);
         }
-        if self.dry_run {
-            outcome.set(Some(Outcome::RejectedDryRun));
-            return Flow::Declined;
-        }
-        outcome.set(Some(Outcome::Rejected));
-        Flow::Finalize(self.status)
+        self.refusal.reject(outcome)
     }
 
     /// Accounts for the request everywhere; the longest wait counts.
@@ -279,7 +231,7 @@ impl Limiter {
             return Flow::Declined;
         };
         self.tell(r, self.delay_log_level, "delaying request", excess, ", by zone \"", limit);
-        if self.dry_run {
+        if self.refusal.dry_run {
             outcome.set(Some(Outcome::DelayedDryRun));
             return Flow::Declined;
         }
@@ -288,7 +240,7 @@ impl Limiter {
     }
 
     fn tell(&self, r: &Request, level: Level, what: &str, excess: u64, by: &str, limit: &Limit) {
-        let dry = if self.dry_run { ", dry run" } else { "" };
+        let dry = if self.refusal.dry_run { ", dry run" } else { "" };
         r.log_with(level, |line| {
             line.put(format_args!("{what}{dry}, excess: {}.{:03}{by}", excess / 1000, excess % 1000));
             line.bytes(&limit.zone.name).put('"');

@@ -254,6 +254,13 @@ impl Reading {
         }
     }
 
+    /// No host is a name too: `server_name "";`.
+    fn choose_nameless(&mut self, servers: &VirtualServers) {
+        if self.head.host.is_empty() {
+            self.choice = servers.choose(b"");
+        }
+    }
+
     /// Looks at bytes that have just come; `true` when there is no more to come.
     fn read(&mut self, new: &[u8], io: &Io, local: &Local, servers: &VirtualServers) -> bool {
         let mut joined = std::mem::take(&mut self.input);
@@ -268,10 +275,7 @@ impl Reading {
                         self.room = self.parser.room(consumed);
                         io.keep_input(&whole[consumed..]);
                     }
-                    if self.head.host.is_empty() {
-                        // No host is a name too: `server_name "";`.
-                        self.choice = servers.choose(b"");
-                    }
+                    self.choose_nameless(servers);
                     return true;
                 }
                 Ok(Parse::Host) => {
@@ -285,6 +289,9 @@ impl Reading {
                 Ok(Parse::Blank) => return false,
                 Err(error) => {
                     self.unread = self.parser.leaves_unread(error.fault, whole);
+                    if error.fault.is_of_whole_head() {
+                        self.choose_nameless(servers);
+                    }
                     self.error = Some(error);
                     return true;
                 }

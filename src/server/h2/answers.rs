@@ -40,7 +40,7 @@ impl Progress {
 
     /// It ends here: what has not left was not sent.
     pub(super) fn cut(&self) {
-        self.r.out.bytes.set(self.sent.get());
+        self.r.out.bytes.set(self.sent.get() + self.r.out.head_bytes.get());
         self.r.out.complete.set(false);
     }
 
@@ -100,11 +100,14 @@ impl Answers {
         self.answers.borrow_mut().remove(&stream);
     }
 
-    /// So many bytes of an answer leave.
-    pub(super) fn sent(&self, stream: u32, length: usize) {
+    /// So many bytes of an answer's body leave, and so many that frame it.
+    pub(super) fn sent(&self, stream: u32, length: usize, frames: usize) {
         if let Some(progress) = self.answers.borrow().get(&stream) {
             progress.at.set(clock::now());
             progress.sent.set(progress.sent.get() + length as u64);
+            let out = &progress.r.out;
+            out.bytes.set(out.bytes.get() + frames as u64);
+            out.head_bytes.set(out.head_bytes.get() + frames as u64);
         }
     }
 

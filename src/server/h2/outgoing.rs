@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 
 use super::frame::{
-    ACK, DATA, END_STREAM, GOAWAY, HEAD, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, append_frame,
+    ACK, CONTINUATION, DATA, END_STREAM, GOAWAY, HEAD, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, append_frame,
 };
 use super::front::Front;
 
@@ -164,7 +164,10 @@ impl Outgoing {
                     RST_STREAM => front.forget(self.cursor.stream()),
                     DATA => {
                         front.send_window = front.send_window.saturating_sub(self.cursor.left as u64);
-                        front.shared().answers.sent(self.cursor.stream(), self.cursor.left);
+                        front.shared().answers.sent(self.cursor.stream(), self.cursor.left, HEAD);
+                    }
+                    HEADERS | CONTINUATION => {
+                        front.shared().answers.sent(self.cursor.stream(), 0, HEAD + self.cursor.left);
                     }
                     _ => {}
                 }
