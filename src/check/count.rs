@@ -114,10 +114,10 @@ pub(super) fn arguments(
     if let Some(last) = habit::lost_semicolon(checker.sources, directive, context) {
         return Some(lacks_semicolon(fault, last));
     }
-    if let Some(continued) = directive.args.iter().find(|word| &*word.value == b"\\\n" || &*word.value == b"\\\r") {
-        let help = "take it out: a directive goes on until its `;`";
-        let fix = Fix::sure("take the backslash out").remove(Span { end: continued.span.start + 1, ..continued.span });
-        return Some(fault.at(continued.span).label("a backslash does not join lines").help(help).fix(fix));
+    if let Some(backslash) = habit::joins_lines(directive) {
+        let mut fault = fault;
+        habit::blame_backslash(&mut fault, backslash);
+        return Some(fault);
     }
     let fault = fault.at(directive.span()).label(format!("{} here, it takes {}", arguments_here(count), spec.arity));
     Some(match (directive.args.first(), directive.args.get(1)) {

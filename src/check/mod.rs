@@ -11,7 +11,7 @@ mod table;
 mod value;
 
 pub use habit::reconsider;
-pub(crate) use habit::{is_foreign, is_typographic, lost_semicolon, translations};
+pub(crate) use habit::{is_foreign, is_typographic, joins_lines, lost_semicolon, translations};
 
 use std::collections::HashSet;
 

@@ -112,5 +112,12 @@ impl Resources for Nothing<'_> {
 
 /// Whether any resolver could know a name of these bytes.
 fn can_be_a_host(name: &str) -> bool {
+    let parts = name.split('.').map(str::parse::<u32>);
+    let is_number = parts.clone().all(|part| part.is_ok());
+    let is_address = parts.clone().count() <= 4 && parts.flatten().all(|part| part < 256);
+    if is_number && name.contains('.') && !is_address {
+        // An address with a slip in it.
+        return false;
+    }
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }

@@ -1,6 +1,8 @@
 //! A second look at what has been said: the fault of one directive is often the slip in another.
 
-use super::{add_semicolon, braces, comment_length, lost::leave_lost, lost_semicolon, otherwise};
+use super::{
+    add_semicolon, blame_backslash, braces, comment_length, joins_lines, lost::leave_lost, lost_semicolon, otherwise,
+};
 use crate::{
     check::advice::advise,
     diag::{Diagnostic, FileId, Fix, Severity, Span},
@@ -40,6 +42,8 @@ pub fn reconsider(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
         let lost = lost_semicolon(&loaded.sources, found.directive, found.context).filter(|_| !is_name);
         if otherwise::is_else(found.directive) {
             said.fix = otherwise::fix(&loaded.sources, found.directive, found.before);
+        } else if let Some(backslash) = joins_lines(found.directive).filter(|_| !is_name) {
+            blame_backslash(said, backslash);
         } else if let Some(last) = lost {
             said.at = Some(last.span);
             said.label = Some("a `;` is missing behind this".into());

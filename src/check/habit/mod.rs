@@ -146,6 +146,21 @@ pub(super) fn quoted(sources: &Sources, span: Span) -> Option<String> {
     Some(format!("{quote}{raw}{quote}"))
 }
 
+/// The backslash at the end of a line that is an argument of a directive.
+pub(crate) fn joins_lines(directive: &Directive) -> Option<Span> {
+    let joins = |word: &&Word| !word.quoted && matches!(&*word.value, b"\\\n" | b"\\\r");
+    let found = directive.args.iter().find(joins)?.span;
+    Some(Span { end: found.start + 1, ..found })
+}
+
+/// Says of a fault that it comes of such a backslash.
+pub(super) fn blame_backslash(said: &mut Diagnostic, backslash: Span) {
+    said.at = Some(backslash);
+    said.label = Some("a backslash does not join lines".into());
+    said.help = Some("take it out: a directive goes on until its `;`".into());
+    said.fix = Some(Fix::sure("take the backslash out").remove(backslash));
+}
+
 /// A `;` behind a word.
 pub(super) fn add_semicolon(last: Span) -> Fix {
     Fix::sure("add the missing `;`").behind(last, ";")

@@ -23,6 +23,8 @@ mod hsts_header;
 mod http_splitting;
 mod if_is_evil;
 mod inheritance_lost;
+mod line_continuation;
+mod literal_variable;
 mod location_regex;
 mod low_keepalive_requests;
 mod map_without_default;
@@ -106,6 +108,8 @@ pub(super) const ALL: &[&Rule] = &[
     &http_splitting::RULE,
     &if_is_evil::RULE,
     &inheritance_lost::RULE,
+    &line_continuation::RULE,
+    &literal_variable::RULE,
     &low_keepalive_requests::RULE,
     &map_without_default::RULE,
     &misdirected_request::RULE,
