@@ -25,6 +25,7 @@ const UNSEEN: &[(&str, &str)] = &[
     ("is known to nginx, not run by rnginx yet", "goes away when it is run"),
     ("cannot be loaded: rnginx loads no C modules", "goes away when it is run"),
     ("leaves nothing that rnginx speaks", "ours, where nginx says nothing"),
+    ("error:0A0000B9", "a part of OpenSSL's sentence"),
     ("error:0A0001", "a part of OpenSSL's sentence"),
     ("SSL_CONF_cmd(", "OpenSSL's own words follow, another version's are other ones"),
     ("SSL_CTX_use_PrivateKey(", "OpenSSL's own words follow, another version's are other ones"),

@@ -15,7 +15,6 @@ pub(super) fn shape(
     spec: &DirectiveSpec,
     context: Context,
 ) -> Option<Diagnostic> {
-    let name = directive.name.text();
     if let Some((word, brace)) = directive.brace() {
         let fault = brace_in_word(directive, spec, word, brace)?;
         let is_placeholder = word.text().contains("{{");
@@ -28,8 +27,9 @@ pub(super) fn shape(
         });
     }
     let has_block = directive.block.as_ref().is_some_and(|block| block.open == directive.end);
+    let name = spec.name;
     if spec.opens.is_none() && has_block {
-        let fault = Diagnostic::error("unexpected-block", not_terminated(&name)).at(directive.end);
+        let fault = Diagnostic::error("unexpected-block", not_terminated(name)).at(directive.end);
         if let Some(last) = habit::lost_semicolon(sources, directive, context) {
             return Some(lacks_semicolon(fault, last));
         }

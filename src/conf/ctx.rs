@@ -2,7 +2,7 @@
 
 use std::any::{Any, TypeId};
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -77,17 +77,12 @@ struct Node {
     parent: Option<NodeId>,
     at: Span,
     end: Span,
-    confs: Vec<Slot>,
+    confs: Box<[Slot]>,
 }
 
 /// What a module wrote down for a block. Most blocks are untouched by most modules, and those below one block then share
-/// what it gives them.
-enum Slot {
-    Untouched,
-    Here(Rc<Values>),
-    /// While the module's own directive runs, or its installation.
-    Away,
-}
+/// what it gives them. None where it is untouched, or away.
+type Slot = Option<Rc<Values>>;
 
 /// A module's values of a block, and what a block in it that sets nothing has of them.
 struct Values {
@@ -130,9 +125,12 @@ pub struct Ctx<'c> {
     /// The modules by the types of their values, sorted.
     slots: Vec<(TypeId, usize)>,
     defaults: Vec<Rc<Values>>,
-    commands: HashMap<&'static str, Vec<CommandPlace>>,
+    /// By the numbers of the table's rows.
+    commands: Vec<Option<CommandPlace>>,
     nodes: Vec<Node>,
     current: NodeId,
+    /// The values, by block and module, that a module's own directive has in its hands.
+    away: Vec<(NodeId, usize)>,
     collected: HashMap<TypeId, Box<dyn Any>>,
     variables: VariableTable,
     regexes: HashMap<(Box<[u8]>, bool), Regex>,
@@ -141,8 +139,8 @@ pub struct Ctx<'c> {
 }
 
 /// A directive's module and number.
+#[derive(Clone, Copy)]
 struct CommandPlace {
-    owner: &'static str,
     module: usize,
     command: usize,
 }
@@ -155,12 +153,6 @@ impl<'c> Ctx<'c> {
         resources: &'c mut dyn Resources,
         paths: &'c Paths,
     ) -> Self {
-        let mut commands: HashMap<_, Vec<_>> = HashMap::new();
-        for (module, found) in modules.iter().enumerate() {
-            for (command, name) in found.commands().into_iter().enumerate() {
-                commands.entry(name).or_default().push(CommandPlace { owner: found.name(), module, command });
-            }
-        }
         let defaults: Vec<_> = modules.iter().map(|module| Values::new(*module)).collect();
         let types = defaults.iter().map(|values| (*values.conf).type_id());
         let mut slots: Vec<_> = types.enumerate().map(|(slot, of_type)| (of_type, slot)).collect();
@@ -173,9 +165,10 @@ impl<'c> Ctx<'c> {
             modules,
             slots,
             defaults,
-            commands,
+            commands: commands(schema, modules),
             nodes: Vec::new(),
             current: NodeId(0),
+            away: Vec::new(),
             collected: HashMap::new(),
             variables: VariableTable::new(definitions),
             regexes: HashMap::new(),
@@ -188,7 +181,7 @@ impl<'c> Ctx<'c> {
 
     fn push_node(&mut self, kind: NodeKind, parent: Option<NodeId>, at: Span, end: Span) -> NodeId {
         let id = NodeId(u32::try_from(self.nodes.len()).expect("fewer blocks than bytes in a file"));
-        let confs = self.modules.iter().map(|_| Slot::Untouched).collect();
+        let confs = vec![None; self.modules.len()].into();
         self.nodes.push(Node { kind, parent, at, end, confs });
         id
     }
@@ -206,26 +199,25 @@ impl<'c> Ctx<'c> {
     fn run_one(&mut self, directive: &Directive) -> SetResult {
         let context = self.kind(self.current).context();
         let Some(spec) = self.schema.find(&directive.name.value, context) else { return Ok(()) };
-        let Some((module, command)) = self.command(spec.name, spec.module) else { return Ok(()) };
+        let Some(CommandPlace { module, command }) = self.commands[usize::from(spec.number)] else { return Ok(()) };
         let node = self.current;
-        let mut conf = match std::mem::replace(self.slot(node, module), Slot::Away) {
-            Slot::Untouched => Values::new(self.modules[module]),
-            Slot::Here(conf) => conf,
-            Slot::Away => unreachable!("{PRESENT}"),
-        };
+        let mut conf = self.take(node, module).unwrap_or_else(|| Values::new(self.modules[module]));
         let result = self.modules[module].run(command, Values::own(&mut conf), &Args::new(directive), self);
-        *self.slot(node, module) = Slot::Here(conf);
+        self.put_back(node, module, Some(conf));
         result
     }
 
-    /// Two modules may have directives of one name in different places; the table says whose it is here.
-    fn command(&self, name: &str, owner: &str) -> Option<(usize, usize)> {
-        let places = self.commands.get(name)?;
-        let place = match &places[..] {
-            [only] => only,
-            several => several.iter().find(|place| place.owner == owner)?,
-        };
-        Some((place.module, place.command))
+    /// Takes a block's values out for as long as their module has them in its hands.
+    fn take(&mut self, node: NodeId, module: usize) -> Slot {
+        let taken = self.slot(node, module).take();
+        assert!(taken.is_some() || !self.away.contains(&(node, module)), "{PRESENT}");
+        self.away.push((node, module));
+        taken
+    }
+
+    fn put_back(&mut self, node: NodeId, module: usize, values: Slot) {
+        *self.slot(node, module) = values;
+        self.away.pop();
     }
 
     /// Runs a directive's block as a block of its own below the current one.
@@ -271,7 +263,7 @@ impl<'c> Ctx<'c> {
     }
 
     /// All blocks, outer ones first.
-    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = NodeId> + use<> {
         (0..u32::try_from(self.nodes.len()).expect("fewer blocks than bytes in a file")).map(NodeId)
     }
 
@@ -287,23 +279,31 @@ impl<'c> Ctx<'c> {
     /// What a module wrote down for a block.
     pub fn conf_at<C: Any>(&self, node: NodeId) -> &C {
         let slot = self.slot_of::<C>();
-        let values = match &self.nodes[node.0 as usize].confs[slot] {
-            Slot::Untouched => &self.defaults[slot],
-            Slot::Here(values) => values,
-            Slot::Away => unreachable!("{PRESENT}"),
-        };
-        values.conf.downcast_ref().expect(FOUND)
+        self.values(node, slot).conf.downcast_ref().expect(FOUND)
+    }
+
+    fn values(&self, node: NodeId, slot: usize) -> &Rc<Values> {
+        self.nodes[node.0 as usize].confs[slot].as_ref().unwrap_or_else(|| {
+            assert!(!self.away.contains(&(node, slot)), "{PRESENT}");
+            &self.defaults[slot]
+        })
+    }
+
+    /// What a module wrote down for the blocks that are meant, outer ones first; values that blocks share are met once.
+    pub fn each_conf<C: Any>(&self, is_meant: impl Fn(&NodeKind) -> bool) -> Vec<&C> {
+        let slot = self.slot_of::<C>();
+        let mut met = HashSet::new();
+        let meant = self.nodes().filter(|node| is_meant(self.kind(*node)));
+        let values = meant.map(|node| self.values(node, slot)).filter(|values| met.insert(Rc::as_ptr(values)));
+        values.map(|values| values.conf.downcast_ref().expect(FOUND)).collect()
     }
 
     /// The same, to change it, before all blocks have been read.
     pub fn conf_at_mut<C: Any>(&mut self, node: NodeId) -> &mut C {
         let module = self.slot_of::<C>();
         let new = self.modules[module];
-        let slot = self.slot(node, module);
-        if matches!(slot, Slot::Untouched) {
-            *slot = Slot::Here(Values::new(new));
-        }
-        let Slot::Here(values) = slot else { unreachable!("{PRESENT}") };
+        assert!(!self.away.contains(&(node, module)), "{PRESENT}");
+        let values = self.slot(node, module).get_or_insert_with(|| Values::new(new));
         Values::own(values).downcast_mut().expect(FOUND)
     }
 
@@ -312,7 +312,7 @@ impl<'c> Ctx<'c> {
         for node in self.nodes() {
             for slot in 0..self.modules.len() {
                 let merged = self.merged(node, slot);
-                *self.slot(node, slot) = Slot::Here(merged);
+                *self.slot(node, slot) = Some(merged);
             }
         }
     }
@@ -320,32 +320,26 @@ impl<'c> Ctx<'c> {
     /// What a block has of a module when the block around it, merged before, has given it its own.
     fn merged(&mut self, node: NodeId, slot: usize) -> Rc<Values> {
         let module = self.modules[slot];
-        let own = std::mem::replace(self.slot(node, slot), Slot::Away);
-        let around = self.parent(node).map(|parent| match &self.nodes[parent.0 as usize].confs[slot] {
-            Slot::Here(values) => values,
-            _ => unreachable!("{PRESENT}"),
-        });
+        let own = self.slot(node, slot).take();
+        let around = self.parent(node).and_then(|parent| self.nodes[parent.0 as usize].confs[slot].as_ref());
         match (own, around) {
-            (Slot::Here(values), None) => values,
-            (Slot::Here(mut values), Some(around)) => {
+            (Some(values), None) => values,
+            (Some(mut values), Some(around)) => {
                 module.merge(&*around.conf, Values::own(&mut values));
                 values
             }
-            (_, None) => Values::new(module),
-            (_, Some(around)) => around.untouched(module),
+            (None, None) => Values::new(module),
+            (None, Some(around)) => around.untouched(module),
         }
     }
 
-    /// Lets every module install itself in a location. A module's own values are away meanwhile.
+    /// Lets every module install itself in a location.
     pub fn install(&mut self, node: NodeId) -> super::builder::Installed {
         let modules = self.modules;
         let mut builder = super::LocationBuilder::new(self, node);
         for (slot, module) in modules.iter().enumerate() {
-            let conf = std::mem::replace(builder.ctx.slot(node, slot), Slot::Away);
-            if let Slot::Here(values) = &conf {
-                module.install(&*values.conf, &mut builder);
-            }
-            *builder.ctx.slot(node, slot) = conf;
+            let values = builder.ctx.values(node, slot).clone();
+            module.install(&*values.conf, &mut builder);
         }
         builder.finish()
     }
@@ -453,6 +447,26 @@ impl<'c> Ctx<'c> {
         let (variables, variable_names) = self.variables.settle(&mut |diagnostic| diagnostics.push(diagnostic));
         Settled { variables, variable_names, extensions: std::mem::take(&mut self.extensions), diagnostics }
     }
+}
+
+/// Who runs the rows of the table. Two modules may have directives of one name in different places; the table says whose
+/// one is.
+fn commands(schema: &Schema, modules: &[&dyn AnyModule]) -> Vec<Option<CommandPlace>> {
+    let mut commands = vec![None; schema.directives().len()];
+    let mut names: HashMap<_, Vec<_>> = HashMap::new();
+    for (module, found) in modules.iter().enumerate() {
+        for (command, name) in found.commands().into_iter().enumerate() {
+            names.entry(name).or_default().push((found.name(), CommandPlace { module, command }));
+        }
+    }
+    for row in schema.directives() {
+        commands[usize::from(row.number)] = match names.get(row.name).map(|places| &places[..]) {
+            Some([(_, only)]) => Some(*only),
+            Some(several) => several.iter().find(|(owner, _)| *owner == row.module).map(|(_, place)| *place),
+            None => None,
+        };
+    }
+    commands
 }
 
 /// What stands behind the `$`.

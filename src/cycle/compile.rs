@@ -13,7 +13,7 @@ use crate::schema::Schema;
 
 /// What came of a compilation.
 pub struct Compiled {
-    /// The cycle; `None` where there were errors.
+    /// The cycle; `None` where there were errors, or nobody wanted it.
     pub cycle: Option<Arc<Cycle>>,
     /// Everything that was complained about.
     pub diagnostics: Vec<Diagnostic>,
@@ -23,6 +23,22 @@ pub struct Compiled {
 
 /// Compiles a checked tree. `fallback` takes log lines where the configuration names no log.
 pub fn compile(loaded: &Loaded, paths: &Paths, fallback: Arc<ErrorLog>, resources: &mut dyn Resources) -> Compiled {
+    build(loaded, paths, fallback, resources, true)
+}
+
+/// Compiles a checked tree for what there is to complain about: each location is let go as soon as it is built, so that a long
+/// configuration needs half the memory, and there is no cycle in the end.
+pub fn verify(loaded: &Loaded, paths: &Paths, fallback: Arc<ErrorLog>, resources: &mut dyn Resources) -> Compiled {
+    build(loaded, paths, fallback, resources, false)
+}
+
+fn build(
+    loaded: &Loaded,
+    paths: &Paths,
+    fallback: Arc<ErrorLog>,
+    resources: &mut dyn Resources,
+    keeps: bool,
+) -> Compiled {
     let mut ctx = Ctx::new(Schema::nginx(), MODULES, resources, paths);
     ctx.run(&loaded.root);
     ctx.merge();
@@ -31,7 +47,13 @@ pub fn compile(loaded: &Loaded, paths: &Paths, fallback: Arc<ErrorLog>, resource
     let main_log = ctx.conf_at::<error_log::Conf>(NodeId(0)).log().unwrap_or(fallback);
     main_log.keep_stderr(ctx.collected::<error_log::UsesStderr>().0);
     ctx.collected::<syslog::Syslogs>().0.iter().for_each(|syslog| syslog.complain_to(&main_log));
-    let locations = ctx.nodes().map(|node| build_location(&mut ctx, node, &main_log)).collect();
+    let mut locations = Vec::with_capacity(if keeps { ctx.nodes().len() } else { 0 });
+    for node in ctx.nodes() {
+        let location = build_location(&mut ctx, node, &main_log);
+        if keeps {
+            locations.push(location);
+        }
+    }
     let servers = http_core::servers(&mut ctx).into_iter().map(|node| http_core::build_server(&ctx, node)).collect();
     let listens = http_core::build_listens(&mut ctx);
     if let Some(fault) = core::too_few_connections(&process, listens.len()) {
@@ -39,7 +61,7 @@ pub fn compile(loaded: &Loaded, paths: &Paths, fallback: Arc<ErrorLog>, resource
     }
     let places = ctx.nodes().map(|node| ctx.place(node)).collect();
     let settled = ctx.settle();
-    let failed = settled.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    let failed = !keeps || settled.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     let cycle = Cycle {
         process,
         listens,

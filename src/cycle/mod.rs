@@ -5,6 +5,6 @@ mod engine;
 mod special;
 mod subrequest;
 
-pub use compile::compile;
+pub use compile::{compile, verify};
 pub use engine::{Answer, End, Moment, Run, Step, log, observe, refuse, run};
 pub use subrequest::{ENGINE, afterwards};

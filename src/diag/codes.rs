@@ -57,6 +57,7 @@ pub const CODES: &[Code] = &[
     row("empty-upstream", "an upstream has no server"),
     row("fastcgi-split", "the expression of `fastcgi_split_path_info` does not have two groups"),
     row("foreign-address", "a server listens on an address that this machine does not have"),
+    row("hash-size", "one of nginx's hash tables cannot be made with the size that is written"),
     row("host-not-found", "a host has no address"),
     row("include-cycle", "a file includes itself"),
     row("include-depth", "files include one another too deeply"),

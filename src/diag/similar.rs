@@ -4,13 +4,22 @@
 /// added, lost or changed, or two that changed places; another letter case counts least.
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = 2 * (word.chars().count() / 3).clamp(1, 3);
+    let letters = letters(word);
+    // A slip takes one letter away and adds one at most: this is told sooner than how far two words are apart.
+    let may_be_near = |candidate: &&'a str| (letters ^ self::letters(candidate)).count_ones() as usize <= limit;
     let near = |candidate: &'a str| Some((distance(word, candidate, limit)?, candidate));
-    candidates.into_iter().filter_map(near).min_by_key(|(slips, _)| *slips).map(|(_, candidate)| candidate)
+    let candidates = candidates.into_iter().filter(may_be_near).filter_map(near);
+    candidates.min_by_key(|(slips, _)| *slips).map(|(_, candidate)| candidate)
 }
 
 /// Whether one slip makes one word the other.
 pub fn differ_by_one(word: &str, other: &str) -> bool {
     word != other && distance(word, other, 2).is_some()
+}
+
+/// A bit for each letter that a word has, whatever its case.
+fn letters(word: &str) -> u32 {
+    word.chars().fold(0, |letters, letter| letters | 1 << (letter as u32 % 32))
 }
 
 /// Twice the number of slips, and one for each letter in another case; none where it is over the limit.

@@ -1,20 +1,34 @@
 //! Regular expressions over raw bytes, with nginx's captures and named captures.
 
+use std::sync::{Arc, OnceLock};
+
 use bytes::Bytes;
 use fancy_regex::{BytesMode, RegexBuilder};
 
 use super::{Request, VarIndex};
 use crate::log::Level;
 
-/// A compiled regular expression. A copy shares what was compiled, and searches in memory of its own.
-#[derive(Clone)]
+/// A compiled regular expression. A copy shares what was compiled, and searches in memory of its own, which it has from its
+/// first search on.
 pub struct Regex {
+    shared: Arc<Shared>,
+    own: OnceLock<fancy_regex::Regex>,
+}
+
+/// What copies share.
+struct Shared {
     pattern: Box<[u8]>,
     compiled: fancy_regex::Regex,
     groups: usize,
     names: Box<[(usize, VarIndex)]>,
     /// It holds `$`, which to PCRE stands before a last line feed too.
     ends: bool,
+}
+
+impl Clone for Regex {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone(), own: OnceLock::new() }
+    }
 }
 
 /// A search that went past the limit of backtracking; nginx answers 500.
@@ -44,17 +58,23 @@ impl Regex {
             .filter_map(|(group, group_name)| Some((group, name(group_name?))))
             .collect();
         let ends = pattern.contains(&b'$');
-        Ok(Self { pattern: pattern.into(), groups: compiled.captures_len(), compiled, names, ends })
+        let shared = Shared { pattern: pattern.into(), groups: compiled.captures_len(), compiled, names, ends };
+        Ok(Self { shared: Arc::new(shared), own: OnceLock::new() })
+    }
+
+    /// The engine with memory of its own.
+    fn engine(&self) -> &fancy_regex::Regex {
+        self.own.get_or_init(|| self.shared.compiled.clone())
     }
 
     /// The pattern as written.
     pub fn pattern(&self) -> &[u8] {
-        &self.pattern
+        &self.shared.pattern
     }
 
     /// How many groups it has, the whole match not counted.
     pub fn group_count(&self) -> usize {
-        self.groups - 1
+        self.shared.groups - 1
     }
 
     /// Whether it matches; captures are not kept.
@@ -62,9 +82,9 @@ impl Regex {
     /// # Errors
     /// [`MatchLimit`] where the search was given up.
     pub fn is_match(&self, subject: &[u8]) -> Result<bool, MatchLimit> {
-        let found = self.compiled.is_match(subject).map_err(|_| MatchLimit)?;
+        let found = self.engine().is_match(subject).map_err(|_| MatchLimit)?;
         match subject {
-            [line @ .., b'\n'] if !found && self.ends => self.compiled.is_match(line).map_err(|_| MatchLimit),
+            [line @ .., b'\n'] if !found && self.shared.ends => self.engine().is_match(line).map_err(|_| MatchLimit),
             _ => Ok(found),
         }
     }
@@ -77,13 +97,13 @@ impl Regex {
         self.search(r, subject).inspect_err(|_| {
             r.log_with(Level::Alert, |line| {
                 line.put("pcre2_match() failed: -47 on \"").bytes(subject);
-                line.put("\" using \"").bytes(&self.pattern).put('"');
+                line.put("\" using \"").bytes(&self.shared.pattern).put('"');
             });
         })
     }
 
     fn search(&self, r: &Request, subject: &[u8]) -> Result<bool, MatchLimit> {
-        if self.groups == 1 {
+        if self.shared.groups == 1 {
             let found = self.is_match(subject)?;
             if found {
                 r.set_captures(Captures::default());
@@ -91,7 +111,7 @@ impl Regex {
             return Ok(found);
         }
         let Some(captures) = self.captures(subject)? else { return Ok(false) };
-        for (group, index) in &self.names {
+        for (group, index) in &self.shared.names {
             r.variables().keep(*index, Some(captures.group(*group)));
         }
         r.set_captures(captures);
@@ -103,24 +123,24 @@ impl Regex {
     /// # Errors
     /// [`MatchLimit`] where the search was given up.
     pub fn captures(&self, subject: &[u8]) -> Result<Option<Captures>, MatchLimit> {
-        let found = match (self.compiled.captures(subject).map_err(|_| MatchLimit)?, subject) {
-            (None, [line @ .., b'\n']) if self.ends => self.compiled.captures(line).map_err(|_| MatchLimit)?,
+        let found = match (self.engine().captures(subject).map_err(|_| MatchLimit)?, subject) {
+            (None, [line @ .., b'\n']) if self.shared.ends => self.engine().captures(line).map_err(|_| MatchLimit)?,
             (found, _) => found,
         };
         let Some(found) = found else { return Ok(None) };
-        let groups = (0..self.groups).map(|group| found.get(group).map(|m| (m.start(), m.end()))).collect();
+        let groups = (0..self.shared.groups).map(|group| found.get(group).map(|m| (m.start(), m.end()))).collect();
         Ok(Some(Captures { subject: Bytes::copy_from_slice(subject), groups }))
     }
 
     /// The groups that have names, with the numbers of the variables they were given.
     pub fn names(&self) -> &[(usize, VarIndex)] {
-        &self.names
+        &self.shared.names
     }
 }
 
 impl std::fmt::Debug for Regex {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Regex({:?})", String::from_utf8_lossy(&self.pattern))
+        write!(f, "Regex({:?})", String::from_utf8_lossy(&self.shared.pattern))
     }
 }
 

@@ -28,7 +28,7 @@ use std::{
 
 use crate::{
     check::{check, reconsider, translations},
-    cycle::compile,
+    cycle::{compile, verify},
     diag::{Diagnostic, FileId, Severity, Span},
     http::Cycle,
     lint::{Allows, lint},
@@ -56,6 +56,8 @@ pub struct Options {
     pub to_run: bool,
     /// Whether the rules are left out: for who wants to know what a configuration means, and not what is doubtful in it.
     pub without_rules: bool,
+    /// Whether what would run is let go, which halves the memory: [`explain()`] and [`machine()`] ask it.
+    pub without_cycle: bool,
 }
 
 impl Options {
@@ -73,7 +75,7 @@ pub struct Inspection {
     pub context: Context,
     /// Everything there is to say, in the order in which nginx would meet it.
     pub diagnostics: Vec<Diagnostic>,
-    /// What would run, where enough of it is fine.
+    /// What would run, where enough of it is fine and it was not let go.
     pub(crate) cycle: Option<Arc<Cycle>>,
     /// The directive of each block, by the number of its location in the cycle.
     pub(crate) places: Vec<Span>,
@@ -122,9 +124,12 @@ fn look_at(
     }
     let checked = check(&loaded, Schema::nginx(), &runs, &mut diagnostics);
     let written = (!checked.accepts_all()).then(|| loaded.root.clone());
-    checked.prune(&mut loaded.root);
+    if written.is_some() {
+        checked.prune(&mut loaded.root);
+    }
     let mut resources = Nothing::new(nearby, options.offline);
     let log = Arc::new(ErrorLog::to(crate::log::Sink::Stderr, Level::Emerg));
+    let compile = if options.without_cycle { verify } else { compile };
     let compiled = compile(&loaded, &paths, log, &mut resources);
     let hosts = resources.hosts;
     loaded.root = written.unwrap_or(loaded.root);

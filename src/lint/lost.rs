@@ -1,5 +1,7 @@
 //! Directives that hold in a block only until it has one of its own.
 
+use std::borrow::Cow;
+
 use super::{Rule, view::Block};
 use crate::{
     diag::{Diagnostic, Fix},
@@ -29,7 +31,7 @@ pub(super) fn lost<'v>(block: Block<'v>, name: &str, key: fn(&Directive) -> Stri
 
 impl Lost<'_> {
     /// What is lost, by its first argument.
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Vec<Cow<'_, str>> {
         let mut names: Vec<_> = self.outer.iter().map(|one| super::text::arg(one, 0)).collect();
         names.dedup();
         names

@@ -1,6 +1,6 @@
 //! What stands in words: variables, captures, URLs.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use super::view::{Block, View};
 use crate::syntax::{Directive, Word};
@@ -26,8 +26,8 @@ pub(super) fn uses(word: &Word, names: &[&str]) -> bool {
 }
 
 /// The argument of this number, as text; an empty one where there are not so many.
-pub(super) fn arg(directive: &Directive, number: usize) -> String {
-    directive.args.get(number).map(|word| word.text().into_owned()).unwrap_or_default()
+pub(super) fn arg(directive: &Directive, number: usize) -> Cow<'_, str> {
+    directive.args.get(number).map(Word::text).unwrap_or_default()
 }
 
 /// Names in a sentence: `a`, `b` and `c`.

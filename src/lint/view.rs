@@ -1,6 +1,6 @@
 //! The tree as rules look at it: blocks with the blocks around them, what stands in them, and what they inherit.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+use std::{borrow::Cow, cell::RefCell, collections::HashMap, ops::Range, rc::Rc, sync::Arc};
 
 use super::request::Trees;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     diag::Span,
     http::{LocationKind, Regex},
     load::{Form, Loaded, Sources},
-    schema::{Context, Schema},
+    schema::{Context, Schema, key},
     syntax::{Directive, Word},
 };
 
@@ -18,8 +18,10 @@ pub(super) struct View<'a> {
     /// What the main file holds: what would stand around a site or a fragment is not known.
     pub(super) form: Form,
     nodes: Vec<Node<'a>>,
-    /// The blocks in which directives of a name stand, outer ones first.
-    places: HashMap<&'a [u8], Vec<usize>>,
+    /// The directives of the blocks, one block behind the other, by the keys of their names, those of one name in the order
+    /// written; and the keys, which are looked through instead of the names: rules ask far more often than they find.
+    by_name: Vec<&'a Directive>,
+    keys: Vec<u64>,
     /// The blocks of upstreams, by name.
     upstreams: HashMap<&'a [u8], usize>,
     /// The locations of servers as they are searched, made when they are asked for.
@@ -38,10 +40,12 @@ struct Node<'a> {
     context: Context,
     parent: Option<usize>,
     children: Vec<usize>,
-    /// Its directives by the keys of their names, those of one name in the order written; and the keys, which are looked
-    /// through instead of the names: rules ask far more often than they find.
-    by_name: Vec<&'a Directive>,
-    keys: Vec<u64>,
+    /// How it is named, for a location.
+    name: Option<Name<'a>>,
+    /// Where its directives stand in the view's lists.
+    named: Range<usize>,
+    /// A bit for each name that stands in it, and that others may share.
+    bits: u64,
 }
 
 /// A block.
@@ -63,13 +67,9 @@ pub(super) struct Name<'v> {
     pub(super) word: &'v Word,
 }
 
-/// A number of a name; few names have the same.
-fn key(name: &[u8]) -> u64 {
-    name.chunks(8).fold(name.len() as u64, |key, part| {
-        let mut bytes = [0; 8];
-        bytes[..part.len()].copy_from_slice(part);
-        (key.rotate_left(5) ^ u64::from_le_bytes(bytes)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    })
+/// The bit of a name with this key.
+fn bit(key: u64) -> u64 {
+    1 << (key >> 58)
 }
 
 /// Directives that give all requests of a location to something.
@@ -81,7 +81,8 @@ impl<'a> View<'a> {
             sources: &loaded.sources,
             form: loaded.form,
             nodes: Vec::new(),
-            places: HashMap::new(),
+            by_name: Vec::new(),
+            keys: Vec::new(),
             upstreams: HashMap::new(),
             trees: RefCell::default(),
             answers: RefCell::default(),
@@ -99,18 +100,10 @@ impl<'a> View<'a> {
         parent: Option<usize>,
     ) {
         let id = self.nodes.len();
-        let mut by_name = Vec::new();
-        if !context.is_table() {
-            by_name.extend(directives);
-            by_name.sort_by_cached_key(|one| (key(&one.name.value), &one.name.value));
-            for (at, one) in by_name.iter().enumerate() {
-                if at == 0 || by_name[at - 1].name.value != one.name.value {
-                    self.places.entry(&one.name.value).or_default().push(id);
-                }
-            }
-        }
-        let keys = by_name.iter().map(|one| key(&one.name.value)).collect();
-        self.nodes.push(Node { directive, directives, context, parent, children: Vec::new(), by_name, keys });
+        let named = self.name(if context.is_table() { &[] } else { directives });
+        let bits = self.keys[named.clone()].iter().fold(0, |bits, key| bits | bit(*key));
+        let name = directive.filter(|_| context == Context::LOCATION).and_then(Name::of);
+        self.nodes.push(Node { directive, directives, context, parent, children: Vec::new(), name, named, bits });
         if let Some(parent) = parent {
             self.nodes[parent].children.push(id);
         }
@@ -121,11 +114,23 @@ impl<'a> View<'a> {
             self.upstreams.entry(&name.value).or_insert(id);
         }
         for one in directives {
-            let opens = Schema::nginx().find(&one.name.value, context).and_then(|spec| spec.opens);
-            if let (Some(opens), Some(block)) = (opens, &one.block) {
+            let Some(block) = &one.block else { continue };
+            if let Some(opens) = Schema::nginx().find(&one.name.value, context).and_then(|spec| spec.opens) {
                 self.add(Some(one), &block.directives, opens.within(context), Some(id));
             }
         }
+    }
+
+    /// Writes a block's directives down by their names.
+    fn name(&mut self, directives: &'a [Directive]) -> Range<usize> {
+        let mut named: Vec<_> = directives.iter().map(|one| (key(&one.name.value), one)).collect();
+        named.sort_by(|(key, one), (other_key, other)| {
+            key.cmp(other_key).then_with(|| one.name.value.cmp(&other.name.value))
+        });
+        let start = self.keys.len();
+        self.keys.extend(named.iter().map(|(key, _)| key));
+        self.by_name.extend(named.iter().map(|(_, one)| one));
+        start..self.keys.len()
     }
 
     /// The block that everything stands in.
@@ -153,14 +158,14 @@ impl<'a> View<'a> {
 
     /// Every directive of this name, with the block it stands in.
     pub(super) fn every<'n>(&'n self, name: &'n str) -> impl Iterator<Item = (Block<'n>, &'n Directive)> {
-        let blocks = self.places.get(name.as_bytes()).map_or(&[][..], |blocks| blocks);
-        let blocks = blocks.iter().map(|id| self.block(*id));
+        let bit = bit(key(name.as_bytes()));
+        let blocks = (0..self.nodes.len()).filter(move |id| self.nodes[*id].bits & bit != 0).map(|id| self.block(id));
         blocks.flat_map(move |block| block.all(name).iter().map(move |one| (block, *one)))
     }
 
     /// Whether a directive of this name stands anywhere.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.places.contains_key(name.as_bytes())
+        self.every(name).next().is_some()
     }
 
     /// The upstream with this name.
@@ -181,6 +186,33 @@ impl<'a> View<'a> {
 
     fn block(&self, id: usize) -> Block<'_> {
         Block { view: self, id }
+    }
+}
+
+impl<'v> Name<'v> {
+    /// Reads what stands behind `location`; none where that is no name.
+    fn of(location: &'v Directive) -> Option<Self> {
+        let args = &location.args;
+        let word = args.last()?;
+        let (modifier, text): (&[u8], &[u8]) = match args.len() {
+            1 => match &*word.value {
+                [b'=', text @ ..] => (b"=", text),
+                [b'^', b'~', text @ ..] => (b"^~", text),
+                [b'~', b'*', text @ ..] => (b"~*", text),
+                [b'~', text @ ..] => (b"~", text),
+                text => (b"", text),
+            },
+            _ => (&args[0].value, &word.value),
+        };
+        let kind = match modifier {
+            b"" if text.starts_with(b"@") => LocationKind::Named,
+            b"" => LocationKind::Prefix,
+            b"=" => LocationKind::Exact,
+            b"^~" => LocationKind::PrefixNoRegex,
+            b"~" | b"~*" => LocationKind::Regex,
+            _ => return None,
+        };
+        Some(Name { kind, caseless: modifier == b"~*", text, word })
     }
 }
 
@@ -226,8 +258,11 @@ impl<'v> Block<'v> {
 
     /// The directives of this name that stand right in it.
     pub(super) fn all(self, name: &str) -> &'v [&'v Directive] {
-        let Node { by_name, keys, .. } = self.node();
-        let (name, key) = (name.as_bytes(), key(name.as_bytes()));
+        let (name, key, node) = (name.as_bytes(), key(name.as_bytes()), self.node());
+        if node.bits & bit(key) == 0 {
+            return &[];
+        }
+        let (by_name, keys) = (&self.view.by_name[node.named.clone()], &self.view.keys[node.named.clone()]);
         let Some(first) = keys.iter().position(|known| *known == key) else { return &[] };
         let of_key = &by_name[first..];
         let Some(from) = of_key.iter().position(|one| *one.name.value == *name) else { return &[] };
@@ -281,8 +316,8 @@ impl<'v> Block<'v> {
     }
 
     /// The first argument of the directive of this name that holds here.
-    pub(super) fn value(self, name: &str) -> Option<String> {
-        Some(self.holding(name)?.args.first()?.text().into_owned())
+    pub(super) fn value(self, name: &str) -> Option<Cow<'v, str>> {
+        Some(self.holding(name)?.args.first()?.text())
     }
 
     /// Whether a flag is on here.
@@ -315,31 +350,14 @@ impl<'v> Block<'v> {
 
     /// How it is named, for a location.
     pub(super) fn name(self) -> Option<Name<'v>> {
-        let (Context::LOCATION, args) = (self.context(), self.args()) else { return None };
-        let word = args.last()?;
-        let (modifier, text): (&[u8], &[u8]) = match args.len() {
-            1 => [&b"="[..], b"^~", b"~*", b"~"]
-                .into_iter()
-                .find_map(|modifier| Some((modifier, word.value.strip_prefix(modifier)?)))
-                .unwrap_or((b"", &word.value)),
-            _ => (&args[0].value, &word.value),
-        };
-        let kind = match modifier {
-            b"" if text.starts_with(b"@") => LocationKind::Named,
-            b"" => LocationKind::Prefix,
-            b"=" => LocationKind::Exact,
-            b"^~" => LocationKind::PrefixNoRegex,
-            b"~" | b"~*" => LocationKind::Regex,
-            _ => return None,
-        };
-        Some(Name { kind, caseless: modifier == b"~*", text, word })
+        self.node().name
     }
 
     /// The prefix of a location that is found by one.
-    pub(super) fn prefix(self) -> Option<String> {
+    pub(super) fn prefix(self) -> Option<Cow<'v, str>> {
         let name = self.name()?;
         let is_prefix = matches!(name.kind, LocationKind::Prefix | LocationKind::PrefixNoRegex);
-        is_prefix.then(|| String::from_utf8_lossy(name.text).into_owned())
+        is_prefix.then(|| String::from_utf8_lossy(name.text))
     }
 
     /// What it gives all its requests to: `proxy_pass` and its like.

@@ -3,7 +3,8 @@
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
-    fs, io,
+    fs,
+    io::{self, Read},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
@@ -32,7 +33,9 @@ pub struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        fs::read(path)
+        let file = fs::File::open(path)?;
+        let size = file.metadata().map_or(0, |about| about.len());
+        whole(file, size)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<OsString>> {
@@ -42,6 +45,17 @@ impl Files for Disk {
     fn exists(&self, path: &Path) -> bool {
         path.symlink_metadata().is_ok()
     }
+}
+
+/// All of a file that said it has so many bytes. One that is written at this moment may have more, and is then read to its end.
+fn whole(mut file: impl Read, size: u64) -> io::Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(1));
+    file.read_to_end(&mut text)?;
+    if (text.len() as u64) < size {
+        let what = format!("pread() returned only {} bytes instead of {size}", text.len());
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
+    }
+    Ok(text)
 }
 
 /// Files in memory, by their whole path.
@@ -82,6 +96,10 @@ pub(super) fn path(bytes: &[u8]) -> &Path {
 
 /// nginx's words for why a call on a file failed: `open() "F" failed (2: No such file or directory)`.
 pub(super) fn failure(call: &str, path: &[u8], error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        // It has become shorter while it was read.
+        return error.to_string();
+    }
     let path = String::from_utf8_lossy(path);
     let number = error.raw_os_error().unwrap_or(libc::EIO);
     let reason = io::Error::from_raw_os_error(number).to_string();
@@ -107,5 +125,13 @@ mod tests {
         assert_eq!(failure("open", b"/x", &error), "open() \"/x\" failed (2: No such file or directory)");
         let error = Disk.read(Path::new("/")).expect_err("a folder");
         assert_eq!(failure("pread", b"/", &error), "pread() \"/\" failed (21: Is a directory)");
+    }
+
+    #[test]
+    fn a_file_that_has_become_shorter_is_refused() {
+        let cut = whole(&b"user a;"[..], 9).expect_err("two bytes are missing");
+        assert_eq!(failure("open", b"/n.conf", &cut), "pread() returned only 7 bytes instead of 9");
+        // Files that are made while they are read say nothing of their size.
+        assert_eq!(whole(&b"user a;"[..], 0).expect("all of it"), b"user a;");
     }
 }

@@ -82,20 +82,28 @@ impl<'a> Reader<'a> {
     }
 
     /// Replaces each `include` in a block and in the blocks inside it.
-    pub(super) fn splice(&mut self, directives: Vec<Directive>, lines: Lines) -> Vec<Directive> {
+    pub(super) fn splice(&mut self, mut directives: Vec<Directive>, lines: Lines) -> Vec<Directive> {
+        if lines == Lines::Other || !directives.iter().any(is_include) {
+            directives.iter_mut().for_each(|directive| self.splice_inside(directive, lines));
+            return directives;
+        }
         let mut spliced = Vec::with_capacity(directives.len());
         for mut directive in directives {
-            if lines == Lines::Include && is_include(&directive) {
+            if is_include(&directive) {
                 self.include(&directive, &mut spliced);
-                continue;
+            } else {
+                self.splice_inside(&mut directive, lines);
+                spliced.push(directive);
             }
-            if let Some(block) = &mut directive.block {
-                let inside = self.inside(&directive.name.value, lines);
-                block.directives = self.splice(std::mem::take(&mut block.directives), inside);
-            }
-            spliced.push(directive);
         }
         spliced
+    }
+
+    fn splice_inside(&mut self, directive: &mut Directive, lines: Lines) {
+        if let Some(block) = &mut directive.block {
+            let inside = self.inside(&directive.name.value, lines);
+            block.directives = self.splice(std::mem::take(&mut block.directives), inside);
+        }
     }
 
     fn inside(&self, name: &[u8], around: Lines) -> Lines {

@@ -10,8 +10,10 @@ const LONGEST: usize = 1024;
 /// nginx's word for how grave it is.
 pub fn level(diagnostic: &Diagnostic) -> Level {
     match diagnostic.severity {
-        Severity::Error if diagnostic.message.starts_with("pread() ") => Level::Crit,
+        Severity::Error if diagnostic.message.starts_with("pread() \"") => Level::Crit,
         Severity::Error => Level::Emerg,
+        // The one thing that nginx complains about so loudly and goes on.
+        Severity::Warning if diagnostic.message.starts_with("accept filters ") => Level::Emerg,
         Severity::Warning => Level::Warn,
         Severity::Note => Level::Notice,
     }

@@ -42,7 +42,7 @@ impl Document {
         let path = path_of(uri);
         let mut texts: Vec<_> = others.iter().filter(|(other, _)| *other != path).cloned().collect();
         texts.push((path.clone(), text.to_owned()));
-        let options = Options { offline: true, ..Options::new(path.to_string_lossy()) };
+        let options = Options { offline: true, without_cycle: true, ..Options::new(path.to_string_lossy()) };
         let look = inspect(&Open(texts), &options);
         Self { uri: uri.to_owned(), path, text: text.to_owned(), look }
     }

@@ -55,7 +55,6 @@ mod upstream;
 mod userid;
 mod uwsgi;
 
-use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use crate::conf::{AnyModule, erase};
@@ -119,19 +118,21 @@ pub static MODULES: &[&dyn AnyModule] = &[
     erase::<range::Range>(),
 ];
 
-/// Every directive that some module runs, by the table's module and its name.
-static RUNNING: LazyLock<HashSet<(&'static str, &'static str)>> = LazyLock::new(|| {
-    let owned = |module: &&'static dyn AnyModule| {
-        let (owners, commands) =
-            (module.also().iter().chain([&module.name()]).copied().collect::<Vec<_>>(), module.commands());
-        owners.into_iter().flat_map(move |owner| commands.clone().into_iter().map(move |name| (owner, name)))
-    };
-    MODULES.iter().flat_map(owned).collect()
+/// For each row of the table whether some module runs it.
+static RUNNING: LazyLock<Box<[bool]>> = LazyLock::new(|| {
+    let mut running = vec![false; Schema::nginx().directives().len()];
+    for module in MODULES {
+        let is_its = |spec: &&DirectiveSpec| spec.module == module.name() || module.also().contains(&spec.module);
+        let rows = |name: &str| Schema::nginx().named(name.as_bytes()).filter(is_its).map(|spec| spec.number).collect();
+        let rows = module.commands().into_iter().flat_map(|name| -> Vec<u16> { rows(name) });
+        rows.for_each(|row| running[usize::from(row)] = true);
+    }
+    running.into()
 });
 
 /// Whether a row of the table is run by a module.
 pub fn runs(spec: &DirectiveSpec) -> bool {
-    RUNNING.contains(&(spec.module, spec.name))
+    RUNNING[usize::from(spec.number)]
 }
 
 /// Directives that a module claims and the table does not know: none, or the two have drifted apart.

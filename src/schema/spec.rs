@@ -155,6 +155,8 @@ pub enum Presence {
 /// One directive of one module. A name may have several: `server` is three.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectiveSpec {
+    /// Its place in the table, from 0.
+    pub number: u16,
     /// As it is written.
     pub name: &'static str,
     /// Its module's name without `ngx_` and `_module`: `http_proxy`.

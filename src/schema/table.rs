@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, str, sync::LazyLock};
 
+use super::key::NameHash;
 use super::{Arity, Context, DirectiveSpec, Opens, Presence, Rule, ValueType, VariableSpec, Version};
 use crate::{
     diag::FileId,
@@ -19,7 +20,7 @@ static NGINX: LazyLock<Schema> = LazyLock::new(|| match Reader::default().table(
 #[derive(Debug, Default)]
 pub struct Schema {
     rows: Vec<DirectiveSpec>,
-    by_name: HashMap<&'static str, Vec<u32>>,
+    by_name: HashMap<&'static [u8], Vec<u16>, NameHash>,
     variables: Vec<VariableSpec>,
     families: Vec<(&'static str, Vec<&'static str>)>,
 }
@@ -42,8 +43,7 @@ impl Schema {
 
     /// The directives with this name, in the order in which nginx asks its modules.
     pub fn named(&self, name: &[u8]) -> impl Iterator<Item = &DirectiveSpec> {
-        let rows = str::from_utf8(name).ok().and_then(|name| self.by_name.get(name));
-        rows.into_iter().flatten().map(|&row| &self.rows[row as usize])
+        self.by_name.get(name).into_iter().flatten().map(|&row| &self.rows[usize::from(row)])
     }
 
     /// The directive that nginx 1.28 takes this name for in this place.
@@ -92,8 +92,8 @@ impl Reader {
                 _ => return Err(format!("what is {}?", statement.name.text())),
             }
         }
-        for (index, row) in self.schema.rows.iter().enumerate() {
-            self.schema.by_name.entry(row.name).or_default().push(index as u32);
+        for row in &self.schema.rows {
+            self.schema.by_name.entry(row.name.as_bytes()).or_default().push(row.number);
         }
         Ok(self.schema)
     }
@@ -105,7 +105,9 @@ impl Reader {
             if &*row.name.value == b"variable" {
                 self.schema.variables.push(variable(name, text, row).map_err(fault)?);
             } else {
-                self.schema.rows.push(directive(name, text, row).map_err(fault)?);
+                let number = u16::try_from(self.schema.rows.len()).map_err(|_| "too many rows")?;
+                let spec = directive(name, text, row).map_err(fault)?;
+                self.schema.rows.push(DirectiveSpec { number, ..spec });
             }
         }
         Ok(())
@@ -150,6 +152,7 @@ fn variable(module: &'static str, text: &'static str, row: &Directive) -> Result
 fn directive(module: &'static str, text: &'static str, row: &Directive) -> Result<DirectiveSpec, String> {
     let name = slice(text, &row.name);
     let mut spec = DirectiveSpec {
+        number: 0,
         name,
         module,
         contexts: Context::NONE,

@@ -44,7 +44,11 @@ pub(super) fn comment(rest: Rest<'_>) -> IResult<Rest<'_>, &[u8]> {
 
 /// `bare_word = ( escape | variable_open | plain ) +`: `#`, `}`, quotes and brackets inside it are plain bytes.
 pub(super) fn bare_word(rest: Rest<'_>) -> IResult<Rest<'_>, &[u8]> {
-    recognize(many1_count(alt((plain, escape, variable_open)))).parse(rest)
+    // Nearly all words are plain to their end.
+    match plain(rest) {
+        Ok((behind, word)) if !matches!(behind, [b'\\' | b'$', ..]) => Ok((behind, word)),
+        _ => recognize(many1_count(alt((plain, escape, variable_open)))).parse(rest),
+    }
 }
 
 /// `plain = any byte but space, ";", "{", "\", "$"`

@@ -150,7 +150,8 @@ impl<'a> Parser<'a> {
 
     fn close_block(&mut self, close: Span) {
         let Some(Open { directive, before, brace: open }) = self.open.pop() else { return };
-        let directives = std::mem::replace(&mut self.directives, before);
+        let mut directives = std::mem::replace(&mut self.directives, before);
+        directives.shrink_to_fit();
         if let Some(mut directive) = directive {
             directive.block = Some(Block { open, directives, pruned: false, close });
             self.directives.push(directive);
@@ -193,7 +194,8 @@ impl<'a> Parser<'a> {
 
     /// The words read so far as a directive.
     fn statement(&mut self, end: Span) -> Option<Directive> {
-        let mut words = std::mem::take(&mut self.words).into_iter();
+        // A list of its own, with no room for more: a long file has very many.
+        let mut words = self.words.drain(..);
         let name = words.next()?;
         Some(Directive { name, args: words.collect(), block: None, end })
     }

@@ -5,6 +5,7 @@ mod braces;
 mod foreign;
 mod lost;
 mod otherwise;
+mod swallowed;
 
 pub use again::reconsider;
 pub(crate) use again::{is_typographic, translations};
@@ -168,11 +169,12 @@ pub(super) fn add_semicolon(last: Span) -> Fix {
 
 /// The word behind which a `;` seems to be lost: the next one begins a line and is the name of a directive that may stand here.
 pub(crate) fn lost_semicolon<'a>(sources: &Sources, directive: &'a Directive, context: Context) -> Option<&'a Word> {
-    let words: Vec<&Word> = std::iter::once(&directive.name).chain(&directive.args).collect();
-    let lost = words.windows(2).find(|pair| {
-        !pair[1].quoted && begins_line(sources, pair[1]) && Schema::nginx().find(&pair[1].value, context).is_some()
+    let before = std::iter::once(&directive.name).chain(&directive.args);
+    let mut pairs = before.zip(&directive.args);
+    let lost = pairs.find(|(_, next)| {
+        !next.quoted && begins_line(sources, next) && Schema::nginx().find(&next.value, context).is_some()
     });
-    lost.map(|pair| pair[0])
+    lost.map(|(last, _)| last)
 }
 
 fn begins_line(sources: &Sources, word: &Word) -> bool {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    io::{self, IsTerminal, Write},
+    io::{self, BufWriter, IsTerminal, Write},
     path::PathBuf,
 };
 
@@ -79,7 +79,7 @@ fn run(words: &Words) -> Outcome {
         let all = inspections.iter_mut().flat_map(|look| &mut look.diagnostics);
         all.filter(|said| said.severity == Severity::Warning).for_each(|said| said.severity = Severity::Error);
     }
-    let mut out = io::stdout().lock();
+    let mut out = BufWriter::new(io::stdout().lock());
     for fixed in &looks.fixed {
         // Whoever reads JSON reads nothing else.
         eprintln!("{fixed}");
@@ -113,6 +113,7 @@ impl Looks<'_> {
             offline: self.words.has("offline"),
             to_run: false,
             without_rules: false,
+            without_cycle: !self.words.has("system"),
         };
         let given = Given::new(&found.path)?;
         let mut look = inspect(&given, &options);

@@ -1,5 +1,7 @@
 //! `django-without-host`: Django behind a proxy that never tells it the host.
 
+use std::borrow::Cow;
+
 use crate::{
     diag::{Diagnostic, Fix},
     lint::{
@@ -57,7 +59,7 @@ pub(super) fn is_django(block: Block<'_>) -> bool {
     let upstream = block.view().upstream(target.host());
     let servers =
         upstream.into_iter().flat_map(|upstream| upstream.all("server")).map(|one| super::super::text::arg(one, 0));
-    let names: Vec<_> = servers.chain([target.authority.clone()]).map(|name| name.to_ascii_lowercase()).collect();
+    let names: Vec<_> = servers.chain([Cow::from(&target.authority)]).map(|name| name.to_ascii_lowercase()).collect();
     let named = |part: &str| names.iter().any(|name| name.contains(part));
     let beside = |prefix: &str| {
         block.server().is_some_and(|server| {

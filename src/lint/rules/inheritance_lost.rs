@@ -41,7 +41,7 @@ fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
     for name in ADDING.into_iter().filter(|name| view.has(name)) {
         for block in view.answering() {
             // A limit for the same key is meant to replace the other.
-            let key = |one: &crate::syntax::Directive| arg(one, 0);
+            let key = |one: &crate::syntax::Directive| arg(one, 0).into_owned();
             let Some(lost) = lost(block, name, key).filter(|_| name != "limit_req" || block.all(name).len() == 1)
             else {
                 continue;

@@ -35,7 +35,7 @@ fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
         let (Some(certificate), true) = (server.value("ssl_certificate"), speaks_http2) else { continue };
         let shares = |other: &Block<'_>| {
             other.number() != server.number()
-                && other.value("ssl_certificate").as_deref() == Some(certificate.as_str())
+                && other.value("ssl_certificate").as_deref() == Some(&*certificate)
                 && other.all("listen").iter().any(|one| listens.iter().any(|own| address(own) == address(one)))
         };
         if let Some(other) = view.servers().find(shares) {

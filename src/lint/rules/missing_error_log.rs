@@ -22,7 +22,7 @@ fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
         return;
     }
     let streams = ["/dev/stdout", "/dev/stderr", "/proc/self/fd/1", "/proc/self/fd/2"];
-    if let Some((_, found)) = view.every("access_log").find(|(_, one)| streams.contains(&arg(one, 0).as_str())) {
+    if let Some((_, found)) = view.every("access_log").find(|(_, one)| streams.contains(&&*arg(one, 0))) {
         out.push(
             RULE.at(found.span(), "requests are logged here, and faults into a file that goes with the container")
                 .help("add `error_log stderr;` at the top"),

@@ -28,7 +28,7 @@ fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
         if block.answers(&target).is_none_or(|answers| answers.number() != block.number()) {
             continue;
         }
-        let sent = format!("{uri}{}", target.strip_prefix(prefix.as_str()).unwrap_or_default());
+        let sent = format!("{uri}{}", target.strip_prefix(&*prefix).unwrap_or_default());
         let text = word.text();
         let meant = if prefix.ends_with('/') { format!("{text}/") } else { text.trim_end_matches('/').to_owned() };
         out.push(

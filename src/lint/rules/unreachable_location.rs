@@ -113,7 +113,7 @@ fn lost(block: Block<'_>, first: Block<'_>) -> Diagnostic {
     let name = String::from_utf8_lossy(first.name().map_or(&[][..], |name| name.text)).into_owned();
     let text = block.name().map_or(&[][..], |name| name.text);
     let example = match block.prefix() {
-        Some(prefix) => Some(prefix),
+        Some(prefix) => Some(prefix.into_owned()),
         None => machine(block).and_then(|own| super::location_regex::path_of(&[&own], &[])),
     };
     let shown =

@@ -27,7 +27,11 @@ impl Networks {
     pub(super) fn add(&mut self, network: Cidr, text: &[u8], value: Option<&[u8]>, warnings: &mut Vec<Diagnostic>) {
         let value = value.map(Bytes::copy_from_slice);
         let shown = String::from_utf8_lossy;
-        let nearest = self.nearest(network.address);
+        let is_there = match network.address {
+            IpAddr::V4(ip) => self.v4.contains_key(&(ip.into(), network.bits)),
+            IpAddr::V6(ip) => self.v6.contains_key(&(ip.into(), network.bits)),
+        };
+        let nearest = is_there.then(|| self.nearest(network.address)).flatten();
         let old = match (network.address, value.clone()) {
             (IpAddr::V4(ip), Some(value)) => self.v4.insert((ip.into(), network.bits), value),
             (IpAddr::V6(ip), Some(value)) => self.v6.insert((ip.into(), network.bits), value),
@@ -51,12 +55,12 @@ impl Networks {
     fn nearest(&self, address: IpAddr) -> Option<Bytes> {
         let holds = |network: IpAddr, bits| Cidr { address: network, bits }.contains(address);
         match address {
-            IpAddr::V4(_) => {
-                let all = self.v4.iter().rev();
+            IpAddr::V4(ip) => {
+                let all = self.v4.range(..=(ip.into(), u8::MAX)).rev();
                 all.into_iter().find(|((ip, bits), _)| holds(Ipv4Addr::from(*ip).into(), *bits)).map(|(_, value)| value)
             }
-            IpAddr::V6(_) => {
-                let all = self.v6.iter().rev();
+            IpAddr::V6(ip) => {
+                let all = self.v6.range(..=(ip.into(), u8::MAX)).rev();
                 all.into_iter().find(|((ip, bits), _)| holds(Ipv6Addr::from(*ip).into(), *bits)).map(|(_, value)| value)
             }
         }

@@ -5,16 +5,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::servers::Servers;
-use super::{Conf, listen};
+use super::{Conf, hashes, listen};
 use crate::conf::{Args, Ctx, LocationName, NodeKind, SetResult};
 use crate::diag::Diagnostic;
 use crate::http::{LocationKind, Method, Root, Script};
+use crate::modules::upstream::note_replaced;
 
 pub(super) fn http(_c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
     if ctx.nodes().any(|node| matches!(ctx.kind(node), NodeKind::Http)) {
         return Err(args.duplicate());
     }
+    note_replaced(args.directive().children(), ctx);
     ctx.block(args, NodeKind::Http);
+    hashes::check(args.directive().children(), ctx);
     ctx.collected::<Servers>().end = args.directive().block.as_ref().map(|block| block.close);
     Ok(())
 }

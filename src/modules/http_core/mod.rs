@@ -3,6 +3,7 @@
 mod address;
 mod blocks;
 mod error_page;
+mod hashes;
 mod listen;
 mod names;
 mod ports;

@@ -1,19 +1,18 @@
 //! The servers of an address by name.
 
+use super::hashes::ServerNames;
 use super::ports::{Address, speaks_http2};
 use super::server_name::ServerName;
-use super::servers::servers;
 use super::{Conf, server_name};
 use crate::conf::{Ctx, NodeId};
 use crate::diag::Diagnostic;
 use crate::http::{HostFault, ServerId, VirtualServers};
 
 /// Puts the names of an address together. nginx looks at names only where there is something to choose: a name that
-/// is wrong, or there twice, goes unnoticed in the only server of an address.
-pub(super) fn virtual_servers(ctx: &mut Ctx<'_>, address: &Address) -> VirtualServers {
-    let servers = servers(ctx);
+/// is wrong, or there twice, goes unnoticed in the only server of an address. `servers` are those of all addresses.
+pub(super) fn virtual_servers(ctx: &mut Ctx<'_>, address: &Address, servers: &[NodeId]) -> VirtualServers {
     let number = |node: NodeId| {
-        let at = servers.iter().position(|server| *server == node).expect("a server is listed when its block ends");
+        let at = servers.binary_search(&node).expect("a server is listed when its block ends, in the order written");
         ServerId(u32::try_from(at).expect("fewer servers than bytes in a file"))
     };
     let mut found = VirtualServers::single(number(address.default));
@@ -32,6 +31,14 @@ pub(super) fn virtual_servers(ctx: &mut Ctx<'_>, address: &Address) -> VirtualSe
             [] => builder.add(&ServerName::none(ctx.place(*node)), id, text),
             names => names.iter().for_each(|name| builder.add(name, id, text)),
         }
+    }
+    let is_name = |node: &NodeId| {
+        let names = &ctx.conf_at::<Conf>(*node).names;
+        names.is_empty() || names.iter().any(|name| name.regex.is_none())
+    };
+    if address.servers.iter().any(is_name) {
+        let fault = ctx.collected::<ServerNames>().0.take();
+        builder.faults.extend(fault);
     }
     if !ctx.has_failed() {
         builder.faults.into_iter().for_each(|fault| ctx.complain(fault));

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::listen::ListenConf;
+use super::servers::servers;
 use super::{Conf, names};
 use crate::conf::{Ctx, NodeId};
 use crate::diag::{Diagnostic, Span};
@@ -74,7 +75,8 @@ impl Address {
     fn join(&mut self, listen: ListenConf, server: NodeId) -> Result<Option<Diagnostic>, Diagnostic> {
         let fault = |code, message: String| Diagnostic::error(code, message).at(listen.at);
         let text = &self.listen.spec.text;
-        if self.servers.contains(&server) {
+        // Servers are read one after another.
+        if self.servers.last() == Some(&server) {
             return Err(fault("duplicate-listen", format!("a duplicate listen {text}")));
         }
         if listen.sets_options && self.listen.sets_options {
@@ -171,12 +173,13 @@ pub fn server_speaks_http2(ctx: &Ctx<'_>, server: NodeId) -> bool {
 /// The sockets to open, each with its servers.
 pub fn build_listens(ctx: &mut Ctx<'_>) -> Vec<Listen> {
     let ports = std::mem::take(&mut ctx.collected::<Ports>().0);
-    ports.into_iter().flat_map(|port| sockets(ctx, port.addresses)).collect()
+    let servers = servers(ctx);
+    ports.into_iter().flat_map(|port| sockets(ctx, port.addresses, &servers)).collect()
 }
 
 /// The sockets of a port: nginx opens none of its own for an address whose port a wildcard has, unless it is told
 /// how to.
-fn sockets(ctx: &mut Ctx<'_>, mut addresses: Vec<Address>) -> Vec<Listen> {
+fn sockets(ctx: &mut Ctx<'_>, mut addresses: Vec<Address>, servers: &[NodeId]) -> Vec<Listen> {
     addresses.sort_by_key(|address| match address {
         address if address.is_wildcard() => 2,
         address if address.listen.sets_options => 0,
@@ -186,7 +189,7 @@ fn sockets(ctx: &mut Ctx<'_>, mut addresses: Vec<Address>) -> Vec<Listen> {
     let mut listens = Vec::new();
     let mut by_address = Vec::new();
     for address in addresses {
-        let servers = names::virtual_servers(ctx, &address);
+        let servers = names::virtual_servers(ctx, &address, servers);
         let shares = all_at_once && !address.is_wildcard() && !address.listen.sets_options;
         match address.ip().filter(|_| shares) {
             Some(ip) => by_address.push((ip, servers)),

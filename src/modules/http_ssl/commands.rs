@@ -61,9 +61,13 @@ impl Commands {
                 let message = format!("SSL_CONF_cmd(\"{}\", \"{text}\") failed (SSL: {detail})", name.text());
                 Box::new(fault("ssl-command", name, message))
             };
-            let bad_value = || wrong("error:0A000180:SSL routines::bad value".to_owned());
+            let reason = || format!("error:0A000180:SSL routines::bad value:cmd={}, value={text}", name.text());
+            let bad_value = || wrong(reason());
+            let no_cipher = || wrong(format!("error:0A0000B9:SSL routines::no cipher match {}", reason()));
             match &*name.text() {
-                "Ciphersuites" => commands.suites = Some(Ciphers::read_tls13(&text).map_err(|_| bad_value())?),
+                "Protocol" if !text.split(',').all(is_protocol) => return Err(bad_value()),
+                "Options" if !text.split(',').all(is_option) => return Err(bad_value()),
+                "Ciphersuites" => commands.suites = Some(Ciphers::read_tls13(&text).map_err(|_| no_cipher())?),
                 "Certificate" => commands.certificate.0 = Some(value.clone()),
                 "PrivateKey" => commands.certificate.1 = Some(value.clone()),
                 "CipherString" => commands.ciphers = Some(value.clone()),
@@ -101,6 +105,46 @@ impl Commands {
             .fold(0, |left, (_, bit)| left | bits & bit)
     }
 }
+
+/// Whether OpenSSL knows it as an item of `Protocol`.
+fn is_protocol(item: &str) -> bool {
+    let known = ["ALL", "SSLv2", "SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3", "DTLSv1", "DTLSv1.2"];
+    known.iter().any(|known| known.eq_ignore_ascii_case(without_sign(item)))
+}
+
+/// Whether OpenSSL knows it as an item of `Options`.
+fn is_option(item: &str) -> bool {
+    OPTIONS.iter().any(|known| known.eq_ignore_ascii_case(without_sign(item)))
+}
+
+fn without_sign(item: &str) -> &str {
+    let item = item.trim_ascii();
+    item.strip_prefix(['+', '-']).unwrap_or(item)
+}
+
+/// What OpenSSL 3 knows as `Options`.
+const OPTIONS: &[&str] = &[
+    "SessionTicket",
+    "EmptyFragments",
+    "Bugs",
+    "Compression",
+    "ServerPreference",
+    "NoResumptionOnRenegotiation",
+    "DHSingle",
+    "ECDHSingle",
+    "UnsafeLegacyRenegotiation",
+    "UnsafeLegacyServerConnect",
+    "ClientRenegotiation",
+    "EncryptThenMac",
+    "NoRenegotiation",
+    "AllowNoDHEKEX",
+    "PrioritizeChaCha",
+    "MiddleboxCompat",
+    "AntiReplay",
+    "ExtendedMasterSecret",
+    "CANames",
+    "KTLS",
+];
 
 /// The bit of a version; 0 for `None`.
 fn version(name: &str) -> Option<u32> {

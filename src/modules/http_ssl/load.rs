@@ -88,8 +88,14 @@ pub(in crate::modules) fn pair(
     passwords: &[Vec<u8>],
 ) -> Result<CertifiedKey, Diagnostic> {
     let chain = certificates(ctx, certificate)?;
-    if key.value.starts_with(b"engine:") {
-        let what = "loading \"engine:...\" certificate keys is not supported";
+    if let Some(named) = key.value.strip_prefix(b"engine:") {
+        let what = match named.iter().position(|byte| *byte == b':') {
+            None => "invalid syntax".to_owned(),
+            Some(end) => {
+                let engine = String::from_utf8_lossy(&named[..end]);
+                format!("ENGINE_by_id() failed (SSL: error:13000074:engine routines::no such engine:id={engine})")
+            }
+        };
         let message = format!("cannot load certificate key \"{}\": {what}", key.text());
         return Err(fault("certificate-key", key, message));
     }

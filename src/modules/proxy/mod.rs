@@ -17,7 +17,8 @@ use self::pass::Pass;
 use self::redirect::Redirects;
 use super::resolver::NameService;
 use super::upstream::{
-    SetHeader, Settings, SslSettings, check_all, listed_commands, read_cache_path, ssl_commands, want_temp_folders,
+    SetHeader, Settings, SslSettings, check_all, late_script, listed_commands, read_cache_path, ssl_commands,
+    want_temp_folders,
 };
 use crate::conf::{Command, Ctx, Inherit, LocationBuilder, Module, NodeId, NodeKind, assign, temp_path};
 use crate::http::{Script, TempPath, VariableDef};
@@ -68,7 +69,13 @@ impl Module for ProxyPass {
             Command::custom("proxy_cookie_path", cookie::add_path),
             Command::custom("proxy_cookie_flags", cookie::add_flags),
             Command::custom("proxy_set_header", headers::add),
-            Command::script("proxy_set_body", |c| &mut c.set_body),
+            Command::custom("proxy_set_body", |c, args, ctx| {
+                if c.set_body.is_some() {
+                    return Err(args.duplicate());
+                }
+                c.set_body = late_script(args, 1, ctx)?;
+                Ok(())
+            }),
             Command::script("proxy_method", |c| &mut c.method),
             Command::custom("proxy_http_version", |c, args, _| {
                 assign(&mut c.http_11, args, || args.one_of(1, &[("1.0", false), ("1.1", true)]))

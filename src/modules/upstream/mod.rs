@@ -6,6 +6,7 @@ mod cache;
 mod cache_path;
 mod commands;
 mod keepalive;
+mod late;
 mod params;
 mod pass;
 mod passing;
@@ -27,6 +28,7 @@ pub(super) use balance::Balances;
 pub(super) use cache_path::read_cache_path;
 pub(super) use commands::{listed_commands, passing_commands, ssl_commands};
 pub(super) use keepalive::KeepAlives;
+pub(super) use late::{late_script, note_replaced};
 pub(super) use params::{Encoding, ParamList, Params, add_param};
 pub(super) use pass::{Destination, Pass, Schemes, Slash, Target, read_fixed_pass, read_pass, settled_pass};
 pub(super) use passing::{Passing, PassingHandler, Speaker, look_up};
@@ -38,7 +40,7 @@ pub(super) use zone::Zones;
 use self::server::{HostConf, ServerConf};
 use crate::conf::{Args, Command, Ctx, Module, NodeId, NodeKind, Resources, SetResult, assign};
 use crate::diag::{Diagnostic, Span};
-use crate::http::{BackgroundWork, VariableDef, ZoneKey, shared_zone};
+use crate::http::{BackgroundWork, NameMap, VariableDef, ZoneKey, shared_zone};
 use crate::modules::resolver;
 use crate::schema::{Context, Schema};
 use crate::syntax::Directive;
@@ -98,7 +100,23 @@ struct Named {
 }
 
 #[derive(Default)]
-struct AllNamed(Vec<Named>);
+struct AllNamed {
+    list: Vec<Named>,
+    /// Their numbers by their hosts in lower case.
+    by_host: NameMap<Vec<u8>, Vec<usize>>,
+}
+
+impl AllNamed {
+    /// The numbers of those with this host, in the order in which they were named.
+    fn of(&self, host: &[u8]) -> &[usize] {
+        self.by_host.get(&host.to_ascii_lowercase()).map_or(&[], |numbers| numbers)
+    }
+
+    fn push(&mut self, named: Named) {
+        self.by_host.entry(named.host.to_ascii_lowercase()).or_default().push(self.list.len());
+        self.list.push(named);
+    }
+}
 
 /// All upstreams of a configuration, for names that are known at request time only.
 #[derive(Default)]
@@ -129,10 +147,10 @@ impl UpstreamList {
 fn block(_c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
     let name = args.bytes(1);
     define(args, ctx, &name)?;
-    let index = ctx.collected::<AllNamed>().0.iter().position(|named| named.host.eq_ignore_ascii_case(&name));
+    let index = ctx.collected::<AllNamed>().of(&name).first().copied();
     let node = ctx.block(args, NodeKind::Upstream(name));
     if let Some(index) = index {
-        ctx.collected::<AllNamed>().0[index].block = Some(node);
+        ctx.collected::<AllNamed>().list[index].block = Some(node);
     }
     let children = args.directive().children();
     let is_known = |child: &Directive| Schema::nginx().find(&child.name.value, Context::UPSTREAM).is_some();
@@ -149,8 +167,8 @@ fn block(_c: &mut Conf, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
 fn define(args: &Args<'_>, ctx: &mut Ctx<'_>, name: &Bytes) -> SetResult {
     let at = args.word(1).span;
     let nginx_at = args.directive().end;
-    let all = &mut ctx.collected::<AllNamed>().0;
-    let Some(named) = all.iter_mut().find(|named| named.host.eq_ignore_ascii_case(name)) else {
+    let all = ctx.collected::<AllNamed>();
+    let Some(named) = all.of(name).first().copied().map(|number| &mut all.list[number]) else {
         let (host, defined) = (name.clone(), true);
         all.push(Named { host, port: 0, no_port: true, defined, block: None, address: None, at, nginx_at });
         return Ok(());
@@ -173,11 +191,9 @@ fn define(args: &Args<'_>, ctx: &mut Ctx<'_>, name: &Bytes) -> SetResult {
 /// # Errors
 /// nginx's `upstream "x" may not have port 80`.
 pub fn name(args: &Args<'_>, index: usize, url: &Url<'_>, ctx: &mut Ctx<'_>) -> Result<UpstreamId, Diagnostic> {
-    let all = &mut ctx.collected::<AllNamed>().0;
-    for (id, named) in all.iter().enumerate() {
-        if !named.host.eq_ignore_ascii_case(url.host) {
-            continue;
-        }
+    let all = ctx.collected::<AllNamed>();
+    for &id in all.of(url.host) {
+        let named = &all.list[id];
         if named.defined && !url.no_port {
             let message = format!("upstream \"{}\" may not have port {}", String::from_utf8_lossy(url.host), url.port);
             return Err(args.error(index, "upstream-port", message));
@@ -196,7 +212,7 @@ pub fn name(args: &Args<'_>, index: usize, url: &Url<'_>, ctx: &mut Ctx<'_>) -> 
         at: args.word(index).span,
         nginx_at: args.directive().end,
     });
-    Ok(UpstreamId(all.len() - 1))
+    Ok(UpstreamId(all.list.len() - 1))
 }
 
 /// All upstreams with their peers, in the order of their ids.
@@ -209,7 +225,7 @@ pub fn built(ctx: &mut Ctx<'_>, id: UpstreamId) -> Option<Arc<Upstream>> {
 }
 
 fn build(ctx: &mut Ctx<'_>) {
-    let all = std::mem::take(&mut ctx.collected::<AllNamed>().0);
+    let all = std::mem::take(&mut ctx.collected::<AllNamed>().list);
     let mut list = UpstreamList::default();
     let mut built = Vec::with_capacity(all.len());
     for named in all {

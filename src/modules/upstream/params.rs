@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::late::late_script;
 use crate::cache::Caches;
 use crate::conf::{Args, Ctx, SetResult};
 use crate::http::{HeaderId, Part, Request, Script};
@@ -29,9 +30,7 @@ pub fn add_param(list: &mut ParamList, args: &Args<'_>, ctx: &mut Ctx<'_>) -> Se
     if args.len() > 3 && args.value(3) != b"if_not_empty" {
         return Err(args.invalid_parameter(3));
     }
-    // nginx compiles the value when all blocks have been read.
-    let end = ctx.end_of_http();
-    let value = ctx.script(args.word(2)).map_err(|fault| fault.nginx_at(end))?;
+    let Some(value) = late_script(args, 2, ctx)? else { return Ok(()) };
     let param = Param { name: args.bytes(1), value, if_not_empty: args.len() > 3 };
     Arc::make_mut(list.get_or_insert_default()).push(param);
     Ok(())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::late::late_script;
 use crate::conf::{Args, Ctx, SetResult};
 use crate::http::Script;
 
@@ -20,8 +21,8 @@ impl SetHeader {
     /// # Errors
     /// What is wrong with its value.
     pub(in crate::modules) fn add(list: &mut Option<Arc<Vec<Self>>>, args: &Args<'_>, ctx: &mut Ctx<'_>) -> SetResult {
-        let header = Self { name: args.bytes(1), value: ctx.script(args.word(2))? };
-        Arc::make_mut(list.get_or_insert_default()).push(header);
+        let Some(value) = late_script(args, 2, ctx)? else { return Ok(()) };
+        Arc::make_mut(list.get_or_insert_default()).push(Self { name: args.bytes(1), value });
         Ok(())
     }
 }

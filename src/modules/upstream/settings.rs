@@ -1,10 +1,11 @@
 //! What `proxy_…`, `fastcgi_…` and their kin have in common: the directives of one block, inherited and resolved.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::cache::{CacheSettings, check_caches};
-use crate::conf::{Args, Ctx, Inherit, NodeId, NodeKind, SetResult, assign, claim_default};
+use crate::conf::{Args, Ctx, Inherit, NodeKind, SetResult, assign, claim_default};
 use crate::diag::{Diagnostic, Span};
 use crate::http::{Script, TempFolders, TempPath};
 use crate::modules::core::wants_transparent_sockets;
@@ -265,8 +266,9 @@ impl Settings {
 
     /// What is wrong where sizes do not go together, in nginx's words; `prefix` is `proxy` or one of its kin.
     fn check_sizes(&self, prefix: &str) -> Option<Diagnostic> {
+        let at = self.sizes_at?;
         let message = self.sizes_fault().err()?.replace("proxy_", &format!("{prefix}_"));
-        Some(Diagnostic::error("buffer-sizes", message).at(self.sizes_at?))
+        Some(Diagnostic::error("buffer-sizes", message).at(at))
     }
 
     fn sizes_fault(&self) -> Result<(), &'static str> {
@@ -349,10 +351,10 @@ impl Settings {
 /// What is checked when all blocks have been merged. nginx looks only at blocks that have one around them: what `http` says
 /// may be said anew in each server.
 pub(crate) fn check_all<C: 'static>(ctx: &mut Ctx<'_>, prefix: &str, settings: fn(&C) -> &Settings) {
-    let has_around = |node: &NodeId| !matches!(ctx.kind(*node), NodeKind::Main | NodeKind::Http);
+    let has_around = |kind: &NodeKind| !matches!(kind, NodeKind::Main | NodeKind::Http);
     let mut faults: Vec<Diagnostic> = Vec::new();
-    for node in ctx.nodes().filter(has_around) {
-        let fault = settings(ctx.conf_at::<C>(node)).check_sizes(prefix);
+    for conf in ctx.each_conf::<C>(has_around) {
+        let fault = settings(conf).check_sizes(prefix);
         faults.extend(fault.filter(|fault| !faults.iter().any(|other| other.at == fault.at)));
     }
     let end = ctx.end_of_http();
@@ -362,12 +364,9 @@ pub(crate) fn check_all<C: 'static>(ctx: &mut Ctx<'_>, prefix: &str, settings: f
 
 /// Has the folders for temporary files of all blocks below `http` made at start.
 pub(crate) fn want_temp_folders<C: 'static>(ctx: &mut Ctx<'_>, settings: fn(&C) -> &Settings, default: TempPath) {
-    let below_http = |node: &NodeId| !matches!(ctx.kind(*node), NodeKind::Main | NodeKind::Events);
-    let path = |node: NodeId| &settings(ctx.conf_at::<C>(node)).temp_path.as_ref().unwrap_or(&default).path;
-    let mut folders: Vec<_> = ctx.nodes().filter(below_http).map(path).collect();
-    folders.sort_unstable();
-    folders.dedup();
-    let folders: Vec<_> = folders.into_iter().cloned().collect();
+    let below_http = |kind: &NodeKind| !matches!(kind, NodeKind::Main | NodeKind::Events);
+    let paths = ctx.each_conf::<C>(below_http).into_iter().map(|conf| settings(conf).temp_path.as_ref());
+    let folders: BTreeSet<_> = paths.map(|path| path.unwrap_or(&default).path.clone()).collect();
     if folders.contains(&default.path) {
         claim_default(ctx, &default);
     }
