@@ -101,7 +101,15 @@ pub struct Channel<S> {
 impl<S: Side> Channel<S> {
     /// A connection before its first byte.
     pub fn new(side: S) -> Self {
-        Self { side, incoming: Vec::new(), plain: Vec::new(), outgoing: Vec::new(), ahead: 0, ended: false, failed: None }
+        Self {
+            side,
+            incoming: Vec::new(),
+            plain: Vec::new(),
+            outgoing: Vec::new(),
+            ahead: 0,
+            ended: false,
+            failed: None,
+        }
     }
 
     /// What is known of the connection.

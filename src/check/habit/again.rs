@@ -1,12 +1,9 @@
 //! A second look at what has been said: the fault of one directive is often the slip in another.
 
-<<<<<<< HEAD
 use super::{
     add_semicolon, blame_backslash, braces, comment_length, joins_lines, lost::leave_lost, lost_semicolon, otherwise,
+    swallowed,
 };
-=======
-use super::{add_semicolon, braces, comment_length, lost::leave_lost, lost_semicolon, otherwise, swallowed};
->>>>>>> 9c2469e (Check long configurations in two thirds of the time and half the memory; say of lost directives, hash sizes and variables that nobody asks for what nginx does)
 use crate::{
     check::advice::advise,
     diag::{Diagnostic, FileId, Fix, Severity, Span},
