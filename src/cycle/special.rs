@@ -32,6 +32,10 @@ fn send_error_page(r: &Request, page: &ErrorPage) -> Flow {
         ErrorAnswer::FromTarget => r.error_status.set(0),
         ErrorAnswer::Replace(status) => r.error_status.set(status),
     }
+    if !matches!(page.answer, ErrorAnswer::FromTarget | ErrorAnswer::Replace(200)) {
+        // An error that stays one is no reason to send on what waits.
+        r.body.forget_invitation();
+    }
     let target = page.target.eval(r);
     match target.first() {
         Some(b'/') => {
