@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::names::VariableTable;
 use super::{AnyModule, Args, Resources, SetResult};
 use crate::diag::{Diagnostic, Severity, Span};
-use crate::http::{Extensions, Getter, LocationKind, Regex, VarIndex, Variable, VariableDef};
+use crate::http::{Extensions, Getter, LocationKind, NameHash, Regex, VarIndex, Variable, VariableDef};
 use crate::paths::Paths;
 use crate::schema::{Context, Schema};
 use crate::syntax::{Directive, Word};
@@ -292,7 +292,7 @@ impl<'c> Ctx<'c> {
     /// What a module wrote down for the blocks that are meant, outer ones first; values that blocks share are met once.
     pub fn each_conf<C: Any>(&self, is_meant: impl Fn(&NodeKind) -> bool) -> Vec<&C> {
         let slot = self.slot_of::<C>();
-        let mut met = HashSet::new();
+        let mut met: HashSet<_, NameHash> = HashSet::default();
         let meant = self.nodes().filter(|node| is_meant(self.kind(*node)));
         let values = meant.map(|node| self.values(node, slot)).filter(|values| met.insert(Rc::as_ptr(values)));
         values.map(|values| values.conf.downcast_ref().expect(FOUND)).collect()

@@ -66,7 +66,7 @@ pub use cycle::{
 };
 pub(crate) use escape::{Escape, escaped};
 pub use file::{FileFault, FileKind, FileStat, OpenedFile, open_file, read_range, stat_file};
-pub use hash::NameMap;
+pub use hash::{NameHash, NameMap};
 pub use head::Head;
 pub(crate) use header_id::HeaderId;
 pub(crate) use headers::Headers;

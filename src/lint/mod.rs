@@ -55,8 +55,8 @@ pub fn lint(loaded: &Loaded, said: &[Diagnostic]) -> Vec<Diagnostic> {
         .collect();
     found.retain(|one| one.at.is_some_and(|at| is_written(loaded, at) && !broken.contains(&line(loaded, at))));
     unread::leave_out(&view, said, &mut found);
-    let is_theirs = |one: &Diagnostic| said.iter().any(|other| other.code == "conflicting-name" && other.at == one.at);
-    found.retain(|one| one.code != "conflicting-server-name" || !is_theirs(one));
+    let theirs: HashSet<_> = said.iter().filter(|one| one.code == "conflicting-name").map(|one| one.at).collect();
+    found.retain(|one| one.code != "conflicting-server-name" || !theirs.contains(&one.at));
     let allows = Allows::read(loaded);
     let unused = allows.faults(found.iter().chain(said));
     allows.silence(&mut found);

@@ -172,8 +172,16 @@ pub(super) fn around(directives: &[Directive], context: Context, at: Span) -> Op
         if words.file == at.file && (words.start..words.end).contains(&at.start) {
             return Some(Found { directive, context, before: &directives[..number] });
         }
+        let block = directive.block.as_ref()?;
+        // What is in it stands between its braces, or in other files.
+        if block.open.file == at.file
+            && block.close.file == at.file
+            && !(block.open.start..block.close.end).contains(&at.start)
+        {
+            return None;
+        }
         let opens = Schema::nginx().find(&directive.name.value, context)?.opens?;
-        around(directive.children(), opens.within(context), at)
+        around(&block.directives, opens.within(context), at)
     })
 }
 

@@ -5,6 +5,7 @@ use crate::{
     diag::{Diagnostic, Fix},
     lint::{Rule, View},
     schema::{Context, Schema},
+    syntax::Directive,
 };
 
 pub(super) static RULE: Rule = Rule {
@@ -20,7 +21,10 @@ pub(super) static RULE: Rule = Rule {
 
 fn check(view: &View<'_>, out: &mut Vec<Diagnostic>) {
     for block in view.blocks(Context::ANY) {
-        for directive in block.directives().iter().filter(|one| one.args.len() > 1 && one.block.is_none()) {
+        // Of what nginx does not know it says so itself.
+        let is_known = |one: &Directive| Schema::nginx().find(&one.name.value, block.context()).is_some();
+        let may_swallow = |one: &&Directive| one.args.len() > 1 && one.block.is_none() && is_known(one);
+        for directive in block.directives().iter().filter(may_swallow) {
             let Some(last) = lost_semicolon(view.sources, directive, block.context()) else { continue };
             let Some(at) = directive.args.iter().position(|word| word.span == last.span) else { continue };
             let (Some(name), behind) = (directive.args.get(at + 1), directive.args.len() - at - 2) else { continue };
