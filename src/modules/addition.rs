@@ -109,7 +109,7 @@ enum Current {
     None,
     Main,
     Waiting(SubrequestFuture),
-    Inserted(Body),
+    Inserted(Rc<Request>, Body),
 }
 
 impl Added {
@@ -140,12 +140,16 @@ impl BodyStream for Added {
                     Err(cut) => return Poll::Ready(Some(Err(cut))),
                 },
                 Current::Waiting(work) => {
-                    let (_, answer) = ready!(work.as_mut().poll(cx));
+                    let (r, answer) = ready!(work.as_mut().poll(cx));
                     let Ok(response) = answer else { return Poll::Ready(Some(Err(BodyCut))) };
-                    self.current = Current::Inserted(response.body);
+                    self.current = Current::Inserted(r, response.body);
                     continue;
                 }
-                Current::Inserted(body) => ready!(body.poll_next(cx)),
+                Current::Inserted(r, body) => match ready!(body.poll_next(cx)) {
+                    // To nginx it has ended there; what stands behind it follows.
+                    Some(Err(BodyCut)) if r.out.complete_when_cut.get() => None,
+                    next => next,
+                },
                 Current::Main => ready!(self.body.poll_next(cx)),
             };
             match next {
@@ -164,7 +168,7 @@ impl BodyStream for Added {
             Current::None => false,
             Current::Main => self.body.postpones(),
             Current::Waiting(_) => true,
-            Current::Inserted(body) => body.postpones(),
+            Current::Inserted(_, body) => body.postpones(),
         }
     }
 

@@ -11,6 +11,9 @@ use rustls::server::ProducesTickets;
 /// How long a key's name is, in bytes.
 const NAME: usize = 16;
 
+/// Sessions are padded to a multiple of this, in bytes: their lengths tell nothing of what is in them.
+const PADDED: usize = 128;
+
 /// The keys of a configuration, or of one server where files hold them.
 #[derive(Debug)]
 pub struct TicketKeys {
@@ -113,8 +116,11 @@ impl ProducesTickets for Tickets {
         let (name, key) = self.keys.sealing(&self.scope)?;
         let mut nonce = [0; NONCE_LEN];
         rand::fill(&mut nonce).ok()?;
+        let length = u16::try_from(plain.len()).ok()?;
         let mut text = now().to_be_bytes().to_vec();
+        text.extend_from_slice(&length.to_be_bytes());
         text.extend_from_slice(plain);
+        text.resize(text.len().next_multiple_of(PADDED), 0);
         key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(name), &mut text).ok()?;
         Some([&name[..], &nonce, &text].concat())
     }
@@ -126,7 +132,9 @@ impl ProducesTickets for Tickets {
         let mut text = text.to_vec();
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let plain = key.open_in_place(nonce, Aad::from(name), &mut text).ok()?;
-        let (made, session) = plain.split_at_checked(8)?;
+        let (made, rest) = plain.split_at_checked(8)?;
+        let (length, rest) = rest.split_first_chunk::<2>()?;
+        let session = rest.get(..u16::from_be_bytes(*length).into())?;
         let age = now().checked_sub(u64::from_be_bytes(made.try_into().ok()?))?;
         (age < self.lifetime.as_secs()).then(|| session.to_vec())
     }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use super::page::{Outcome, Page};
 use super::parser::{Found, Parser};
 use super::text::Shared;
-use crate::http::{Body, BodyCut, BodyStream, Chunk, Headers, MemoryBody, Piece, SubrequestFuture};
+use crate::http::{Body, BodyCut, BodyStream, Chunk, Headers, MemoryBody, Piece, Request, SubrequestFuture};
 use crate::log::Level;
 
 /// How much of a page may wait behind a response that is slow to come, in bytes.
@@ -41,7 +42,7 @@ type Kept = Pin<Box<dyn Future<Output = Result<Option<Bytes>, BodyCut>>>>;
 enum Part {
     Chunk(Chunk),
     Asked(SubrequestFuture),
-    Body(Body),
+    Body(Rc<Request>, Body),
     Cut,
 }
 
@@ -50,11 +51,11 @@ impl Part {
     fn progress(&mut self, cx: &mut Context<'_>) {
         match self {
             Part::Asked(work) => {
-                if let Poll::Ready((_, answer)) = work.as_mut().poll(cx) {
-                    *self = answer.map_or(Part::Cut, |response| Part::Body(response.body));
+                if let Poll::Ready((r, answer)) = work.as_mut().poll(cx) {
+                    *self = answer.map_or(Part::Cut, |response| Part::Body(r, response.body));
                 }
             }
-            Part::Body(body) => body.poll_progress(cx),
+            Part::Body(_, body) => body.poll_progress(cx),
             Part::Chunk(_) | Part::Cut => {}
         }
     }
@@ -148,7 +149,9 @@ impl Included {
         }
         let next = match part {
             Part::Asked(_) => return Poll::Pending,
-            Part::Body(body) => match ready!(body.poll_next(cx)) {
+            Part::Body(r, body) => match ready!(body.poll_next(cx)) {
+                // To nginx it has ended there; the page goes on.
+                Some(Err(BodyCut)) if r.out.complete_when_cut.get() => None,
                 Some(next) => return Poll::Ready(Some(next)),
                 None => None,
             },
@@ -218,7 +221,7 @@ impl BodyStream for Included {
     fn postpones(&self) -> bool {
         match self.parts.front() {
             Some(Part::Asked(_) | Part::Cut) => true,
-            Some(Part::Body(body)) => body.postpones(),
+            Some(Part::Body(_, body)) => body.postpones(),
             Some(Part::Chunk(_)) => false,
             None => self.kept.is_some(),
         }
