@@ -6,8 +6,16 @@ use crate::{
     syntax::{SURPLUS, UNCLOSED},
 };
 
-/// What is said of a directive that stands where it was not meant to.
-const MISPLACED: [&str; 3] = ["misplaced-directive", "invalid-location", "unexpected-block"];
+/// Whether this is said of a directive for where it stands.
+fn is_misplaced(said: &Diagnostic) -> bool {
+    match said.code {
+        "misplaced-directive" | "invalid-location" | "unexpected-block" => true,
+        // As a line of a table.
+        "unexpected-token" => said.message == "unexpected \"{\"",
+        "argument-count" => said.message.starts_with("invalid number of the "),
+        _ => false,
+    }
+}
 
 /// A brace that seems to be at fault, by how lines are indented.
 struct Brace {
@@ -52,7 +60,7 @@ impl Brace {
         let Some(at) = said.at.filter(|at| at.file == self.block.file && at.start >= self.from) else { return false };
         let (own, indent) = (loaded.sources.indent(self.block), loaded.sources.indent(at));
         let is_meant_for_it = indent.len() > own.len() && indent.starts_with(&own);
-        said.severity == Severity::Error && MISPLACED.contains(&said.code) && is_meant_for_it != self.is_open
+        said.severity == Severity::Error && is_misplaced(said) && is_meant_for_it != self.is_open
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
 /// What such comments begin with.
 const MARKS: [&str; 4] = ["/*", "//", "--", "<!--"];
 
-/// Points at the directive that such a comment costs, where it stands on another line, and at the comment beside it.
+/// Points at the block that such a comment costs, where it stands on another line, and at the comment beside it.
 pub(super) fn point_at(loaded: &Loaded, diagnostics: &mut [Diagnostic]) {
     for said in diagnostics.iter_mut().filter(|said| said.code == "unknown-directive") {
         let (Some(comment), Some(label)) = (said.at, &said.label) else { continue };
@@ -28,7 +28,8 @@ pub(super) fn point_at(loaded: &Loaded, diagnostics: &mut [Diagnostic]) {
 
 /// The first word behind a comment, on a line further down and before the end of the statement.
 fn lost(sources: &Sources, comment: Span, mark: &str, end: Span) -> Option<Span> {
-    let text = &sources.get(comment.file).text[..end.start as usize];
+    let text = &sources.get(comment.file).text;
+    let text = text.get(..end.start as usize).filter(|_| text.get(end.start as usize) == Some(&b'{'))?;
     let mut at = comment.start as usize;
     if mark == "/*" {
         at += comment_length(sources, comment)?;
@@ -69,13 +70,15 @@ mod tests {
     }
 
     #[test]
-    fn the_directive_that_is_lost_comes_first() {
-        assert_eq!(said("events { }\n/* a */\nuser x;"), [(3, vec![2])]);
-        assert_eq!(said("events { }\n// a\n  // b\n# c\n\nuser x;"), [(6, vec![2])]);
-        assert_eq!(said("events { }\n-- a\nuser x;"), [(3, vec![2])]);
+    fn the_block_that_is_lost_comes_first() {
+        assert_eq!(said("events { }\n/* a */\nhttp { }"), [(3, vec![2])]);
+        assert_eq!(said("events { }\n// a\n  // b\n# c\n\nhttp { }"), [(6, vec![2])]);
+        assert_eq!(said("events { }\n-- a\nhttp { }"), [(3, vec![2])]);
         // The line is still the comment's own.
-        assert_eq!(said("events { }\n/* a */ user x;"), [(2, vec![])]);
-        assert_eq!(said("events { }\n// a;\nuser x;"), [(2, vec![])]);
-        assert_eq!(said("events { }\n/* a; b */\nuser x;"), [(2, vec![])]);
+        assert_eq!(said("events { }\n/* a */ http { }"), [(2, vec![])]);
+        assert_eq!(said("events { }\n// a;\nhttp { }"), [(2, vec![])]);
+        assert_eq!(said("events { }\n/* a; b */\nhttp { }"), [(2, vec![])]);
+        // No more than a line is lost.
+        assert_eq!(said("events { }\n/* a */\nuser x;"), [(2, vec![])]);
     }
 }
