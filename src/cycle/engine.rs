@@ -383,6 +383,9 @@ fn too_large(r: &Request) -> Option<Flow> {
         return None;
     }
     r.log(Level::Error, format_args!("client intended to send too large body: {length} bytes"));
+    // Whoever says so has no body: it is not too large again, and nobody passes it on.
+    r.body.forget_invitation();
+    r.body.give_up();
     Some(Flow::Finalize(413))
 }
 

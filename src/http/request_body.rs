@@ -25,6 +25,7 @@ struct Inner {
     /// What was read ahead.
     early: RefCell<VecDeque<Bytes>>,
     unwanted: Cell<bool>,
+    given_up: Cell<bool>,
     looked_at: Cell<bool>,
     /// Bytes that were looked at and that nobody has asked for.
     peeked: Cell<u64>,
@@ -42,6 +43,7 @@ impl Inner {
             stored: RefCell::default(),
             early: RefCell::default(),
             unwanted: Cell::new(false),
+            given_up: Cell::new(false),
             looked_at: Cell::new(false),
             peeked: Cell::new(0),
             room: Cell::new(0),
@@ -86,9 +88,9 @@ impl RequestBody {
         })
     }
 
-    /// Its length in bytes, where the client said it.
+    /// Its length in bytes, where the client said it; 0 of one that was given up.
     pub fn declared_length(&self) -> Option<u64> {
-        self.0.get().map_or(Some(0), |inner| inner.length)
+        self.0.get().filter(|inner| !inner.given_up.get()).map_or(Some(0), |inner| inner.length)
     }
 
     /// Its length in bytes, where the client said it or all was read; 0 where nobody is going to read it.
@@ -103,6 +105,19 @@ impl RequestBody {
         if let Some(inner) = self.0.get() {
             inner.unwanted.set(true);
         }
+    }
+
+    /// Notes that nobody is to get it: it is empty for who asks, and will be read and dropped.
+    pub fn give_up(&self) {
+        self.discard();
+        if let Some(inner) = self.0.get() {
+            inner.given_up.set(true);
+        }
+    }
+
+    /// Whether [`Self::give_up`] was asked for.
+    pub fn is_given_up(&self) -> bool {
+        self.0.get().is_some_and(|inner| inner.given_up.get())
     }
 
     /// Whether nothing of it is left to read.
@@ -137,6 +152,9 @@ impl RequestBody {
     /// # Errors
     /// What went wrong with the client or its framing; a body longer than `client_max_body_size`.
     pub fn poll_next(&self, r: &Request, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        if self.inner().given_up.get() {
+            return Poll::Ready(Ok(None));
+        }
         self.inner().peeked.set(0);
         if let Some(bytes) = self.inner().early.borrow_mut().pop_front() {
             return Poll::Ready(Ok(Some(bytes)));

@@ -67,8 +67,9 @@ pub(super) fn destination(proxy: &Proxy, r: &Request) -> Option<Vec<u8>> {
 /// How the client's body is announced. A chunked one has a length once it was read.
 fn body_length(r: &Request, streamed: bool) -> BodyLength {
     let headers = r.headers.borrow();
-    if r.post_action.get() && r.body.exists() && r.body.stored().is_none() {
-        // The answer has been sent without it.
+    // The answer has been sent without it, or is the page that says that it is too large.
+    let unread = r.post_action.get() && r.body.exists() && r.body.stored().is_none();
+    if unread || r.body.is_given_up() {
         return BodyLength::Known(0);
     }
     if let Some(length) = headers.get(HeaderId::ContentLength).and_then(parse_length) {

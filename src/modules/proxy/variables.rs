@@ -11,10 +11,9 @@ pub(super) const VARIABLES: &[VariableDef] = &[
     VariableDef::new("proxy_port", |r, out| with_vars(r, |vars| out.extend_from_slice(&vars.port))).changeable(),
     VariableDef::new("proxy_add_x_forwarded_for", add_x_forwarded_for).cached(),
     VariableDef::new("proxy_internal_body_length", |r, out| {
-        let Some(length) = r.header(HeaderId::ContentLength).and_then(|value| parse_length(&value)).or(stored(r))
-        else {
-            return false;
-        };
+        let said = || r.header(HeaderId::ContentLength).and_then(|value| parse_length(&value));
+        let given_up = r.body.is_given_up().then_some(0);
+        let Some(length) = given_up.or_else(said).or_else(|| stored(r)) else { return false };
         out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
         true
     }),
