@@ -202,3 +202,17 @@ fn where_a_request_is_sent_is_told() {
         assert_eq!(to.as_deref(), Some(sent), "{pass}");
     }
 }
+
+/// Servers that share an address and a name are told apart, each by itself.
+#[test]
+fn nothing_differs_from_itself() {
+    let texts = [
+        "server { location / { } }\nserver { listen 127.0.0.1:8080; listen 80; location /a { } }\n",
+        "server { listen 80; listen 81; root /a; }\nserver { listen 81; listen 80; root /b; }\n",
+        "server { listen 80; server_name a b; }\nserver { listen 80; server_name b c; }\nserver { listen 80; server_name c a; }\n",
+    ];
+    for text in texts {
+        let look = || look(text.as_bytes(), None);
+        assert_eq!(diff(&look(), &look()), vec![], "{text}");
+    }
+}

@@ -111,12 +111,14 @@ impl Model {
         let pairs: BTreeSet<_> =
             addresses.iter().flat_map(|address| names.iter().map(move |name| format!("{name} on {address}"))).collect();
         let shared = |(_, other): &&(String, BTreeSet<String>)| pairs.intersection(other).count();
-        let same = like.and_then(|like| like.servers.iter().filter(|one| shared(one) > 0).max_by_key(shared));
         let own = match names[0].as_str() {
             "" => format!("server without a name on {}", addresses[0]),
             name => format!("server {name} on {}", addresses[0]),
         };
-        let key = same.map_or(own, |(key, _)| key.clone());
+        // Of several that share as many, one that is called the same is the same.
+        let fit = |one: &&(String, BTreeSet<String>)| (one.1 == pairs, shared(one), one.0 == own);
+        let same = like.and_then(|like| like.servers.iter().filter(|one| shared(one) > 0).max_by_key(fit));
+        let key = same.map_or_else(|| own.clone(), |(key, _)| key.clone());
         self.called.insert(server.name.span, key.clone());
         self.servers.push((key, pairs));
     }
