@@ -109,7 +109,8 @@ impl Unpacker {
             self.decompress = Decompress::new_gzip(15);
         }
         if self.output.capacity() == self.output.len() {
-            self.output.reserve(self.output.len().clamp(4 << 10, self.most.max(4 << 10)));
+            let left = self.most.saturating_sub(self.output.len()).max(1);
+            self.output.reserve_exact(self.output.len().max(4 << 10).min(left));
         }
         let (read, written) = (self.decompress.total_in(), self.output.len());
         let unpacked = self.decompress.decompress_vec(&self.input, &mut self.output, FlushDecompress::None);
