@@ -216,7 +216,7 @@ impl<F: Future + 'static> Future for Answering<F> {
 impl<F: Future + 'static> Drop for Answering<F> {
     fn drop(&mut self) {
         let Some(work) = self.work.take() else { return };
-        let goes_on = self.shared.answers.request(self.stream).is_some_and(|r| r.out.outlives_client.get());
+        let goes_on = self.shared.goes_on(self.stream);
         self.shared.answers.end(self.stream);
         // While the thread ends nothing goes on.
         if goes_on && tokio::runtime::Handle::try_current().is_ok() {

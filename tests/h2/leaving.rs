@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpListener};
 use std::time::Duration;
 
 use super::Server;
-use super::floods::{DATA, HEADERS, SETTINGS, connect, fields, frame};
+use super::floods::{DATA, HEADERS, RST_STREAM, SETTINGS, connect, fields, frame};
 
 const WINDOW_UPDATE: u8 = 8;
 
@@ -31,7 +31,7 @@ fn lines(server: &Server, log: &str, text: &str) -> usize {
 /// Waits until so many lines of a log hold a text.
 async fn until_logged(server: &Server, log: &str, text: &str, count: usize) {
     for _ in 0..2000 {
-        if lines(server, log, text) == count {
+        if lines(server, log, text) >= count {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -58,7 +58,7 @@ async fn is_not_waited_for_where_nobody_else_is() {
     let server = Server::start().await;
     let backend = TcpListener::bind("127.0.0.1:0").expect("a backend");
     let port = backend.local_addr().expect("an address").port();
-    for (path, status) in [("ends", 499), ("goes-on", 200)] {
+    for (path, status, resets) in [("ends", 499, false), ("goes-on", 200, false), ("goes-on", 200, true)] {
         let mut stream = connect(&server, 1 << 30);
         stream.write_all(&frame(HEADERS, 5, 1, &fields(&format!("/{path}/?port={port}")))).expect("it reads");
         let (mut asked, _) = backend.accept().expect("a request");
@@ -68,11 +68,17 @@ async fn is_not_waited_for_where_nobody_else_is() {
             asked.read_exact(&mut byte).expect("a whole request");
             request.push(byte[0]);
         }
-        let before = lines(&server, "error.log", "client prematurely");
-        stream.shutdown(Shutdown::Write).expect("half an end");
-        until_logged(&server, "error.log", "client prematurely", before + 1).await;
+        let sentence = if resets { "client canceled stream 1" } else { "client prematurely" };
+        let line = format!("/{path}/?port={port} HTTP/2.0\" {status} 0 ");
+        let before = (lines(&server, "error.log", sentence), lines(&server, "access.log", &line));
+        if resets {
+            stream.write_all(&frame(RST_STREAM, 0, 1, &[0, 0, 0, 8])).expect("it reads");
+        } else {
+            stream.shutdown(Shutdown::Write).expect("half an end");
+        }
+        until_logged(&server, "error.log", sentence, before.0 + 1).await;
         let _ = asked.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
-        until_logged(&server, "access.log", &format!("/{path}/?port={port} HTTP/2.0\" {status} 0 "), 1).await;
+        until_logged(&server, "access.log", &line, before.1 + 1).await;
     }
 }
 

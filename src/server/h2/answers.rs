@@ -89,8 +89,9 @@ impl Answers {
 
     /// The client has reset a stream.
     pub(super) fn reset(&self, stream: u32) {
-        let answer = self.answers.borrow_mut().remove(&stream);
+        let answer = self.answers.borrow().get(&stream).cloned();
         if let Some(answer) = answer.filter(|answer| answer.r.out.head_sent.get()) {
+            self.end(stream);
             answer.say_gone();
         }
     }

@@ -1,7 +1,7 @@
 //! What a connection of HTTP/2 and its requests tell each other, by the number of the stream.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::task::{Context, Waker};
 use std::time::Instant;
 
@@ -9,6 +9,7 @@ use super::Answered;
 use super::answers::Answers;
 use super::hpack::Fields;
 use super::windows::Windows;
+use crate::http::Request;
 
 /// What the connection and its requests tell each other.
 #[derive(Default)]
@@ -29,11 +30,18 @@ pub(super) struct Shared {
     pub(super) is_stuck: Cell<bool>,
     /// The connection is over.
     is_over: Cell<bool>,
+    /// Streams that are over, while their requests go on.
+    outliving: RefCell<HashSet<u32>>,
     /// How many requests are under way.
     pub(super) processing: Cell<usize>,
     /// When the client last said anything.
     pub(super) heard: Cell<Option<Instant>>,
     waker: RefCell<Option<Waker>>,
+}
+
+/// Whether a request that has no answer yet goes on without its client.
+fn outlives(r: &Request) -> bool {
+    r.out.outlives_client.get() && !r.out.head_sent.get()
 }
 
 /// A request's head.
@@ -98,7 +106,16 @@ impl Shared {
         if let Some(answer) = unsent {
             answer.give_up(self.answers.request(stream).is_some());
         }
+        if self.answers.request(stream).is_some_and(|r| outlives(&r)) {
+            self.outliving.borrow_mut().insert(stream);
+        }
         self.answers.end(stream);
+    }
+
+    /// Whether the request of a stream that nobody waits for any more goes on.
+    pub(super) fn goes_on(&self, stream: u32) -> bool {
+        let is_alone = self.outliving.borrow_mut().remove(&stream);
+        is_alone || self.answers.request(stream).is_some_and(|r| outlives(&r))
     }
 
     /// The connection is over: what has not left of its answers never will.
