@@ -133,7 +133,7 @@ fn what_is_taken_for_granted_is_said() {
                 ssl_ciphers ECDHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES128-GCM-SHA256;\n    access_log /l ours;\n    \
                 set $mine $scheem;\n    return 301 https://$elsewhere/$mine;\n    location /a {\n        proxy_cache kept;\n        \
                 proxy_pass http://app.test;\n        include other.conf;\n    }\n}\nserver {\n    listen 444 ssl;\n    \
-                ssl_certificate a.pem;\n    ssl_certificate_key a.key;\n    ssl_protocols SSLv3;\n}\n";
+                ssl on;\n    ssl_certificate a.pem;\n    ssl_certificate_key a.key;\n    ssl_protocols SSLv3;\n}\n";
     let text = said(&look(site.as_bytes(), None));
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/inspect"));

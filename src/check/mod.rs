@@ -12,6 +12,7 @@ mod value;
 
 pub use habit::reconsider;
 pub(crate) use habit::{is_foreign, is_typographic, joins_lines, lost_semicolon, translations};
+pub(crate) use name::REMOVED;
 
 use std::collections::HashSet;
 

@@ -4,7 +4,7 @@ use super::{Checker, Place, habit};
 use crate::{
     diag::{Diagnostic, Fix, closest},
     load::NOT_RUN,
-    schema::{Context, DirectiveSpec, Presence},
+    schema::{Context, DirectiveSpec, Presence, Version},
     syntax::Directive,
 };
 
@@ -96,7 +96,10 @@ fn elsewhere(fault: Diagnostic, spec: &DirectiveSpec) -> Diagnostic {
     let fault = match spec.presence {
         Presence::Later(Some(version)) => fault.label(format!("added in nginx {version}; this is nginx 1.28")),
         Presence::Later(None) => fault.label("added in a version after nginx 1.28"),
-        Presence::Removed(version) => fault.label(format!("removed in nginx {version}")),
+        Presence::Removed(version) => {
+            let fault = fault.label(format!("removed in nginx {version}"));
+            if version > STILL_IN_USE { Diagnostic { code: REMOVED, ..fault } } else { fault }
+        }
         Presence::NotLinux => fault.label("nginx has it on other systems only"),
         Presence::Here => fault,
     };
@@ -105,6 +108,12 @@ fn elsewhere(fault: Diagnostic, spec: &DirectiveSpec) -> Diagnostic {
         None => fault,
     }
 }
+
+/// The code of a directive that nginx had not long ago.
+pub(crate) const REMOVED: &str = "removed-directive";
+
+/// The oldest nginx that a distribution still cares for, Debian 12's.
+const STILL_IN_USE: Version = Version(1, 22, 1);
 
 /// Ours: nginx would run it.
 pub(super) fn not_run(directive: &Directive, spec: &DirectiveSpec) -> Diagnostic {

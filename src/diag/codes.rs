@@ -116,6 +116,7 @@ pub const CODES: &[Code] = &[
     row("proxy-pass-uri", "`proxy_pass` has a path where nothing says which part of the request's path it replaces"),
     row("proxy-redirect-default", "`proxy_redirect default` stands where there is nothing to work it out from"),
     row("redefined-protocols", "servers on one address ask for different protocols"),
+    row("removed-directive", "nginx had this directive until not long ago"),
     row("resolve", "`resolve` needs a `zone` and a `resolver`"),
     row("resolver", "the address of a `resolver` cannot be read"),
     row("root-unreadable", "the workers' user cannot read what is to be served"),

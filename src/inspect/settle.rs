@@ -3,6 +3,7 @@
 
 use super::Options;
 use crate::{
+    check::REMOVED,
     diag::{Certainty, Diagnostic, Severity, Span, differ_by_one},
     load::{Form, Loaded, NOT_RUN},
     modules::runs,
@@ -44,6 +45,11 @@ pub(super) fn settle(loaded: &Loaded, options: &Options, form: Form, hosts: &[St
             one.severity = Severity::Warning;
             one.help =
                 one.help.take().map(|help| help.replace("take it out, or run this configuration with nginx; ", ""));
+        }
+        if one.code == REMOVED && !options.to_run {
+            // The file may be for an nginx that is older than ours.
+            one.severity = Severity::Warning;
+            one.message = one.message.replace("unknown directive", "nginx no longer has the directive");
         }
         if options.offline
             && matches!(
