@@ -31,6 +31,8 @@ pub struct Layout {
     pub uwsgi_temp: &'static str,
     /// `--http-scgi-temp-path`
     pub scgi_temp: &'static str,
+    /// `--user` and `--group`: whom workers run as where the configuration does not say; none is `nobody`.
+    pub user: Option<&'static str>,
 }
 
 impl Layout {
@@ -48,6 +50,7 @@ impl Layout {
         fastcgi_temp: "/var/lib/nginx/fastcgi",
         uwsgi_temp: "/var/lib/nginx/uwsgi",
         scgi_temp: "/var/lib/nginx/scgi",
+        user: None,
     };
 
     /// nginx.org's packages and the official image.
@@ -64,6 +67,7 @@ impl Layout {
         fastcgi_temp: "/var/cache/nginx/fastcgi_temp",
         uwsgi_temp: "/var/cache/nginx/uwsgi_temp",
         scgi_temp: "/var/cache/nginx/scgi_temp",
+        user: Some("nginx"),
     };
 
     /// nginx's own defaults, everything under `/usr/local/nginx`.
@@ -80,6 +84,7 @@ impl Layout {
         fastcgi_temp: "fastcgi_temp",
         uwsgi_temp: "uwsgi_temp",
         scgi_temp: "scgi_temp",
+        user: None,
     };
 
     /// The layout that the variable `RNGINX_LAYOUT` named when we were built: `debian` (the default), `official` or
@@ -108,8 +113,9 @@ impl Layout {
     }
 
     /// The arguments of nginx's `configure` that would give this layout, in the order of Debian's `-V`.
-    pub fn arguments(&self) -> [(&'static str, &'static str); 12] {
-        [
+    pub fn arguments(&self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
+        let user = self.user.into_iter().flat_map(|name| [("user", name), ("group", name)]);
+        let paths = [
             ("prefix", self.prefix.trim_end_matches('/')),
             ("conf-path", self.conf),
             ("http-log-path", self.http_log),
@@ -122,7 +128,8 @@ impl Layout {
             ("http-proxy-temp-path", self.proxy_temp),
             ("http-scgi-temp-path", self.scgi_temp),
             ("http-uwsgi-temp-path", self.uwsgi_temp),
-        ]
+        ];
+        paths.into_iter().chain(user)
     }
 }
 

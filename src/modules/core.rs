@@ -159,10 +159,13 @@ fn env_var(text: &str) -> EnvVar {
 
 /// The user of a worker where nobody named one: never root. nginx is built with these names.
 fn default_user(ctx: &mut Ctx<'_>) -> Option<User> {
-    let groups = ["nogroup", "nobody"];
-    let found = groups.into_iter().find_map(|group| ctx.resources.user("nobody", Some(group)).ok().flatten());
+    let (user, groups) = match ctx.paths().layout.user {
+        Some(user) => (user, [user; 2]),
+        None => ("nobody", ["nogroup", "nobody"]),
+    };
+    let found = groups.into_iter().find_map(|group| ctx.resources.user(user, Some(group)).ok().flatten());
     if found.is_none() {
-        ctx.complain(Diagnostic::error("unknown-user", "getpwnam(\"nobody\") failed"));
+        ctx.complain(Diagnostic::error("unknown-user", format!("getpwnam(\"{user}\") failed")));
     }
     found
 }

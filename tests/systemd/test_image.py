@@ -161,6 +161,12 @@ def debian(built):
     tree.remove()
 
 
+def workers(container):
+    """The users of a container's workers, and their titles."""
+    command = ["ps", "-o", "uid=,args=", "--ppid", str(container.first())]
+    return subprocess.run(command, capture_output=True, text=True).stdout.split(maxsplit=1)
+
+
 def test_from_scratch_it_serves_reloads_and_ends(scratch):
     container = Container(scratch)
     until(lambda: container.get().endswith(" 200"), "the page")
@@ -171,16 +177,24 @@ def test_from_scratch_it_serves_reloads_and_ends(scratch):
     assert container.get("/there") == "mine 200"
     assert container.do("/usr/sbin/nginx", "-s", "reopen")[0] == 0
     assert container.get("/again") == "mine 200"
-    users = subprocess.run(
-        ["ps", "-o", "uid=,args=", "--ppid", str(container.first())], capture_output=True, text=True,
-    ).stdout.split(maxsplit=1)
-    assert users == ["101", "nginx: worker process\n"]
+    assert workers(container) == ["101", "nginx: worker process\n"]
     status, out, err = container.stop()
     assert status == 0
     for path in ("/there", "/again"):
         assert re.search(rf'"GET {path} HTTP/1.1" 200 4 "-" "curl/[^"]+" "-"\n', out), out
     assert "[notice] 1#1: signal 3 (SIGQUIT) received" in err and "[notice] 1#1: exit\n" in err
     assert "[alert]" not in err and "[emerg]" not in err
+
+
+def test_workers_run_as_nginx_where_no_user_is_named(scratch):
+    conf = scratch.root / "etc/nginx/nginx.conf"
+    text, named = re.subn(r"^user  nginx;\n", "", conf.read_text())
+    assert named == 1
+    conf.write_text(text)
+    container = Container(scratch)
+    until(lambda: container.get().endswith(" 200"), "the page")
+    assert workers(container) == ["101", "nginx: worker process\n"]
+    assert container.stop()[0] == 0
 
 
 def test_a_user_that_is_missing_is_nginx_error(scratch):
