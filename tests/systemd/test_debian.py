@@ -314,7 +314,7 @@ def test_our_package_serves_where_nothing_was(trixie):
     for action in ("configtest", "start", "status", "rotate", "upgrade", "reload", "restart"):
         trixie.do(*script, action)
         if action not in ("configtest",):
-            assert len(masters(trixie)) == 1, action
+            until(lambda: len(masters(trixie)) == 1, f"one master after {action}")
             assert get(trixie)[0] == 200, action
     trixie.do(*script, "stop")
     assert masters(trixie) == [] and trixie.enter(*script, "status")[0] != 0
